@@ -1,0 +1,112 @@
+"""The nouns of a search: a loss, a candidate, a verdict and an evaluation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+
+_WORD = re.compile(r"[\w.+-]+")
+SLOTS = ("loss_cls", "loss_bbox")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A formula ready for a slot.
+
+    Args:
+        expression: canonical text.
+        grammar: name of its grammar.
+        loss_weight: factor that gives it the gradient norm of the loss it replaces.
+        alpha: weight of the target column for sigmoid losses, None for none.
+    """
+
+    expression: str
+    grammar: str
+    loss_weight: float = 1.0
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One numbered proposal that passed the gates; a slot left out keeps the detector's own loss.
+
+    Args:
+        number: 0 is the detector's own loss.
+        generation: in which it was born.
+        losses: a loss per slot.
+        origin: how it came to be, for people.
+        parents: numbers of the candidates it descends from.
+        breeds: whether it may have children.
+        identity: direction of its gradient on the typical probe, as text.
+        draws: how many proposals it took to find it.
+    """
+
+    number: int
+    generation: int
+    losses: Mapping[str, Loss]
+    origin: str
+    parents: tuple[int, ...] = ()
+    breeds: bool = True
+    identity: str = ""
+    draws: int = 1
+
+    @property
+    def size(self) -> int:
+        """Nodes of all its formulas; every node prints as one word."""
+        return sum(len(_WORD.findall(loss.expression)) for loss in self.losses.values())
+
+    def spec(self) -> dict[str, dict[str, object]]:
+        """What an evaluator gets: plain values per slot."""
+        return {slot: asdict(loss) for slot, loss in self.losses.items()}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate said of a formula, with its numbers."""
+
+    gate: str
+    passed: bool
+    reason: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A proposal that a gate ended."""
+
+    number: int
+    draw: int
+    slot: str
+    expression: str
+    gate: str
+    reason: str
+
+
+class State(Enum):
+    """Of an evaluation; running changes once, the others never."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One training of one candidate at one rung with one seed."""
+
+    candidate: int
+    rung: str
+    seed: int
+    state: State
+    score: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.score is not None) != (self.state is State.DONE):
+            raise ValueError(f"an evaluation has a score when it is done, got {self.state.value} and {self.score}")
+        if (self.error is not None) != (self.state is State.FAILED):
+            raise ValueError(f"an evaluation has an error when it failed, got {self.state.value} and {self.error!r}")

@@ -1,0 +1,58 @@
+"""The evaluator protocol: what the engine asks of whoever trains detectors."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from primitives.errors import InputError
+
+
+class Evaluator(Protocol):
+    """Trains and scores a detector under given losses; an object of this shape is all the engine needs.
+
+    It is built once in the main process, where `prepare` is called, and once in every worker.
+    """
+
+    def prepare(self) -> None:
+        """Makes or checks the data; raises InputError for what a person can mend."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """What is trained on what, as plain values."""
+
+    def evaluate(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
+    ) -> Mapping[str, float]:
+        """Metrics of one training, `score` among them, higher being better.
+
+        Args:
+            losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`; a slot left out keeps its loss.
+            rung: the rung's `task` from the config.
+            seed: of weights and data order.
+
+        Raises:
+            Exception: the evaluation failed; the text becomes the reason.
+        """
+
+
+def build(spec: Mapping[str, Any]) -> Evaluator:
+    """The evaluator that a config names.
+
+    Args:
+        spec: `type` as 'module:Class', and its arguments.
+
+    Raises:
+        InputError: it cannot be imported, or does not take the arguments.
+    """
+    arguments = dict(spec)
+    module, _, name = str(arguments.pop("type")).partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"search.evaluator.type: cannot import {module}:{name}: {error}") from None
+    try:
+        evaluator: Evaluator = kind(**arguments)
+    except TypeError as error:
+        raise InputError(f"search.evaluator: {module}:{name} does not take these arguments: {error}") from None
+    return evaluator

@@ -1,0 +1,166 @@
+"""Report: the leaderboard and the funnel of a run, as plain values and as tables."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from autoloss.candidate import SLOTS, Candidate, Evaluation, State
+from autoloss.run import Run
+
+GATES = ("structure", "gradient", "finite", "minimum", "monotone", "distinct")
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Leaderboard, funnel and settings of a run as plain values."""
+    settings = run.settings
+    rungs = [rung["name"] for rung in settings["ladder"]]
+    if settings["finale"]:
+        rungs.append(settings["finale"]["rung"]["name"])
+    evaluations, candidates = run.evaluations(), run.candidates()
+    rows = [_row(candidate, evaluations, rungs) for candidate in candidates]
+    rows.sort(key=lambda row: _standing(row, rungs))
+    return {
+        "run": str(run.directory),
+        "rungs": rungs,
+        "leaderboard": rows,
+        "funnel": _funnel(run, candidates, evaluations, rungs),
+        "seconds": _seconds(run, evaluations),
+        "settings": settings,
+    }
+
+
+def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequence[str]) -> dict[str, Any]:
+    scores: dict[str, dict[str, Any]] = {}
+    error = None
+    for rung in rungs:
+        mine = [e for e in evaluations if e.candidate == candidate.number and e.rung == rung]
+        found = [e.score for e in mine if e.score is not None]
+        error = next((e.error for e in mine if e.state is State.FAILED), error)
+        if found:
+            spread = statistics.stdev(found) if len(found) > 1 else None
+            scores[rung] = {"mean": statistics.fmean(found), "sd": spread, "seeds": len(found)}
+    return {
+        "candidate": candidate.number,
+        "generation": candidate.generation,
+        "origin": candidate.origin,
+        "parents": list(candidate.parents),
+        "losses": candidate.spec(),
+        "size": candidate.size,
+        "scores": scores,
+        "error": error,
+    }
+
+
+def _standing(row: Mapping[str, Any], rungs: Sequence[str]) -> tuple[float, ...]:
+    """Sort key: by the highest rung reached first, then by the score there."""
+    return (
+        *(-row["scores"][rung]["mean"] if rung in row["scores"] else 1.0 for rung in reversed(rungs)),
+        row["candidate"],
+    )
+
+
+def _funnel(
+    run: Run, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation], rungs: Sequence[str]
+) -> dict[str, Any]:
+    refused = run.refused_by_gate()
+    born = [c for c in candidates if not c.origin.startswith(("the detector", "known"))]
+    trained = {rung: {e.candidate for e in evaluations if e.rung == rung and e.state is State.DONE} for rung in rungs}
+    failed = {rung: {e.candidate for e in evaluations if e.rung == rung and e.state is State.FAILED} for rung in rungs}
+    return {
+        "proposed": len(born) + sum(refused.values()),
+        "refused": {gate: refused.get(gate, 0) for gate in GATES},
+        "passed": len(born),
+        "given": len(candidates) - len(born),
+        "trained": {rung: len(numbers) for rung, numbers in trained.items()},
+        "failed": {rung: len(numbers) for rung, numbers in failed.items()},
+    }
+
+
+def _seconds(run: Run, evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    return {"wall": run.totals().get("seconds", 0.0), "evaluations": sum(e.seconds for e in evaluations)}
+
+
+def leaderboard(found: Mapping[str, Any], top: int | None = None) -> RenderableType:
+    """The ranked losses as a table.
+
+    Args:
+        found: what `summary` gave.
+        top: so many rows; the detector's own loss is always among them.
+    """
+    rungs, rows = found["rungs"], found["leaderboard"]
+    shown = rows[:top] + [row for row in rows[top or len(rows) :] if row["candidate"] == 0]
+    table = Table(title=f"Losses of {found['run']}, best first", title_justify="left", header_style="bold")
+    table.add_column("#", justify="right")
+    table.add_column("formula, with what it descends from", overflow="fold", ratio=1)
+    table.add_column("size", justify="right")
+    for rung in rungs:
+        table.add_column(f"mAP\n{rung}", justify="right", no_wrap=True)
+    for row in shown:
+        style = "bold cyan" if row["candidate"] == 0 else ""
+        cells = [_score(row["scores"].get(rung), row["error"]) for rung in rungs]
+        table.add_row(str(row["candidate"]), formula(row), str(row["size"] or ""), *cells, style=style)
+    return table
+
+
+def formula(row: Mapping[str, Any]) -> str:
+    """The origin of a leaderboard row, and its formulas, a line per slot."""
+    return "\n".join([row["origin"], *(f"  {line}" for line in formula_lines(row["losses"]))])
+
+
+def formula_lines(losses: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """`slot = formula (scale)` for each slot."""
+    lines = []
+    for slot in (slot for slot in SLOTS if slot in losses):
+        loss = losses[slot]
+        alpha = f", alpha {loss['alpha']:g}" if loss["alpha"] is not None else ""
+        unit = ", in pixels" if loss["grammar"] == "box_pixels" else ""
+        lines.append(f"{slot} = {loss['expression']}  (x {loss['loss_weight']:.3g}{alpha}{unit})")
+    return lines
+
+
+def _score(score: Mapping[str, Any] | None, error: str | None) -> str:
+    if score is None:
+        return "failed" if error else ""
+    spread = f" ± {score['sd']:.3f}" if score["sd"] is not None else ""
+    return f"{score['mean']:.3f}{spread}"
+
+
+def funnel(found: Mapping[str, Any]) -> RenderableType:
+    """From proposals to trainings, as a table."""
+    counts = found["funnel"]
+    table = Table(title="Funnel", title_justify="left", header_style="bold")
+    table.add_column("stage")
+    table.add_column("formulas", justify="right")
+    table.add_column("of those proposed", justify="right")
+    proposed = max(counts["proposed"], 1)
+    table.add_row("proposed", f"{counts['proposed']:,}", "")
+    for gate, count in counts["refused"].items():
+        table.add_row(f"  refused: {gate}", f"{count:,}", f"{count / proposed:.2%}", style="dim")
+    table.add_row("passed every gate", f"{counts['passed']:,}", f"{counts['passed'] / proposed:.2%}")
+    table.add_row("given: own and known losses", f"{counts['given']:,}", "")
+    for rung, count in counts["trained"].items():
+        failed = counts["failed"][rung]
+        table.add_row(f"trained: {rung}", f"{count:,}", f"{failed} failed" if failed else "")
+    return table
+
+
+def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
+    """What a person sees when a search ends."""
+    run, rows = found["run"], found["leaderboard"]
+    best = next((row for row in rows if not row["origin"].startswith(("the detector", "known"))), None)
+    commands = [f"autoloss show {run}"]
+    if best is not None:
+        slot, loss = next(iter(best["losses"].items()))
+        grammar = f" --grammar {loss['grammar']}"
+        commands.insert(0, f'autoloss check "{loss["expression"]}"{grammar}  # the {slot} of the best found')
+    commands.append(f"autoloss show {run} --json > leaderboard.json")
+    seconds = found["seconds"]["wall"]
+    text = Text(f"\nThe run lies in {run} ({seconds / 60:.1f} minutes). What next:\n")
+    text.append("".join(f"  {command}\n" for command in commands), style="green")
+    return Group(leaderboard(found, top), funnel(found), text)

@@ -1,0 +1,249 @@
+"""Settings: a search config file becomes frozen objects, and an unknown key an error.
+
+mmengine reads the file (its configs are Python, as in mmdetection); nothing past this module knows of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from autoloss.candidate import SLOTS
+from primitives.catalog import KNOWN, grammar, known_loss
+from primitives.errors import InputError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Slot(_Frozen):
+    """A slot that the search fills.
+
+    Args:
+        grammar: of the formulas to try.
+        like: known loss that stands for the detector's own in calibration, and as first parent.
+        weight: loss_weight of that loss at the scale of the detector's own.
+        alpha: weight of the target column of new sigmoid losses, None for none.
+    """
+
+    grammar: str
+    like: str
+    weight: float = Field(default=1.0, gt=0)
+    alpha: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Slot:
+        if known_loss(self.like).grammar != grammar(self.grammar).name:
+            choices = ", ".join(name for name, known in KNOWN.items() if known.grammar == self.grammar)
+            raise ValueError(f"like={self.like!r} is not a formula of grammar {self.grammar!r}; choices: {choices}")
+        return self
+
+
+class Keep(_Frozen):
+    """Which candidates of a rung go on; all given rules must hold.
+
+    Args:
+        of_own: at least this share of the score of the detector's own loss.
+        share: the best share of them.
+        count: the best so many.
+    """
+
+    of_own: float | None = Field(default=None, ge=0)
+    share: float | None = Field(default=None, gt=0, le=1)
+    count: int | None = Field(default=None, gt=0)
+
+
+class Rung(_Frozen):
+    """One level of cost: what the evaluator is asked for, with which seeds, and who goes on.
+
+    Args:
+        name: as reports show it.
+        task: what the evaluator is to do; the evaluator checks it.
+        seeds: one training each; the score is their mean.
+        keep: who goes on to the next rung.
+    """
+
+    name: str
+    task: dict[str, Any]
+    seeds: list[int] = Field(default=[0], min_length=1)
+    keep: Keep = Keep()
+
+
+class Variation(_Frozen):
+    """How children come about.
+
+    Args:
+        parents: size of the pool that parents are drawn from: the best candidates so far.
+        tournament: candidates drawn for each parent, the best of them wins.
+        crossover: share of children with two parents; the rest are mutations.
+        both: share of children whose two slots change; the rest change one.
+        draws: proposals for one slot before a candidate gives up.
+        extended: draw the extended operators too.
+    """
+
+    parents: int = Field(default=8, gt=0)
+    tournament: int = Field(default=3, gt=0)
+    crossover: float = Field(default=0.4, ge=0, le=1)
+    both: float = Field(default=0.3, ge=0, le=1)
+    draws: int = Field(default=50_000, gt=0)
+    extended: bool = False
+
+
+class Finale(_Frozen):
+    """After the last generation: the best found against the detector's own loss and the known losses.
+
+    Args:
+        rung: what they are trained for; its score is the mean over its seeds.
+        count: how many of the best found take part.
+        known: rows of `known` (by position) that take part beside the detector's own loss.
+    """
+
+    rung: Rung
+    count: int = Field(default=3, gt=0)
+    known: list[int] = []
+
+
+class Settings(_Frozen):
+    """A whole search.
+
+    Args:
+        seed: of every random choice of the search.
+        generations: how many, the first included.
+        births: candidates of each generation; the first also holds the detector's own and the known losses.
+        init: `known` lets the detector's own and the known losses have children, `random` does not.
+        known: known losses to train in generation 0, a name per slot.
+        slots: what is searched.
+        ladder: rungs, cheapest first; the last one ranks.
+        finale: the comparison after the last generation, None for none.
+        evaluator: `type` as 'module:Class' and its arguments.
+        variation: how children come about.
+        workers: processes, 0 for one per core; a run may go on with another number.
+    """
+
+    seed: int = 0
+    generations: int = Field(default=4, gt=0)
+    births: int = Field(default=12, gt=0)
+    init: Literal["known", "random"] = "known"
+    known: list[dict[str, str]] = []
+    slots: dict[str, Slot] = Field(min_length=1)
+    ladder: list[Rung] = Field(min_length=1)
+    finale: Finale | None = None
+    evaluator: dict[str, Any]
+    variation: Variation = Variation()
+    workers: int = Field(default=0, ge=0)
+
+    @field_validator("slots")
+    @classmethod
+    def _known_slots(cls, slots: dict[str, Slot]) -> dict[str, Slot]:
+        for name in slots:
+            if name not in SLOTS:
+                raise ValueError(f"unknown slot {name!r}; choices: {', '.join(SLOTS)}")
+            if grammar(slots[name].grammar).slot != name:
+                raise ValueError(f"grammar {slots[name].grammar!r} is not for {name}")
+        return slots
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        names = [rung.name for rung in self.ladder] + ([self.finale.rung.name] if self.finale else [])
+        if len(set(names)) != len(names):
+            raise ValueError(f"rungs need names of their own, got {', '.join(names)}")
+        for row in self.known:
+            for slot, name in row.items():
+                if slot not in self.slots:
+                    raise ValueError(f"known loss for slot {slot!r}; choices: {', '.join(self.slots)}")
+                if grammar(known_loss(name).grammar).slot != slot:
+                    raise ValueError(f"known loss {name!r} is not for {slot}")
+        for index in self.finale.known if self.finale else []:
+            if not 0 <= index < len(self.known):
+                raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
+        if ":" not in str(self.evaluator.get("type", "")):
+            raise ValueError("evaluator needs a type such as 'detectors.evaluator:DetectorEvaluator'")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same when a run goes on: everything but the number of workers."""
+        return self.model_dump(mode="json", exclude={"workers"})
+
+
+def load(path: str | Path, options: Sequence[str] = ()) -> Settings:
+    """Reads a config file.
+
+    Args:
+        path: an mmengine config with a `search` section.
+        options: `key=value` as mmdetection's --cfg-options, keys from the top of the file.
+
+    Raises:
+        InputError: no such file, not a config, an unknown key, a wrong type or value.
+    """
+    from mmengine.config import Config
+
+    if not Path(path).is_file():
+        raise InputError(f"no config file at {str(path)!r}; the ones that come with the toolkit are in configs/search/")
+    try:
+        config = Config.fromfile(str(path))
+        config.merge_from_dict(dict(_option(option) for option in options))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: not a config that mmengine can read: {_line(error)}") from None
+    sections = config.to_dict()
+    if "search" not in sections:
+        raise InputError(f"{path}: a search config needs a section 'search'; found: {', '.join(sections) or 'nothing'}")
+    unknown = sorted(set(sections) - {"search"})
+    if unknown:
+        raise InputError(f"{path}: unknown key {unknown[0]!r} beside 'search'; choices: search")
+    return from_mapping(sections["search"], str(path))
+
+
+def from_mapping(section: Mapping[str, Any], place: str = "search") -> Settings:
+    """Settings from plain values.
+
+    Raises:
+        InputError: an unknown key, a wrong type or value, with the place and the choices.
+    """
+    try:
+        return Settings.model_validate(section)
+    except ValidationError as error:
+        raise InputError(f"{place}: {_explain(error)}") from None
+
+
+def _option(text: str) -> tuple[str, object]:
+    from mmengine.config import DictAction
+
+    key, mark, value = text.partition("=")
+    if not mark or not key.strip():
+        raise InputError(f"--cfg-options takes key=value, got {text!r}; for example search.generations=2")
+    return key.strip(), DictAction._parse_iterable(value)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _explain(error: ValidationError) -> str:
+    """The first mistake in one line: where, what, and the choices."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in ("search", *first["loc"]))
+    if first["type"] == "extra_forbidden":
+        fields = _fields(first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), fields, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"unknown key {place!r}{hint}; choices: {', '.join(fields)}"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("missing", "value_error"):
+        return f"{place}: {message}"
+    return f"{place}: {message}, got {first['input']!r}"
+
+
+def _fields(location: tuple[int | str, ...]) -> list[str]:
+    """Keys that the section at a location may hold."""
+    model: Any = Settings
+    sections = {"slots": Slot, "ladder": Rung, "rung": Rung, "finale": Finale, "keep": Keep, "variation": Variation}
+    for part in location:
+        model = sections.get(str(part), model)
+    return list(model.model_fields)

@@ -1,0 +1,116 @@
+"""Variation: random formulas, crossover and mutation by DEAP; the one file that imports it.
+
+DEAP draws from Python's global random state, so every call happens inside `seeded`, which puts that state back.
+Only DEAP's trees and operators are used: nothing is compiled and no text is read.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+from deap import gp
+
+from primitives.expression import Expression
+from primitives.grammar import Grammar
+from primitives.operators import OPERATORS, Operator
+
+_TRIES = 20
+
+
+@contextmanager
+def seeded(*key: object) -> Iterator[random.Random]:
+    """Everything drawn inside is a function of the key; what was drawn before goes on after."""
+    state = random.getstate()
+    random.seed(":".join(str(part) for part in key))
+    try:
+        yield random  # type: ignore[misc]
+    finally:
+        random.setstate(state)
+
+
+@cache
+def _primitives(grammar: Grammar, extended: bool) -> gp.PrimitiveSet:
+    """DEAP's view of a grammar."""
+    view = gp.PrimitiveSet(grammar.name, 0)
+    for name in grammar.operators:
+        if extended or not OPERATORS[name].extended:
+            view.addPrimitive(OPERATORS[name].tensor, OPERATORS[name].arity, name=name)
+    for terminal in grammar.terminals:
+        view.addTerminal(terminal.name)
+    for constant in grammar.constants:
+        view.addTerminal(constant)
+    return view
+
+
+def _from_deap(tree: Sequence[gp.Primitive | gp.Terminal]) -> Expression:
+    """DEAP keeps a tree as its nodes in prefix order; read from the right, arguments come first."""
+    stack: list[Expression] = []
+    for node in reversed(tree):
+        if node.arity:
+            arguments = tuple(stack.pop() for _ in range(node.arity))
+            stack.append(Expression(OPERATORS[node.name], arguments))
+        else:
+            stack.append(Expression(node.value))
+    return stack.pop()
+
+
+def _to_deap(expression: Expression, view: gp.PrimitiveSet) -> gp.PrimitiveTree:
+    nodes: list[gp.Primitive | gp.Terminal] = []
+    for node in expression.walk():
+        if isinstance(node.head, Operator):
+            operator = node.head
+            nodes.append(
+                view.mapping.get(operator.name) or gp.Primitive(operator.name, [object] * operator.arity, object)
+            )
+        else:
+            nodes.append(gp.Terminal(node.head, False, object))
+    return gp.PrimitiveTree(nodes)
+
+
+def random_formula(grammar: Grammar, *, extended: bool = False, low: int = 2, high: int = 5) -> Expression:
+    """A formula with depth between low and high, half of them full trees."""
+    view = _primitives(grammar, extended)
+    return _from_deap(gp.genHalfAndHalf(view, min_=low, max_=high))
+
+
+def crossed(first: Expression, second: Expression, grammar: Grammar, *, extended: bool = False) -> Expression:
+    """`first` with one of its parts replaced by a part of `second`, within the grammar's limits.
+
+    Returns:
+        The child, or `first` when no child kept the limits.
+    """
+    view = _primitives(grammar, extended)
+    for _ in range(_TRIES):
+        child, _other = gp.cxOnePoint(_to_deap(first, view), _to_deap(second, view))
+        if _fits(child, grammar):
+            return _from_deap(child)
+    return first
+
+
+def mutated(parent: Expression, grammar: Grammar, *, extended: bool = False) -> Expression:
+    """`parent` after one of: a new part, another operator or input, an operator taken out, an operator put in.
+
+    Returns:
+        The child, or `parent` when no child kept the limits.
+    """
+    view = _primitives(grammar, extended)
+    for _ in range(_TRIES):
+        tree, kind = _to_deap(parent, view), random.random()
+        if kind < 0.35:
+            child = gp.mutUniform(tree, expr=lambda pset, type_: gp.genGrow(pset, 0, 2, type_), pset=view)[0]
+        elif kind < 0.65:
+            child = gp.mutNodeReplacement(tree, pset=view)[0]
+        elif kind < 0.85:
+            child = gp.mutInsert(tree, pset=view)[0]
+        else:
+            child = gp.mutShrink(tree)[0]
+        if _fits(child, grammar):
+            return _from_deap(child)
+    return parent
+
+
+def _fits(tree: gp.PrimitiveTree, grammar: Grammar) -> bool:
+    return len(tree) <= grammar.max_size and tree.height <= grammar.max_depth

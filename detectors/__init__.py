@@ -1,0 +1,1 @@
+"""The mmdetection side: losses, heads, data, configuration, training and the evaluator."""

@@ -1,0 +1,1 @@
+"""The language of losses: operators, expressions, grammars, features, algebra and the catalog."""

@@ -1,0 +1,82 @@
+"""Algebra: a formula as SymPy sees it: value, derivative, verified simplification, LaTeX."""
+
+from __future__ import annotations
+
+import sympy
+
+from primitives.expression import Expression
+from primitives.operators import OPERATORS, Column, Operator
+
+_POSITIVE = frozenset("iue")
+_PROBE = (0.31, 0.53, 0.76)
+
+
+def symbol(name: str) -> sympy.Symbol:
+    """The SymPy symbol of an input; areas are positive, the rest real."""
+    return sympy.Symbol(name, positive=True) if name in _POSITIVE else sympy.Symbol(name, real=True)
+
+
+def columns(expression: Expression, classes: int = 1) -> Column:
+    """The formula per class: a column of SymPy expressions over inputs x_0, x_1, ... (plain names for one class).
+
+    The protections of the tensor functions (1e-20 in log and div, exp clamped at 88) have no place here.
+
+    Args:
+        expression: the formula.
+        classes: length of the class axis.
+    """
+    if isinstance(expression.head, str):
+        if classes == 1:
+            return (symbol(expression.head),)
+        return tuple(sympy.Symbol(f"{expression.head}_{k}", real=True) for k in range(classes))
+    if not isinstance(expression.head, Operator):
+        return (sympy.nsimplify(expression.head, rational=True),) * classes
+    arguments = [columns(part, classes) for part in expression.arguments]
+    if expression.head.class_axis:
+        return tuple(expression.head.algebra(*arguments))  # type: ignore[arg-type]
+    width = max(len(argument) for argument in arguments)
+    rows = ([argument[k % len(argument)] for argument in arguments] for k in range(width))
+    return tuple(expression.head.algebra(*row) for row in rows)
+
+
+def derivative(expression: Expression, name: str) -> sympy.Expr:
+    """d formula / d input for a formula without class-axis operators.
+
+    Raises:
+        ValueError: the formula uses softmax or dot, whose derivative is not one expression.
+    """
+    if any(isinstance(node.head, Operator) and node.head.class_axis for node in expression.walk()):
+        raise ValueError(f"{expression} works along the class axis; derive columns(expression, classes) instead")
+    return sympy.diff(columns(expression)[0], symbol(name))
+
+
+def simplified(expression: Expression) -> sympy.Expr:
+    """A shorter form that was checked: numerically equal to the formula on a probe, or the formula itself."""
+    original = _display(expression)
+    if any(isinstance(node.head, Operator) and node.head.class_axis for node in expression.walk()):
+        return original
+    short = sympy.simplify(original)
+    names = sorted(expression.names)
+    for shift in range(len(_PROBE)):
+        point = {symbol(name): _PROBE[(k + shift) % len(_PROBE)] for k, name in enumerate(names)}
+        before, after = sympy.N(original.subs(point)), sympy.N(short.subs(point))
+        if not (before.is_number and after.is_number and abs(before - after) <= 1e-9 * (1 + abs(before))):
+            return original
+    return short
+
+
+def latex(expression: Expression) -> str:
+    """The formula as LaTeX, as it was written (not simplified)."""
+    return str(sympy.latex(_display(expression)))
+
+
+def _display(expression: Expression) -> sympy.Expr:
+    """One expression for people: softmax and dot stay named functions."""
+    if isinstance(expression.head, str):
+        return symbol(expression.head)
+    if not isinstance(expression.head, Operator):
+        return sympy.nsimplify(expression.head, rational=True)
+    arguments = [_display(part) for part in expression.arguments]
+    if expression.head.class_axis:
+        return sympy.Function(OPERATORS[expression.head.name].name)(*arguments)
+    return expression.head.algebra(*arguments)

@@ -1,0 +1,214 @@
+"""Catalog: the grammars and the known losses, each with its source."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from primitives.errors import InputError
+from primitives.expression import Expression
+from primitives.grammar import Grammar, GrammarError, Terminal
+from primitives.operators import OPERATORS
+
+_ELEMENTWISE = tuple(row.name for row in OPERATORS.values() if not row.class_axis)
+_INF = math.inf
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_CLASS_WORDS = frozenset(["x", "y", "w", "z", "q", "iou", "py", "ny"])
+
+
+def _areas(unit: str) -> tuple[Terminal, ...]:
+    return (
+        Terminal("i", (0, _INF), unit, "intersection of the predicted box and its target"),
+        Terminal("u", (0, _INF), unit, "union of the predicted box and its target"),
+        Terminal("e", (0, _INF), unit, "smallest box around both"),
+    )
+
+
+_CLASS = (
+    Terminal("x", (-_INF, _INF), "logit", "predicted logits"),
+    Terminal("y", (0, 1), "one-hot", "target", aliases=("py",), predicted=False),
+    Terminal("w", (0, 1), "IoU", "IoU of the predicted box, detached", aliases=("z", "q", "iou"), predicted=False),
+)
+
+GRAMMARS: dict[str, Grammar] = {
+    grammar.name: grammar
+    for grammar in (
+        Grammar("box", "loss_bbox", _areas("target area"), _ELEMENTWISE),
+        Grammar("box_pixels", "loss_bbox", _areas("square pixel"), _ELEMENTWISE),
+        Grammar(
+            "box_extended",
+            "loss_bbox",
+            (
+                *_areas("target area"),
+                Terminal("d", (0, 1), "squared diagonal", "squared distance of the centres"),
+                Terminal("v", (0, 1), "1", "squared difference of the aspect angles"),
+            ),
+            _ELEMENTWISE,
+        ),
+        Grammar("softmax", "loss_cls", _CLASS, tuple(OPERATORS), shorthands=(("ny", "sub(1, y)"),)),
+        Grammar("sigmoid", "loss_cls", _CLASS, tuple(OPERATORS), shorthands=(("ny", "sub(1, y)"),)),
+    )
+}
+
+
+@dataclass(frozen=True)
+class KnownLoss:
+    """A loss that people use, as a formula of a grammar.
+
+    Args:
+        name: as configs name it.
+        title: as papers name it.
+        grammar: name of its grammar.
+        text: the formula as published.
+        source: author, year, arXiv id.
+        alpha: weight of the target column outside the formula, None for none.
+    """
+
+    name: str
+    title: str
+    grammar: str
+    text: str
+    source: str
+    alpha: float | None = None
+
+    @property
+    def expression(self) -> Expression:
+        """The formula in canonical form."""
+        return GRAMMARS[self.grammar].parse(self.text)
+
+
+_IOU = "div(i, u)"
+_GIOU = "sub(1, sub(div(i, u), div(sub(e, u), e)))"
+# Binary cross-entropy in its stable form: log(1 + e^x) - x t
+_BCE = "sub(softplus(x), mul(x, {t}))"
+_SQUARED_ERROR = "mul(sub({t}, sigmoid(x)), sub({t}, sigmoid(x)))"
+_PAPER = "Liu et al. 2021, arXiv 2102.04700, appendix; text from the authors' repository"
+
+_KNOWN = (
+    KnownLoss("iou", "IoU (linear)", "box", f"sub(1, {_IOU})", "Rahman and Wang 2016, ISVC"),
+    KnownLoss("log_iou", "IoU (log)", "box", f"neg(log({_IOU}))", "Yu et al. 2016, arXiv 1608.01471"),
+    KnownLoss(
+        "squared_iou",
+        "IoU (squared)",
+        "box",
+        f"sub(1, mul({_IOU}, {_IOU}))",
+        "mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675",
+    ),
+    KnownLoss("giou", "GIoU", "box", _GIOU, "Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1"),
+    KnownLoss(
+        "diou",
+        "DIoU",
+        "box_extended",
+        f"add(sub(1, {_IOU}), d)",
+        "Zheng et al. 2020, arXiv 1911.08287, eq. 7",
+    ),
+    KnownLoss("cross_entropy", "cross-entropy", "softmax", "neg(dot(y, log(softmax(x))))", "textbook"),
+    KnownLoss("binary_cross_entropy", "binary cross-entropy", "sigmoid", _BCE.format(t="y"), "textbook"),
+    KnownLoss(
+        "focal",
+        "focal (gamma 2)",
+        "sigmoid",
+        f"mul({_SQUARED_ERROR.format(t='y')}, {_BCE.format(t='y')})",
+        "Lin et al. 2017, arXiv 1708.02002, eq. 5",
+        alpha=0.25,
+    ),
+    KnownLoss(
+        "quality_focal",
+        "quality focal (beta 2)",
+        "sigmoid",
+        f"mul({_SQUARED_ERROR.format(t='w')}, {_BCE.format(t='w')})",
+        "Li et al. 2020, arXiv 2006.04388, eq. 2",
+    ),
+    KnownLoss(
+        "varifocal",
+        "varifocal (alpha 0.75, gamma 2)",
+        "sigmoid",
+        f"mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), {_BCE.format(t='w')})",
+        "Zhang et al. 2021, arXiv 2008.13367, eq. 2",
+    ),
+    KnownLoss(
+        "cse_a_cls",
+        "CSE-Autoloss-A class",
+        "softmax",
+        "Neg(Dot(Mul(Y,Add(1,Sin(Z))),Log(Softmax(X))))",
+        _PAPER,
+    ),
+    KnownLoss(
+        "cse_a_reg",
+        "CSE-Autoloss-A box",
+        "box_pixels",
+        "Add(1,Neg(Add(Div(I,U),Neg(Div(Add(E,Neg(Add(I,2))),E)))))",
+        _PAPER,
+    ),
+    KnownLoss(
+        "cse_b_cls",
+        "CSE-Autoloss-B class",
+        "sigmoid",
+        "Neg(Add(Mul(Q,Mul(Add(1,Serf(Sig(NY))),Log(Sig(X)))),Mul(Add(Sgdf(X),Neg(Q)),"
+        "Mul(Add(Add(1,Neg(Q)),Neg(Add(1,Neg(Sig(X))))),Log(Add(1,Neg(Sig(X))))))))",
+        _PAPER,
+        alpha=0.25,
+    ),
+    KnownLoss(
+        "cse_b_reg",
+        "CSE-Autoloss-B box",
+        "box_pixels",
+        "Neg(Div(Add(Div(Neg(Add(Neg(E),Add(1,I))),Neg(Add(3,Add(2,U)))),Add(Div(E,E),Div(Neg(E),Neg(1)))),"
+        "Neg(Add(Div(Neg(Add(U,Div(I,1))),Neg(3)),Neg(E)))))",
+        _PAPER,
+    ),
+)
+
+KNOWN: dict[str, KnownLoss] = {known.name: known for known in _KNOWN}
+"""Every known loss by its name."""
+
+
+def grammar(name: str) -> Grammar:
+    """The grammar of that name.
+
+    Raises:
+        InputError: no such grammar.
+    """
+    if name not in GRAMMARS:
+        raise InputError(f"unknown grammar {name!r}; known: {', '.join(GRAMMARS)}")
+    return GRAMMARS[name]
+
+
+def known_loss(name: str) -> KnownLoss:
+    """The known loss of that name.
+
+    Raises:
+        InputError: no such loss.
+    """
+    if name not in KNOWN:
+        raise InputError(f"unknown loss {name!r}; known: {', '.join(KNOWN)}")
+    return KNOWN[name]
+
+
+def find_grammar(text: str) -> Grammar:
+    """The grammar that a text leaves no doubt about.
+
+    A catalog formula belongs to its own grammar; areas belong to `box` (target-area units), d and v to
+    `box_extended`; `softmax`, `dot` or Z to `softmax`; Q, PY or NY to `sigmoid`.
+
+    Raises:
+        GrammarError: the text is no formula, or it fits more than one grammar.
+    """
+    words = {word.lower() for word in _NAME.findall(text)}
+    if words & _CLASS_WORDS:
+        expression = GRAMMARS["softmax"].parse(text)  # sigmoid has the same names
+    else:
+        expression = GRAMMARS["box_extended" if words & {"d", "v"} else "box"].parse(text)
+    for known in KNOWN.values():
+        if known.expression == expression:
+            return GRAMMARS[known.grammar]
+    if not words & _CLASS_WORDS:
+        return GRAMMARS["box_extended" if words & {"d", "v"} else "box"]
+    of_sigmoid, of_softmax = words & {"q", "py", "ny"}, words & {"softmax", "dot", "z"}
+    if bool(of_sigmoid) == bool(of_softmax):
+        raise GrammarError(
+            f"the inputs {', '.join(sorted(expression.names))} fit two grammars; "
+            "name one with --grammar: softmax, sigmoid"
+        )
+    return GRAMMARS["sigmoid" if of_sigmoid else "softmax"]

@@ -1,0 +1,60 @@
+"""An evaluator without a detector: boxes and logits that descend under the losses for a few steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import torch
+
+from primitives.catalog import GRAMMARS
+from primitives.errors import InputError
+from primitives.features import box_features, class_features, pairwise_iou, per_sample
+
+
+class DescentEvaluator:
+    """Free boxes and logits follow the gradient; the score is their mean IoU and accuracy.
+
+    A slot left out leaves its half at the start, so that the own loss scores, but low.
+    """
+
+    def __init__(self, pause: float = 0.0, fail: str = "") -> None:
+        self.pause, self.fail = pause, fail
+
+    def prepare(self) -> None:
+        if self.fail == "prepare":
+            raise InputError("data: missing")
+
+    def describe(self) -> dict[str, object]:
+        return {"detector": "free boxes and logits"}
+
+    def evaluate(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
+    ) -> dict[str, float]:
+        if self.fail == "own" and not losses:
+            raise RuntimeError("no images")
+        time.sleep(self.pause)
+        generator = torch.Generator().manual_seed(seed)
+        target = torch.rand(32, 2, generator=generator).repeat(1, 2) * 50 + torch.tensor([0.0, 0.0, 30.0, 30.0])
+        pred = (target + torch.randn(32, 4, generator=generator) * 4).requires_grad_()
+        logits = torch.zeros(32, 4, requires_grad=True)
+        labels = torch.arange(32) % 4
+        for _ in range(int(str(rung["steps"]))):
+            total = (pred.sum() + logits.sum()) * 0
+            for slot, loss in losses.items():
+                grammar = GRAMMARS[str(loss["grammar"])]
+                inputs = (
+                    box_features(pred, target, pixels=grammar.name == "box_pixels")
+                    if slot == "loss_bbox"
+                    else class_features(logits, labels, pairwise_iou(pred, target).detach(), use_sigmoid=True)
+                )
+                value = per_sample(grammar.parse(str(loss["expression"]))(inputs), inputs, None)
+                total = total + value.mean() * float(str(loss["loss_weight"]))
+            steps = torch.autograd.grad(total, (pred, logits))
+            if not all(bool(torch.isfinite(step).all()) for step in steps):
+                raise FloatingPointError("the gradient is not finite")
+            with torch.no_grad():
+                pred -= steps[0].clamp(-1, 1) * 30
+                logits -= steps[1].clamp(-1, 1) * 3
+        score = (pairwise_iou(pred.detach(), target).mean() + logits.detach().softmax(-1)[range(32), labels].mean()) / 2
+        return {"score": float(score)}

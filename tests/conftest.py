@@ -1,0 +1,35 @@
+"""What the tests share: where the data is, and quiet, single-threaded torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("steady")
+
+# Evaluators of the tests are named in configs as modules, also in worker processes.
+HELPERS = Path(__file__).parent / "autoloss"
+sys.path.insert(0, str(HELPERS))
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HELPERS), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of real data sets."""
+    folder = os.environ.get("AUTOLOSS_DATA")
+    if not folder:
+        pytest.skip("AUTOLOSS_DATA names no folder with bccd/ and tiny_coco/")
+    return Path(folder)
+
+
+@pytest.fixture
+def golden() -> Path:
+    """Folder of the recorded reference values."""
+    return Path(__file__).parent / "golden"

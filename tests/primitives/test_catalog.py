@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from primitives.catalog import GRAMMARS, KNOWN, grammar, known_loss
+from primitives.errors import InputError
+from primitives.features import box_features, class_features, per_sample
+
+NAMES = {"A_cls": "cse_a_cls", "A_reg": "cse_a_reg", "B_cls": "cse_b_cls", "B_reg": "cse_b_reg"}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_published_losses_and_gradients_equal_the_authors(case: str, golden: Path) -> None:
+    reference = json.loads((golden / "cse_autoloss_reference.json").read_text())[case]
+    known = known_loss(NAMES[case])
+    rules = GRAMMARS[known.grammar]
+    assert rules.parse(reference["formula"]) == known.expression
+    if reference["kind"] == "box":
+        pred = torch.tensor(reference["pred_xyxy"], requires_grad=True)
+        inputs = box_features(pred, torch.tensor(reference["target_xyxy"]), pixels=True)
+        expected = reference["grad_pred"]
+    else:
+        pred = torch.tensor(reference["logits"], requires_grad=True)
+        labels = torch.tensor(reference["labels"])
+        iou = torch.zeros(len(labels))
+        iou[labels < reference["background"]] = torch.tensor(reference["positive_ious"])
+        inputs = class_features(pred, labels, iou, use_sigmoid=reference["kind"] == "sigmoid")
+        expected = reference["grad_logits"]
+    loss = per_sample(known.expression(inputs), inputs, known.alpha)
+    recorded = torch.tensor(reference["loss"])
+    recorded = recorded.sum(-1) if recorded.dim() == 2 else recorded
+    (gradient,) = torch.autograd.grad(loss.sum(), pred)
+    torch.testing.assert_close(loss, recorded, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient, torch.tensor(expected), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("known", KNOWN.values(), ids=lambda known: known.name)
+def test_every_known_loss_has_a_source_and_fits_its_grammar(known) -> None:
+    assert known.source
+    assert known.expression.size <= GRAMMARS[known.grammar].max_size
+    assert known.expression.depth <= GRAMMARS[known.grammar].max_depth
+
+
+def test_unknown_names_list_the_choices() -> None:
+    with pytest.raises(InputError, match="unknown grammar 'boxes'; known: box, box_pixels"):
+        grammar("boxes")
+    with pytest.raises(InputError, match="unknown loss 'giu'; known: iou"):
+        known_loss("giu")
