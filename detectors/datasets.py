@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 SCENE = 96
 SPLITS = {"train": 1000, "val": 200, "test": 300}
-_VERSION = 1  # of the scenes; part of the name of their folder
+_VERSION = 2  # of the scenes; part of the name of their folder
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ def _draw_scene(
     """One scene (96, 96, 3) uint8 and a tight xywh box per digit, None where there was no room."""
     from PIL import Image
 
-    ground = rng.uniform(30, 110) + rng.uniform(-12, 12, (SCENE, SCENE, 3)) + rng.uniform(-15, 15, 3)
+    ground = rng.uniform(20, 100) + rng.uniform(-10, 10, (SCENE, SCENE, 3))
     taken: list[tuple[int, int, int, int]] = []
     boxes: list[list[int] | None] = []
     for digit in digits:
-        height = int(rng.integers(14, 45))
+        height = int(rng.integers(18, 45))
         width = int(np.clip(height * rng.uniform(0.6, 1.3), 12, 48))
         stroke = np.asarray(Image.fromarray((digit * 15).astype(np.uint8)).resize((width, height)), dtype=float) / 240
         place = _free_place(taken, width, height, rng)
@@ -143,7 +143,7 @@ def _draw_scene(
             continue
         x, y = place
         taken.append((x, y, width, height))
-        colour = rng.uniform(150, 255, 3)
+        colour = rng.uniform(170, 255)
         patch = ground[y : y + height, x : x + width]
         patch += stroke[..., None] * (colour - patch)
         rows, columns = np.nonzero(stroke.max(1) > 0.25)[0], np.nonzero(stroke.max(0) > 0.25)[0]
@@ -159,8 +159,7 @@ def _free_place(
     for _ in range(20):
         x, y = int(rng.integers(0, SCENE - width + 1)), int(rng.integers(0, SCENE - height + 1))
         covered = (
-            max(0, min(x + width, a + w) - max(x, a))
-            * max(0, min(y + height, b + h) - max(y, b))
+            max(0, min(x + width, a + w) - max(x, a)) * max(0, min(y + height, b + h) - max(y, b))
             / min(w * h, width * height)
             for a, b, w, h in taken
         )
@@ -191,11 +190,11 @@ def coco_source(annotations: str | Path, images: str | Path) -> CocoSource:
             f"{file}: {len(missing)} of {len(content['images'])} images are not in {folder}, first {missing[0]!r}"
         )
     kept = _checked_boxes(content, file)
-    clean = {**content, "annotations": kept}
+    categories = sorted(content["categories"], key=lambda category: category["id"])
+    clean = {**content, "annotations": kept, "categories": categories}  # mmdetection numbers classes as they stand
     key = hashlib.sha256(json.dumps(clean, sort_keys=True).encode()).hexdigest()[:12]
-    name = f"coco-{key}"
-    place = _once(cache_folder() / name, lambda fresh: _write(fresh / "annotations.json", clean))
-    classes = tuple(category["name"] for category in sorted(content["categories"], key=lambda category: category["id"]))
+    place = _once(cache_folder() / f"coco-{key}", lambda fresh: _write(fresh / "annotations.json", clean))
+    classes = tuple(category["name"] for category in categories)
     return CocoSource(place / "annotations.json", folder.absolute(), classes, len(content["images"]))
 
 
@@ -210,13 +209,10 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{file}: not JSON: {error}") from None
-    lacking = (
-        [key for key in ("images", "annotations", "categories") if key not in content]
-        if isinstance(content, dict)
-        else ["images"]
-    )
+    needed = ("images", "annotations", "categories")
+    lacking = [key for key in needed if not (isinstance(content, dict) and isinstance(content.get(key), list))]
     if lacking:
-        raise InputError(f"{file}: not COCO JSON, {lacking[0]!r} is missing; needed: images, annotations, categories")
+        raise InputError(f"{file}: not COCO JSON, a list {lacking[0]!r} is missing; needed: {', '.join(needed)}")
     for section, keys in (("images", ("id", "file_name", "width", "height")), ("categories", ("id", "name"))):
         for entry in content[section]:
             absent = [key for key in keys if key not in entry]

@@ -1,0 +1,196 @@
+"""Configure: a detector's config, data, losses and budget in, one mmengine config out; the only config surgery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.hub import get_config
+
+from detectors.datasets import CocoSource
+from primitives.catalog import grammar
+from primitives.errors import InputError
+
+SLOTS = ("loss_cls", "loss_bbox")
+
+
+def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Config:
+    """A detector's config.
+
+    Args:
+        detector: path of a config file, or 'mmdet::...' for one that mmdetection ships.
+        cfg_options: dotted keys and values that override it.
+
+    Raises:
+        InputError: no such config, or one without a detector.
+    """
+    try:
+        if "::" in detector:
+            config = get_config(detector)
+        elif Path(detector).is_file():
+            config = Config.fromfile(detector)
+        else:
+            raise InputError(f"no detector config at {detector!r}; give a path, or 'mmdet::...' for a stock one")
+        config.merge_from_dict(dict(cfg_options or {}))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{detector}: not a config that mmengine can read: {' '.join(str(error).split())}") from None
+    if not any(True for _ in box_heads(config)):
+        raise InputError(f"{detector}: no detector: needs model.bbox_head or model.roi_head.bbox_head")
+    return config
+
+
+def box_heads(config: Config) -> Iterator[ConfigDict]:
+    """The heads that hold `loss_cls` and `loss_bbox`: of a one-stage detector, or of every stage of a two-stage one."""
+    model = config.get("model") or {}
+    owner = model["roi_head"] if "roi_head" in model else model
+    head = owner.get("bbox_head")
+    yield from head if isinstance(head, (list, tuple)) else [head] if head is not None else []
+
+
+def slots(config: Config) -> dict[str, str]:
+    """The detector's own losses as text, per slot."""
+    head = next(box_heads(config))
+    return {slot: ", ".join(f"{k}={v}" for k, v in head[slot].items()) for slot in SLOTS if slot in head}
+
+
+def configure(
+    config: Config,
+    *,
+    train: CocoSource,
+    evaluate: CocoSource,
+    losses: Mapping[str, Mapping[str, Any]],
+    iterations: int,
+    seed: int,
+    batch_size: int = 8,
+    centerness_target: str | None = None,
+) -> Config:
+    """One training and its evaluation as a config for mmengine's Runner.
+
+    Args:
+        config: of the detector, as `load` gives it; it is not changed.
+        train: images to train on.
+        evaluate: images to evaluate on.
+        losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`; a slot left out keeps its loss.
+        iterations: length of the training; warm-up and decay scale with it.
+        seed: of weights and data order.
+        batch_size: images an iteration.
+        centerness_target: None for the head's own, `iou` for the IoU of the predicted box.
+
+    Raises:
+        InputError: a slot or an input of a formula that the detector does not have, or a class grammar that does
+            not fit its head.
+    """
+    config = Config(config.to_dict())
+    for head in box_heads(config):
+        _put_losses(head, losses, centerness_target)
+    _set_classes(config.model, len(evaluate.classes))
+    _set_data(config, train, evaluate, batch_size, seed)
+    _set_schedule(config, iterations)
+    config.randomness = {"seed": seed}
+    return config
+
+
+def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], centerness_target: str | None) -> None:
+    from detectors.heads import iou_aware_type
+
+    for slot, loss in losses.items():
+        if slot not in SLOTS or slot not in head:
+            choices = ", ".join(name for name in SLOTS if name in head)
+            raise InputError(f"{head['type']} has no slot {slot!r}; choices: {choices}")
+        put = _box_loss if slot == "loss_bbox" else _class_loss
+        put(head, loss)
+    if "loss_cls" in losses and "w" in grammar(losses["loss_cls"]["grammar"]).parse(losses["loss_cls"]["expression"]).names:
+        head["type"] = iou_aware_type(head["type"])
+    if centerness_target is not None:
+        head["type"] = iou_aware_type(head["type"])
+        head["centerness_target"] = centerness_target
+
+
+def _box_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
+    head["loss_bbox"] = {
+        "type": "ExpressionBoxLoss",
+        "expression": loss["expression"],
+        "grammar": loss["grammar"],
+        "loss_weight": loss["loss_weight"],
+    }
+    if "reg_decoded_bbox" in head or "BBoxHead" in head["type"]:
+        head["reg_decoded_bbox"] = True
+
+
+def _class_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
+    kind = "sigmoid" if head["loss_cls"].get("use_sigmoid", False) else "softmax"
+    if loss["grammar"] != kind:
+        raise InputError(f"{head['type']} classifies by {kind}, so loss_cls needs grammar {kind!r}, got {loss['grammar']!r}")
+    head["loss_cls"] = {
+        "type": "ExpressionClassLoss",
+        "expression": loss["expression"],
+        "grammar": loss["grammar"],
+        "alpha": loss.get("alpha"),
+        "use_sigmoid": kind == "sigmoid",
+        "loss_weight": loss["loss_weight"],
+    }
+
+
+def _set_classes(part: Any, count: int) -> None:
+    """Sets `num_classes` in every head but the RPN, which tells objects from background."""
+    if isinstance(part, dict):
+        if "num_classes" in part and part.get("type") != "RPNHead":
+            part["num_classes"] = count
+        for inner in part.values():
+            _set_classes(inner, count)
+    elif isinstance(part, (list, tuple)):
+        for inner in part:
+            _set_classes(inner, count)
+
+
+def _set_data(config: Config, train: CocoSource, evaluate: CocoSource, batch_size: int, seed: int) -> None:
+    for name, source, shuffled in (("train_dataloader", train, True), ("val_dataloader", evaluate, False)):
+        config[name] = {
+            "batch_size": batch_size if shuffled else 16,
+            "num_workers": 0,
+            "persistent_workers": False,
+            "sampler": {"type": "InfiniteSampler" if shuffled else "DefaultSampler", "shuffle": shuffled, "seed": seed},
+            "dataset": {
+                "type": "CocoDataset",
+                "ann_file": str(source.annotations),
+                "data_prefix": {"img": str(source.images)},
+                "metainfo": {"classes": source.classes},
+                "pipeline": _pipeline(config, name),
+                "test_mode": not shuffled,
+                "serialize_data": False,  # of use only with workers that share memory
+                "filter_cfg": {"filter_empty_gt": False, "min_size": 0} if shuffled else None,
+            },
+        }
+    config.val_evaluator = {"type": "FastCocoMetric", "ann_file": str(evaluate.annotations)}
+    for unused in ("test_dataloader", "test_evaluator", "test_cfg"):
+        config[unused] = None
+
+
+def _pipeline(config: Config, loader: str) -> Any:
+    """The detector's own transforms; they may lie under a dataset that wraps another."""
+    dataset = config[loader]["dataset"]
+    while "pipeline" not in dataset and "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return dataset["pipeline"]
+
+
+def _set_schedule(config: Config, iterations: int) -> None:
+    """A linear warm-up over a tenth, then a cosine to a hundredth of the learning rate."""
+    warm = max(1, iterations // 10)
+    config.train_cfg = {"type": "IterBasedTrainLoop", "max_iters": iterations, "val_interval": iterations}
+    config.val_cfg = {"type": "ValLoop"}
+    config.param_scheduler = [
+        {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "begin": 0, "end": warm},
+        {
+            "type": "CosineAnnealingLR",
+            "T_max": max(1, iterations - warm),
+            "eta_min_ratio": 0.01,
+            "by_epoch": False,
+            "begin": warm,
+            "end": iterations,
+        },
+    ]

@@ -1,0 +1,137 @@
+"""Train: a config becomes metrics by mmengine's Runner, which leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import logging
+import math
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from detectors import mmcv_ops
+
+mmcv_ops.install()
+
+from mmdet.utils import register_all_modules  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.hooks import Hook  # noqa: E402
+from mmengine.logging import MessageHub, MMLogger  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+from mmengine.visualization import Visualizer  # noqa: E402
+
+from detectors import heads, losses, metric  # noqa: E402, F401  registers them
+
+_numbers = itertools.count()
+
+
+class TrainingFailedError(RuntimeError):
+    """A training that cannot go on; says at which iteration, and the value."""
+
+
+class _Watch(Hook):  # type: ignore[misc]
+    """Ends a training at the first loss that is not finite; keeps the last loss, the metrics and the time."""
+
+    def __init__(self) -> None:
+        self.loss = math.nan
+        self.trained = 0.0
+        self.metrics: dict[str, float] = {}
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,  # noqa: ARG002
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """See mmengine's Hook."""
+        for name, value in (outputs or {}).items():
+            if "loss" in name and not math.isfinite(float(value)):
+                raise TrainingFailedError(f"{name} is {float(value)} at iteration {runner.iter + 1}")
+        self.loss = float((outputs or {})["loss"])
+        self.trained = time.perf_counter()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """See mmengine's Hook."""
+        self.metrics = {name.removeprefix("coco/"): value for name, value in (metrics or {}).items()}
+
+
+def train(config: Config) -> dict[str, float]:
+    """Trains and evaluates once, at the end.
+
+    Args:
+        config: as `configure` gives it.
+
+    Returns:
+        mAP, mAP_50 and mAP_75 (0..1), the last loss, and the seconds of training and of evaluation.
+
+    Raises:
+        TrainingFailedError: a loss or a predicted box is not finite.
+    """
+    config = Config(config.to_dict())
+    name = f"autoloss-{next(_numbers)}"
+    register_all_modules(init_default_scope=False)
+    with tempfile.TemporaryDirectory(prefix="autoloss-") as folder, _quiet():
+        watch = _Watch()
+        try:
+            runner = _runner(config, folder, name)
+            runner.register_hook(watch)
+            begin = time.perf_counter()
+            runner.train()
+        except metric.ExplodedBoxError as error:
+            raise TrainingFailedError(f"{error} after {config.train_cfg.max_iters} iterations") from None
+        finally:
+            _forget(name)
+    times = {"seconds_train": watch.trained - begin, "seconds_eval": time.perf_counter() - watch.trained}
+    return {**watch.metrics, "loss": watch.loss, **times}
+
+
+def _runner(config: Config, folder: str, name: str) -> Runner:
+    """mmengine's Runner without the hooks that log and save.
+
+    It is not built by `from_cfg`, which formats the whole config as text for a log that nobody reads.
+    """
+    return Runner(
+        model=config.model,
+        work_dir=folder,
+        train_dataloader=config.train_dataloader,
+        val_dataloader=config.val_dataloader,
+        train_cfg=config.train_cfg,
+        val_cfg=config.val_cfg,
+        optim_wrapper=config.optim_wrapper,
+        param_scheduler=config.param_scheduler,
+        val_evaluator=config.val_evaluator,
+        default_hooks=dict.fromkeys(("timer", "logger", "checkpoint", "runtime_info")),
+        visualizer={"type": "Visualizer", "name": name, "vis_backends": []},
+        env_cfg=config.get("env_cfg", {"dist_cfg": {"backend": "nccl"}}),
+        randomness=config.randomness,
+        log_level="CRITICAL",
+        default_scope="mmdet",
+        experiment_name=name,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No noise of mm*, of the COCO tools and of third parties' warnings on a person's terminal."""
+    level = logging.root.level
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logging.root.setLevel(level)
+
+
+def _forget(name: str) -> None:
+    """mmengine keeps loggers, visualizers and message hubs for ever; those of one training go with it."""
+    for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
+        for key in [key for key in kind._instance_dict if str(key).startswith(name)]:
+            instance = kind._instance_dict.pop(key)
+            for handler in getattr(instance, "handlers", []):
+                handler.close()
