@@ -28,12 +28,22 @@ class Loss:
     alpha: float | None = None
 
 
+class Kind(Enum):
+    """Where a candidate comes from: named by the config, or found."""
+
+    OWN = "own"
+    KNOWN = "known"
+    CONTROL = "control"
+    FOUND = "found"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One numbered proposal that passed the gates; a slot left out keeps the detector's own loss.
 
     Args:
         number: 0 is the detector's own loss.
+        kind: the detector's own loss, a known loss, a control, or found by the search.
         generation: in which it was born.
         losses: a loss per slot.
         origin: how it came to be, for people.
@@ -44,6 +54,7 @@ class Candidate:
     """
 
     number: int
+    kind: Kind
     generation: int
     losses: Mapping[str, Loss]
     origin: str

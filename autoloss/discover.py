@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from autoloss import executors, ladder
-from autoloss.candidate import Candidate, Evaluation, State
+from autoloss.candidate import Candidate, Evaluation, Kind, State
 from autoloss.evaluator import build
 from autoloss.run import Run
 from autoloss.search import OWN, Search
@@ -135,15 +135,14 @@ class _Discovery:
                 numbers.append(OWN)  # every rung is measured against the detector's own loss
 
     def finalists(self) -> list[int]:
-        """The detector's own loss, the known losses that the config names, and the best found."""
+        """The detector's own loss, the known losses that the config names, the best control, and the best found."""
         finale = self.settings.finale
         if finale is None:
             return []
-        known = [index + 1 for index in finale.known]
-        given = 1 + len(self.settings.known)
         scores = mean_scores(self.store.evaluations(self.ranking.name), self.ranking.seeds)
-        found = ladder.ranked({number: score for number, score in scores.items() if number >= given})
-        return [OWN, *known, *found[: finale.count]]
+        controls = [n for n in ladder.ranked(scores) if self.candidates[n].kind is Kind.CONTROL]
+        found = [n for n in ladder.ranked(scores) if self.candidates[n].kind is Kind.FOUND]
+        return [OWN, *(index + 1 for index in finale.known), *controls[:1], *found[: finale.count]]
 
     def _evaluate(self, numbers: Sequence[int], rung: Rung) -> None:
         """Trains what has not been trained at this rung; a failure of the own loss ends the search."""

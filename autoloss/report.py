@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.candidate import SLOTS, Candidate, Evaluation, State
+from autoloss.candidate import SLOTS, Candidate, Evaluation, Kind, State
 from autoloss.run import Run
 
 GATES = ("structure", "gradient", "finite", "minimum", "monotone", "distinct")
@@ -49,6 +49,7 @@ def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequenc
         "candidate": candidate.number,
         "generation": candidate.generation,
         "origin": candidate.origin,
+        "kind": candidate.kind.value,
         "parents": list(candidate.parents),
         "losses": candidate.spec(),
         "size": candidate.size,
@@ -69,7 +70,7 @@ def _funnel(
     run: Run, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation], rungs: Sequence[str]
 ) -> dict[str, Any]:
     refused = run.refused_by_gate()
-    born = [c for c in candidates if not c.origin.startswith(("the detector", "known"))]
+    born = [c for c in candidates if c.kind is Kind.FOUND]
     trained = {rung: {e.candidate for e in evaluations if e.rung == rung and e.state is State.DONE} for rung in rungs}
     failed = {rung: {e.candidate for e in evaluations if e.rung == rung and e.state is State.FAILED} for rung in rungs}
     return {
@@ -143,7 +144,7 @@ def funnel(found: Mapping[str, Any]) -> RenderableType:
     for gate, count in counts["refused"].items():
         table.add_row(f"  refused: {gate}", f"{count:,}", f"{count / proposed:.2%}", style="dim")
     table.add_row("passed every gate", f"{counts['passed']:,}", f"{counts['passed'] / proposed:.2%}")
-    table.add_row("given: own and known losses", f"{counts['given']:,}", "")
+    table.add_row("given: own, known, controls", f"{counts['given']:,}", "")
     for rung, count in counts["trained"].items():
         failed = counts["failed"][rung]
         table.add_row(f"trained: {rung}", f"{count:,}", f"{failed} failed" if failed else "")
@@ -153,7 +154,7 @@ def funnel(found: Mapping[str, Any]) -> RenderableType:
 def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
     """What a person sees when a search ends."""
     run, rows = found["run"], found["leaderboard"]
-    best = next((row for row in rows if not row["origin"].startswith(("the detector", "known"))), None)
+    best = next((row for row in rows if row["kind"] == "found"), None)
     commands = [f"autoloss show {run}"]
     if best is not None:
         slot, loss = next(iter(best["losses"].items()))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from autoloss.candidate import Candidate, Evaluation, Loss, Refusal, State
+from autoloss.candidate import Candidate, Evaluation, Kind, Loss, Refusal, State
 from primitives.errors import InputError
 
 SCHEMA = 1
@@ -17,7 +17,7 @@ FILE = "run.sqlite"
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE candidate (
-    number INTEGER PRIMARY KEY, generation INTEGER NOT NULL, losses TEXT NOT NULL, origin TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, generation INTEGER NOT NULL, losses TEXT NOT NULL, origin TEXT NOT NULL,
     parents TEXT NOT NULL, breeds INTEGER NOT NULL, identity TEXT NOT NULL, draws INTEGER NOT NULL
 );
 CREATE TABLE refusal (
@@ -134,10 +134,11 @@ class Run:
         with self._sql:
             self._sql.execute("BEGIN IMMEDIATE")
             self._sql.executemany(
-                "INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         c.number,
+                        c.kind.value,
                         c.generation,
                         json.dumps(c.spec()),
                         c.origin,
@@ -188,11 +189,12 @@ class Run:
     def candidates(self) -> list[Candidate]:
         """All candidates in the order of their numbers."""
         rows = self._sql.execute(
-            "SELECT number, generation, losses, origin, parents, breeds, identity, draws FROM candidate ORDER BY number"
+            "SELECT number, kind, generation, losses, origin, parents, breeds, identity, draws FROM candidate ORDER BY number"
         )
         return [
             Candidate(
                 number,
+                Kind(kind),
                 generation,
                 {slot: Loss(**loss) for slot, loss in json.loads(losses).items()},
                 origin,
@@ -201,7 +203,7 @@ class Run:
                 identity,
                 draws,
             )
-            for number, generation, losses, origin, parents, breeds, identity, draws in rows
+            for number, kind, generation, losses, origin, parents, breeds, identity, draws in rows
         ]
 
     def evaluations(self, rung: str | None = None) -> list[Evaluation]:

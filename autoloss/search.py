@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from autoloss import gates, variation
-from autoloss.candidate import Candidate, Loss, Refusal
+from autoloss.candidate import Candidate, Kind, Loss, Refusal
 from autoloss.ladder import ranked
 from autoloss.settings import Settings, Slot
 from primitives.catalog import GRAMMARS, known_loss
@@ -81,7 +81,7 @@ class Search:
         """The detector's own loss, and a row per known loss of the config."""
         breeds = self.settings.init == "known"
         own = {name: slot.like for name, slot in self.settings.slots.items()}
-        given = [Candidate(OWN, 0, {}, "the detector's own loss", (), breeds, self._identity({}))]
+        given = [Candidate(OWN, Kind.OWN, 0, {}, "the detector's own loss", (), breeds, self._identity({}))]
         for number, row in enumerate(self.settings.known, start=1):
             losses = {slot: self._known(slot, name) for slot, name in row.items()}
             titles = " + ".join(known_loss(name).title for name in row.values())
@@ -89,17 +89,24 @@ class Search:
             origin = f"known: {titles}"
             if all(own[slot] == name for slot, name in row.items()):
                 origin += ", as a formula"
-            given.append(Candidate(number, 0, losses, origin, (), breeds and native, self._identity(losses)))
+            given.append(
+                Candidate(number, Kind.KNOWN, 0, losses, origin, (), breeds and native, self._identity(losses))
+            )
+        for control in self.settings.controls:
+            losses = {slot: self._known(slot, own[slot], factor) for slot, factor in control.items()}
+            what = " and ".join(f"{slot} x {factor:g}" for slot, factor in control.items())
+            origin = f"control: own loss, {what}"
+            given.append(Candidate(len(given), Kind.CONTROL, 0, losses, origin, (), False, self._identity(losses)))
         return given
 
-    def _known(self, slot: str, name: str) -> Loss:
+    def _known(self, slot: str, name: str, factor: float = 1.0) -> Loss:
         known = known_loss(name)
-        return self._loss(slot, known.expression, known.grammar, known.alpha)
+        return self._loss(slot, known.expression, known.grammar, known.alpha, factor)
 
-    def _loss(self, slot: str, expression: Expression, grammar: str, alpha: float | None) -> Loss:
-        """The formula at the gradient norm of the loss it replaces."""
+    def _loss(self, slot: str, expression: Expression, grammar: str, alpha: float | None, factor: float = 1.0) -> Loss:
+        """The formula at the gradient norm of the loss it replaces, times a factor."""
         _, norm = gates.identity(expression, GRAMMARS[grammar], alpha)
-        weight = self.settings.slots[slot].weight * self._norms[slot] / norm
+        weight = factor * self.settings.slots[slot].weight * self._norms[slot] / norm
         return Loss(str(expression), grammar, float(f"{weight:.6g}"), alpha)
 
     def _identity(self, losses: Mapping[str, Loss]) -> str:
@@ -121,7 +128,9 @@ class Search:
                 losses, origin, parents = self._draft(rng, pool, log)
                 identity = self._identity(losses)
                 if identity not in self._seen:
-                    return Candidate(log.number, generation, losses, origin, parents, True, identity, log.draws + 1)
+                    return Candidate(
+                        log.number, Kind.FOUND, generation, losses, origin, parents, True, identity, log.draws + 1
+                    )
                 slot = origin.split(": ")[1].split(" and ")[0]
                 same = "its gradient is that of an earlier candidate or of the detector's own loss"
                 log.refuse(slot, losses[slot].expression, "distinct", same)

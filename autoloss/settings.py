@@ -117,6 +117,8 @@ class Settings(_Frozen):
         births: candidates of each generation; the first also holds the detector's own and the known losses.
         init: `known` lets the detector's own and the known losses have children, `random` does not.
         known: known losses to train in generation 0, a name per slot.
+        controls: the loss that stands for the detector's own with its weight times a factor per slot: a gain must
+            be more than a better weight. The best of them takes part in the finale.
         slots: what is searched.
         ladder: rungs, cheapest first; the last one ranks.
         finale: the comparison after the last generation, None for none.
@@ -130,6 +132,7 @@ class Settings(_Frozen):
     births: int = Field(default=12, gt=0)
     init: Literal["known", "random"] = "known"
     known: list[dict[str, str]] = []
+    controls: list[dict[str, float]] = []
     slots: dict[str, Slot] = Field(min_length=1)
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
@@ -158,6 +161,12 @@ class Settings(_Frozen):
                     raise ValueError(f"known loss for slot {slot!r}; choices: {', '.join(self.slots)}")
                 if grammar(known_loss(name).grammar).slot != slot:
                     raise ValueError(f"known loss {name!r} is not for {slot}")
+        for control in self.controls:
+            for slot, factor in control.items():
+                if slot not in self.slots:
+                    raise ValueError(f"control for slot {slot!r}; choices: {', '.join(self.slots)}")
+                if factor <= 0:
+                    raise ValueError(f"a control's factor must be above 0, got {factor:g} for {slot}")
         for index in self.finale.known if self.finale else []:
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")

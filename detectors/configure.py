@@ -103,7 +103,10 @@ def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], cente
             raise InputError(f"{head['type']} has no slot {slot!r}; choices: {choices}")
         put = _box_loss if slot == "loss_bbox" else _class_loss
         put(head, loss)
-    if "loss_cls" in losses and "w" in grammar(losses["loss_cls"]["grammar"]).parse(losses["loss_cls"]["expression"]).names:
+    if (
+        "loss_cls" in losses
+        and "w" in grammar(losses["loss_cls"]["grammar"]).parse(losses["loss_cls"]["expression"]).names
+    ):
         head["type"] = iou_aware_type(head["type"])
     if centerness_target is not None:
         head["type"] = iou_aware_type(head["type"])
@@ -124,7 +127,9 @@ def _box_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
 def _class_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
     kind = "sigmoid" if head["loss_cls"].get("use_sigmoid", False) else "softmax"
     if loss["grammar"] != kind:
-        raise InputError(f"{head['type']} classifies by {kind}, so loss_cls needs grammar {kind!r}, got {loss['grammar']!r}")
+        raise InputError(
+            f"{head['type']} classifies by {kind}, so loss_cls needs grammar {kind!r}, got {loss['grammar']!r}"
+        )
     head["loss_cls"] = {
         "type": "ExpressionClassLoss",
         "expression": loss["expression"],

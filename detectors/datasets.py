@@ -159,7 +159,8 @@ def _free_place(
     for _ in range(20):
         x, y = int(rng.integers(0, SCENE - width + 1)), int(rng.integers(0, SCENE - height + 1))
         covered = (
-            max(0, min(x + width, a + w) - max(x, a)) * max(0, min(y + height, b + h) - max(y, b))
+            max(0, min(x + width, a + w) - max(x, a))
+            * max(0, min(y + height, b + h) - max(y, b))
             / min(w * h, width * height)
             for a, b, w, h in taken
         )
@@ -228,7 +229,8 @@ def _read(file: Path) -> dict[str, Any]:
 def _checked_boxes(content: Mapping[str, Any], file: Path) -> list[dict[str, Any]]:
     images = {image["id"] for image in content["images"]}
     names = {category["id"]: category["name"] for category in content["categories"]}
-    kept, empty = [], 0
+    kept: list[dict[str, Any]] = []
+    empty = 0
     for number, entry in enumerate(content["annotations"]):
         label = f"annotation {entry.get('id', number)}"
         if entry.get("category_id") not in names:
@@ -258,7 +260,8 @@ def one_image_per_class(source: CocoSource, seed: int = 0) -> CocoSource:
     Source: Liu et al. 2021, arXiv 2102.04700, section 3.3 (D_verify).
     """
     content = json.loads(source.annotations.read_text())
-    rng, chosen = random.Random(seed), []
+    rng = random.Random(seed)
+    chosen: list[Any] = []
     for category in sorted(content["categories"], key=lambda entry: entry["id"]):
         showing = {
             entry["image_id"]

@@ -129,7 +129,9 @@ def _sources(data: Mapping[str, Any]) -> dict[str, CocoSource]:
     elif kind == "coco":
         unknown = sorted(set(rest) - set(SPLITS))
         if unknown or not {"train", "val"} <= set(rest):
-            raise InputError(f"data of type 'coco' needs train and val, and may have test; got {', '.join(rest) or 'none'}")
+            raise InputError(
+                f"data of type 'coco' needs train and val, and may have test; got {', '.join(rest) or 'none'}"
+            )
         sources = {split: _coco(split, part) for split, part in rest.items()}
         for split, source in sources.items():
             if source.classes != sources["train"].classes:

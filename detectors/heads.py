@@ -72,6 +72,12 @@ class _IoUAware:
     Source: Liu et al. 2021, arXiv 2102.04700, and the authors' FCOS head.
     """
 
+    # Of the stock head.
+    loss_cls: Any
+    loss_bbox: Any
+    loss_centerness: Any
+    num_classes: int
+
     def __init__(self, *args: Any, centerness_target: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if centerness_target not in (None, "iou"):
@@ -117,6 +123,9 @@ class _IoUAware:
 
 class _RoIIoUAware(_IoUAware):
     """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+
+    reg_decoded_bbox: bool
+    bbox_coder: Any
 
     def loss(
         self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any

@@ -22,24 +22,22 @@ model = dict(
         style="pytorch",
         init_cfg=None,
     ),
-    neck=dict(in_channels=[16, 32, 64], out_channels=32, start_level=1, num_outs=3, norm_cfg=_norm),
+    neck=dict(in_channels=[16, 32, 64], out_channels=32, num_outs=3, norm_cfg=_norm),
     rpn_head=dict(
         in_channels=32,
         feat_channels=32,
-        anchor_generator=dict(scales=[2], ratios=[0.7, 1.4], strides=[8, 16, 32]),
+        anchor_generator=dict(scales=[5], ratios=[1.2], strides=[4, 8, 16]),
     ),
     roi_head=dict(
-        bbox_roi_extractor=dict(
-            roi_layer=dict(output_size=5, sampling_ratio=2), out_channels=32, featmap_strides=[8], finest_scale=56
-        ),
+        bbox_roi_extractor=dict(roi_layer=dict(output_size=5, sampling_ratio=1), out_channels=32, featmap_strides=[4]),
         bbox_head=dict(in_channels=32, fc_out_channels=96, roi_feat_size=5, num_classes=10),
     ),
     train_cfg=dict(
-        rpn=dict(sampler=dict(num=64)),
-        rpn_proposal=dict(nms_pre=200, max_per_img=40),
-        rcnn=dict(sampler=dict(num=32)),
+        rpn=dict(sampler=dict(num=48)),
+        rpn_proposal=dict(nms_pre=60, max_per_img=24),
+        rcnn=dict(sampler=dict(num=16, pos_fraction=0.5)),
     ),
-    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=40), rcnn=dict(score_thr=0.02, max_per_img=50)),
+    test_cfg=dict(rpn=dict(nms_pre=60, max_per_img=24), rcnn=dict(score_thr=0.02, max_per_img=50)),
 )
 
 train_pipeline = [
@@ -55,6 +53,6 @@ test_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(
     _delete_=True,
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=2e-3, weight_decay=1e-2),
+    optimizer=dict(type="AdamW", lr=5e-3, weight_decay=1e-2),
     clip_grad=dict(max_norm=10),
 )

@@ -15,5 +15,15 @@ search = dict(
         # what mmdetection puts in its place (faster-rcnn_r50_fpn_giou_1x_coco).
         loss_bbox=dict(grammar="box", like="giou", weight=10.0),
     ),
+    ladder=[
+        dict(
+            name="verify",
+            task=dict(iterations=80, train_on="verify", evaluate_on="verify"),
+            keep=dict(of_own=0.5),
+        ),
+        # This detector learns faster than the one-stage one, and its iterations take twice as long.
+        dict(name="proxy", task=dict(iterations=200, train_on="train", evaluate_on="val"), seeds=[1]),
+    ],
+    finale=dict(rung=dict(task=dict(iterations=200))),
     evaluator=dict(detector="configs/detectors/tiny_faster_rcnn.py"),
 )

@@ -1,0 +1,163 @@
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detectors.datasets import CocoSource, coco_source, digit_scenes, one_image_per_class
+from primitives.errors import InputError
+
+SMALL = {"train": 30, "val": 6, "test": 9}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def content(source: CocoSource) -> dict:
+    return json.loads(source.annotations.read_text())
+
+
+def test_digit_scenes_are_what_they_say() -> None:
+    sources = digit_scenes(SMALL)
+    assert {split: source.count for split, source in sources.items()} == SMALL
+    for source in sources.values():
+        scenes = content(source)
+        assert source.classes == tuple("0123456789")
+        for image in scenes["images"]:
+            boxes = [entry["bbox"] for entry in scenes["annotations"] if entry["image_id"] == image["id"]]
+            assert 1 <= len(boxes) <= 6
+            assert all(x >= 0 and y >= 0 and x + w <= 96 and y + h <= 96 and w > 0 and h > 0 for x, y, w, h in boxes)
+            with Image.open(source.images / image["file_name"]) as picture:
+                assert (picture.size, picture.mode) == ((96, 96), "RGB")
+
+
+def test_boxes_are_tight_around_bright_digits() -> None:
+    source = digit_scenes(SMALL)["train"]
+    scenes = content(source)
+    inside, outside = [], []
+    for image in scenes["images"][:10]:
+        picture = np.asarray(Image.open(source.images / image["file_name"]), dtype=float).mean(-1)
+        mask = np.zeros_like(picture, dtype=bool)
+        for x, y, w, h in (e["bbox"] for e in scenes["annotations"] if e["image_id"] == image["id"]):
+            mask[y : y + h, x : x + w] = True
+        outside.append(picture[~mask].max() - np.median(picture[~mask]))
+        inside.append(picture[mask].max() - np.median(picture[~mask]))
+    assert np.mean(inside) > 2 * np.mean(outside)
+
+
+def test_digit_scenes_are_the_same_again_and_differ_by_seed(cache: Path) -> None:
+    first = digit_scenes(SMALL)["val"]
+    text, picture = first.annotations.read_bytes(), (first.images / "00000.png").read_bytes()
+    written = first.annotations.stat().st_mtime_ns
+    assert digit_scenes(SMALL)["val"].annotations.stat().st_mtime_ns == written
+    assert digit_scenes(SMALL, seed=1)["val"].annotations.read_bytes() != text
+    for path in sorted(cache.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    again = digit_scenes(SMALL)["val"]
+    assert again.annotations.read_bytes() == text
+    assert (again.images / "00000.png").read_bytes() == picture
+
+
+def test_a_write_that_breaks_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("detectors.datasets._draw_splits", full)
+    with pytest.raises(OSError, match="No space"):
+        digit_scenes(SMALL)
+    assert not list(cache.iterdir())
+
+
+def test_verification_set_shows_every_class_once() -> None:
+    train = digit_scenes(SMALL)["train"]
+    verify = one_image_per_class(train)
+    assert verify.count == 10
+    assert {entry["category_id"] for entry in content(verify)["annotations"]} == set(range(10))
+    assert one_image_per_class(train) == verify
+
+
+def write(folder: Path, **changes: object) -> tuple[Path, Path]:
+    """A COCO data set of two images, categories 3 and 7."""
+    images = folder / "images"
+    images.mkdir(exist_ok=True)
+    for name in ("a.png", "ü.png"):
+        Image.new("L", (20, 10)).save(images / name)
+    data = {
+        "images": [{"id": k, "file_name": name, "width": 20, "height": 10} for k, name in ((5, "a.png"), (9, "ü.png"))],
+        "annotations": [
+            {"id": 1, "image_id": 5, "category_id": 7, "bbox": [1, 1, 5, 5], "area": 25, "iscrowd": 0},
+            {"id": 2, "image_id": 5, "category_id": 3, "bbox": [2, 2, 6, 4], "area": 24, "iscrowd": 1},
+            {"id": 3, "image_id": 9, "category_id": 3, "bbox": [4, 4, 0, 4]},
+        ],
+        "categories": [{"id": 7, "name": "sieben"}, {"id": 3, "name": "drei"}],
+        **changes,
+    }
+    file = folder / "annotations.json"
+    file.write_text(json.dumps(data))
+    return file, images
+
+
+def test_classes_come_from_the_file_and_ids_may_have_gaps(tmp_path: Path) -> None:
+    source = coco_source(*write(tmp_path))
+    assert source.classes == ("drei", "sieben")
+    assert source.count == 2
+
+
+def test_empty_boxes_are_left_out_with_a_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        source = coco_source(*write(tmp_path))
+    assert "left out 1 of 3 boxes without width or height" in caplog.text
+    assert len(content(source)["annotations"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"annotations": [{"id": 4, "image_id": 5, "category_id": 8, "bbox": [0, 0, 2, 2]}]},
+            "annotation 4 has unknown category 8; known: 3 drei, 7 sieben",
+        ),
+        (
+            {"annotations": [{"id": 4, "image_id": 1, "category_id": 7, "bbox": [0, 0, 2, 2]}]},
+            "annotation 4 has image id 1",
+        ),
+        ({"annotations": [{"id": 4, "image_id": 5, "category_id": 7, "bbox": [0, 0]}]}, r"annotation 4 needs a bbox"),
+        (
+            {"images": [{"id": 1, "file_name": "b.png", "width": 2, "height": 2}]},
+            "1 of 1 images are not in .*first 'b.png'",
+        ),
+        ({"images": [{"id": 1, "file_name": "a.png"}]}, "an entry of 'images' has no 'width'"),
+        ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "two entries of 'categories' have id 1"),
+        ({"categories": None}, "not COCO JSON, a list 'categories' is missing"),
+    ],
+)
+def test_mistakes_in_a_file_are_named(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        coco_source(*write(tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    file, images = write(tmp_path)
+    with pytest.raises(InputError, match="no annotation file at"):
+        coco_source(tmp_path / "none.json", images)
+    with pytest.raises(InputError, match="no image folder at"):
+        coco_source(file, tmp_path / "none")
+    file.write_text("{")
+    with pytest.raises(InputError, match="not JSON"):
+        coco_source(file, images)
+
+
+def test_real_data_with_empty_and_crowd_boxes_loads(data: Path) -> None:
+    cells = coco_source(data / "bccd/train.json", data / "bccd/images")
+    assert (cells.count, cells.classes) == (205, ("RBC", "WBC", "Platelets"))
+    assert len(content(cells)["annotations"]) == 2804
+    coco = coco_source(data / "tiny_coco/annotations/instances_train2017.json", data / "tiny_coco/train2017")
+    assert len(coco.classes) == 80
+    assert any(entry["iscrowd"] for entry in content(coco)["annotations"])
+    assert one_image_per_class(cells).count == 3
