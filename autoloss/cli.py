@@ -176,7 +176,8 @@ def show(
 def _console() -> Any:
     from rich.console import Console
 
-    return Console()
+    # Formulas are long: where nobody watches, lines may be longer than a terminal of 80 columns.
+    return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def _spread_options(arguments: list[str]) -> list[str]:

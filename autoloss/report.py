@@ -162,6 +162,6 @@ def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
         commands.insert(0, f'autoloss check "{loss["expression"]}"{grammar}  # the {slot} of the best found')
     commands.append(f"autoloss show {run} --json > leaderboard.json")
     seconds = found["seconds"]["wall"]
-    text = Text(f"\nThe run lies in {run} ({seconds / 60:.1f} minutes). What next:\n")
+    text = Text(f"\nThe run lies in {run} ({seconds / 60:.1f} minutes). What next:\n", no_wrap=True, overflow="ignore")
     text.append("".join(f"  {command}\n" for command in commands), style="green")
     return Group(leaderboard(found, top), funnel(found), text)

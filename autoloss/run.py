@@ -17,8 +17,8 @@ FILE = "run.sqlite"
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE candidate (
-    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, generation INTEGER NOT NULL, losses TEXT NOT NULL, origin TEXT NOT NULL,
-    parents TEXT NOT NULL, breeds INTEGER NOT NULL, identity TEXT NOT NULL, draws INTEGER NOT NULL
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, generation INTEGER NOT NULL, losses TEXT NOT NULL,
+    origin TEXT NOT NULL, parents TEXT NOT NULL, breeds INTEGER NOT NULL, identity TEXT NOT NULL, draws INTEGER NOT NULL
 );
 CREATE TABLE refusal (
     number INTEGER NOT NULL, draw INTEGER NOT NULL, slot TEXT NOT NULL, expression TEXT NOT NULL,
@@ -189,7 +189,8 @@ class Run:
     def candidates(self) -> list[Candidate]:
         """All candidates in the order of their numbers."""
         rows = self._sql.execute(
-            "SELECT number, kind, generation, losses, origin, parents, breeds, identity, draws FROM candidate ORDER BY number"
+            "SELECT number, kind, generation, losses, origin, parents, breeds, identity, draws"
+            " FROM candidate ORDER BY number"
         )
         return [
             Candidate(

@@ -146,13 +146,14 @@ class Search:
         parents: list[Candidate] = []
         if pool:
             parents.append(_tournament(rng, pool, rules.tournament))
-            if rng.random() < rules.crossover:
-                parents.append(_tournament(rng, pool, rules.tournament))
+            others = [candidate for candidate in pool if candidate is not parents[0]]
+            if others and rng.random() < rules.crossover:
+                parents.append(_tournament(rng, others, rules.tournament))
         losses = dict(parents[0].losses) if parents else {}
         losses.update({slot: self._vary(rng, slot, parents, log) for slot in slots})
         how = ("random", "mutation of {}", "crossover of {} and {}")[len(parents)]
         origin = f"{how.format(*(parent.number for parent in parents))}: {' and '.join(slots)}"
-        return losses, origin, tuple(dict.fromkeys(parent.number for parent in parents))
+        return losses, origin, tuple(parent.number for parent in parents)
 
     def _vary(self, rng: random.Random, slot: str, parents: list[Candidate], log: _Log) -> Loss:
         """A new formula for one slot that passes the gates."""

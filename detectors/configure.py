@@ -46,8 +46,7 @@ def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Conf
 def box_heads(config: Config) -> Iterator[ConfigDict]:
     """The heads that hold `loss_cls` and `loss_bbox`: of a one-stage detector, or of every stage of a two-stage one."""
     model = config.get("model") or {}
-    owner = model["roi_head"] if "roi_head" in model else model
-    head = owner.get("bbox_head")
+    head = model.get("roi_head", model).get("bbox_head")
     yield from head if isinstance(head, (list, tuple)) else [head] if head is not None else []
 
 

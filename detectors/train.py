@@ -17,7 +17,10 @@ from detectors import mmcv_ops
 
 mmcv_ops.install()
 
-from mmdet.utils import register_all_modules  # noqa: E402
+with contextlib.redirect_stdout(io.StringIO()):  # mmdetection prints which optional parts it lacks
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
 from mmengine.config import Config  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
@@ -75,7 +78,6 @@ def train(config: Config) -> dict[str, float]:
     """
     config = Config(config.to_dict())
     name = f"autoloss-{next(_numbers)}"
-    register_all_modules(init_default_scope=False)
     with tempfile.TemporaryDirectory(prefix="autoloss-") as folder, _quiet():
         watch = _Watch()
         try:

@@ -30,7 +30,7 @@ search = dict(
     finale=dict(
         rung=dict(name="final", task=dict(iterations=400, train_on="train", evaluate_on="test"), seeds=[2, 3, 4]),
         count=3,
-        known=[2],
+        known=[1, 2],
     ),
     evaluator=dict(
         type="detectors.evaluator:DetectorEvaluator",

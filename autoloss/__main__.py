@@ -1,0 +1,5 @@
+"""`python -m autoloss`."""
+
+from autoloss.cli import main
+
+main()

@@ -1,0 +1,43 @@
+"""Records the small seeded search in tests/golden/search.json: run it when a change is meant to change searches."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def record() -> list[dict[str, Any]]:
+    """Candidates and scores of the small search."""
+    from small import section
+
+    from autoloss.discover import discover
+    from autoloss.run import Run
+    from autoloss.settings import from_mapping
+
+    settings = from_mapping(section())
+    with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder) / "run", settings.identity()) as run:
+        discover(settings, run)
+        evaluations = run.evaluations()
+        return [
+            {
+                "origin": candidate.origin,
+                "losses": {slot: loss.expression for slot, loss in candidate.losses.items()},
+                "weights": {slot: round(loss.loss_weight, 4) for slot, loss in candidate.losses.items()},
+                "scores": {
+                    f"{e.rung} {e.seed}": round(e.score, 3)
+                    for e in evaluations
+                    if e.candidate == candidate.number and e.score is not None
+                },
+            }
+            for candidate in run.candidates()
+        ]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    (HERE.parent / "golden" / "search.json").write_text(json.dumps(record(), indent=1) + "\n")

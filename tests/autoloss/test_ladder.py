@@ -1,0 +1,31 @@
+from types import SimpleNamespace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoloss.ladder import promoted, ranked
+
+SCORES = st.dictionaries(st.integers(0, 50), st.floats(0, 1), max_size=20)
+
+
+def keep(**rules: float) -> SimpleNamespace:
+    return SimpleNamespace(**{"of_own": None, "share": None, "count": None, **rules})
+
+
+def test_candidates_rank_by_score_then_by_number() -> None:
+    assert ranked({4: 0.5, 2: 0.5, 9: 0.7}) == [9, 2, 4]
+
+
+def test_rules_hold_together() -> None:
+    scores = {1: 0.9, 2: 0.5, 3: 0.3, 4: 0.1}
+    assert promoted(scores, 0.6, keep()) == [1, 2, 3, 4]
+    assert promoted(scores, 0.6, keep(of_own=0.5)) == [1, 2, 3]
+    assert promoted(scores, 0.6, keep(share=0.5)) == [1, 2]
+    assert promoted(scores, 0.6, keep(of_own=0.5, count=1)) == [1]
+
+
+@given(SCORES, st.floats(0, 1), st.floats(0.01, 1))
+def test_whoever_goes_on_is_no_worse_than_whoever_stays(scores: dict[int, float], own: float, share: float) -> None:
+    kept = promoted(scores, own, keep(of_own=0.5, share=share))
+    left = set(scores) - set(kept)
+    assert all(scores[a] >= scores[b] for a in kept for b in left)
