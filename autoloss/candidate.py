@@ -105,7 +105,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One training of one candidate at one rung with one seed."""
+    """One training of one candidate at one rung with one seed; `seconds` long, `ended` at that Unix time."""
 
     candidate: int
     rung: str
@@ -115,6 +115,7 @@ class Evaluation:
     metrics: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
     seconds: float = 0.0
+    ended: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.state is State.DONE):

@@ -70,5 +70,5 @@ def evaluate(candidate: Candidate, rung: Rung, seed: int) -> Evaluation:
         metrics, score, error = {}, float("nan"), f"{type(caught).__name__}: {caught}"
     seconds = time.perf_counter() - begin
     if error is not None:
-        return Evaluation(candidate.number, rung.name, seed, State.FAILED, error=error, seconds=seconds)
-    return Evaluation(candidate.number, rung.name, seed, State.DONE, score, metrics, seconds=seconds)
+        return Evaluation(candidate.number, rung.name, seed, State.FAILED, None, {}, error, seconds, time.time())
+    return Evaluation(candidate.number, rung.name, seed, State.DONE, score, metrics, None, seconds, time.time())

@@ -27,6 +27,7 @@ CREATE TABLE refusal (
 CREATE TABLE evaluation (
     candidate INTEGER NOT NULL REFERENCES candidate (number), rung TEXT NOT NULL, seed INTEGER NOT NULL,
     state TEXT NOT NULL, score REAL, metrics TEXT NOT NULL, error TEXT, seconds REAL NOT NULL,
+    ended REAL NOT NULL,
     PRIMARY KEY (candidate, rung, seed)
 );
 """
@@ -159,7 +160,7 @@ class Run:
         """Marks an evaluation as running."""
         with self._sql:
             self._sql.execute(
-                "INSERT INTO evaluation VALUES (?, ?, ?, ?, NULL, '{}', NULL, 0)",
+                "INSERT INTO evaluation VALUES (?, ?, ?, ?, NULL, '{}', NULL, 0, 0)",
                 (candidate, rung, seed, State.RUNNING.value),
             )
 
@@ -174,9 +175,12 @@ class Run:
         e = evaluation
         with self._sql:
             done = self._sql.execute(
-                "UPDATE evaluation SET state = ?, score = ?, metrics = ?, error = ?, seconds = ?"
+                "UPDATE evaluation SET state = ?, score = ?, metrics = ?, error = ?, seconds = ?, ended = ?"
                 " WHERE candidate = ? AND rung = ? AND seed = ? AND state = 'running'",
-                (e.state.value, e.score, json.dumps(dict(e.metrics)), e.error, e.seconds, e.candidate, e.rung, e.seed),
+                (
+                    *(e.state.value, e.score, json.dumps(dict(e.metrics)), e.error, e.seconds, e.ended),
+                    *(e.candidate, e.rung, e.seed),
+                ),
             ).rowcount
         if done != 1:
             raise ValueError(f"candidate {e.candidate} is not running at {e.rung} with seed {e.seed}")
@@ -210,13 +214,13 @@ class Run:
     def evaluations(self, rung: str | None = None) -> list[Evaluation]:
         """Evaluations of a rung, or all, in the order of candidate, rung, seed."""
         rows = self._sql.execute(
-            "SELECT candidate, rung, seed, state, score, metrics, error, seconds FROM evaluation"
+            "SELECT candidate, rung, seed, state, score, metrics, error, seconds, ended FROM evaluation"
             " WHERE ? IS NULL OR rung = ? ORDER BY candidate, rung, seed",
             (rung, rung),
         )
         return [
-            Evaluation(candidate, name, seed, State(state), score, json.loads(metrics), error, seconds)
-            for candidate, name, seed, state, score, metrics, error, seconds in rows
+            Evaluation(candidate, name, seed, State(state), score, json.loads(metrics), error, seconds, ended)
+            for candidate, name, seed, state, score, metrics, error, seconds, ended in rows
         ]
 
     def refusals(self) -> list[Refusal]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autoloss import gates, variation
 from autoloss.candidate import Candidate, Kind, Loss, Refusal
@@ -158,7 +158,8 @@ class Search:
     def _vary(self, rng: random.Random, slot: str, parents: list[Candidate], log: _Log) -> Loss:
         """A new formula for one slot that passes the gates."""
         rules = self.settings.slots[slot]
-        grammar, extended = GRAMMARS[rules.grammar], self.settings.variation.extended
+        extended = self.settings.variation.extended
+        grammar = replace(GRAMMARS[rules.grammar], constants=tuple(self.settings.variation.constants))
         trees = [self._tree(slot, parent) for parent in parents]
         alpha = trees[0][1] if trees else rules.alpha
         while True:

@@ -6,6 +6,7 @@ mmengine reads the file (its configs are Python, as in mmdetection); nothing pas
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -83,6 +84,7 @@ class Variation(_Frozen):
         crossover: share of children with two parents; the rest are mutations.
         both: share of children whose two slots change; the rest change one.
         draws: proposals for one slot before a candidate gives up.
+        constants: numbers that formulas are drawn with.
         extended: draw the extended operators too.
     """
 
@@ -91,6 +93,7 @@ class Variation(_Frozen):
     crossover: float = Field(default=0.4, ge=0, le=1)
     both: float = Field(default=0.3, ge=0, le=1)
     draws: int = Field(default=50_000, gt=0)
+    constants: list[float] = Field(default=[1.0, 2.0, 3.0], min_length=1)
     extended: bool = False
 
 
@@ -139,6 +142,14 @@ class Settings(_Frozen):
     evaluator: dict[str, Any]
     variation: Variation = Variation()
     workers: int = Field(default=0, ge=0)
+
+    @field_validator("variation")
+    @classmethod
+    def _plain_constants(cls, variation: Variation) -> Variation:
+        for constant in variation.constants:
+            if not (math.isfinite(constant) and constant >= 0):
+                raise ValueError(f"constants are finite and not negative (neg is an operator), got {constant:g}")
+        return variation
 
     @field_validator("slots")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Conf
         raise InputError(f"{detector}: not a config that mmengine can read: {' '.join(str(error).split())}") from None
     if not any(True for _ in box_heads(config)):
         raise InputError(f"{detector}: no detector: needs model.bbox_head or model.roi_head.bbox_head")
+    for section in ("train_dataloader", "val_dataloader", "optim_wrapper"):
+        if not config.get(section):
+            raise InputError(f"{detector}: has no {section!r}; its pipeline and optimizer are taken from there")
     return config
 
 
@@ -113,18 +117,30 @@ def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], cente
 
 
 def _box_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
+    _ask_for_boxes(head)
     head["loss_bbox"] = {
         "type": "ExpressionBoxLoss",
         "expression": loss["expression"],
         "grammar": loss["grammar"],
+        "reduction": head["loss_bbox"].get("reduction", "mean"),  # heads that sum divide by themselves
         "loss_weight": loss["loss_weight"],
     }
-    if "reg_decoded_bbox" in head or "BBoxHead" in head["type"]:
+
+
+def _ask_for_boxes(head: ConfigDict) -> None:
+    """Makes the head hand boxes to `loss_bbox`: a formula over areas means nothing on offsets from anchors."""
+    own = head["loss_bbox"]["type"]
+    if any("reg_decoded_bbox" in inspect.signature(base).parameters for base in _class(head["type"]).__mro__[:-1]):
         head["reg_decoded_bbox"] = True
+    elif not own.endswith("IoULoss"):
+        raise InputError(
+            f"{head['type']} hands no boxes to loss_bbox ({own}); a box formula needs a head that does, "
+            "such as FCOSHead, ATSSHead, RetinaHead, Shared2FCBBoxHead"
+        )
 
 
 def _class_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
-    kind = "sigmoid" if head["loss_cls"].get("use_sigmoid", False) else "softmax"
+    kind = "sigmoid" if _uses_sigmoid(head["loss_cls"]) else "softmax"
     if loss["grammar"] != kind:
         raise InputError(
             f"{head['type']} classifies by {kind}, so loss_cls needs grammar {kind!r}, got {loss['grammar']!r}"
@@ -135,8 +151,24 @@ def _class_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
         "grammar": loss["grammar"],
         "alpha": loss.get("alpha"),
         "use_sigmoid": kind == "sigmoid",
+        "reduction": head["loss_cls"].get("reduction", "mean"),
         "loss_weight": loss["loss_weight"],
     }
+
+
+def _uses_sigmoid(loss: ConfigDict) -> bool:
+    """What the config says, or the default of its class."""
+    default = inspect.signature(_class(loss["type"])).parameters.get("use_sigmoid")
+    return bool(loss.get("use_sigmoid", default.default if default else False))
+
+
+def _class(name: str) -> type:
+    from mmdet.registry import MODELS
+
+    found: type | None = MODELS.get(name)
+    if found is None:
+        raise InputError(f"mmdetection has no {name!r}; register it through custom_imports in the detector's config")
+    return found
 
 
 def _set_classes(part: Any, count: int) -> None:
@@ -185,16 +217,17 @@ def _pipeline(config: Config, loader: str) -> Any:
 def _set_schedule(config: Config, iterations: int) -> None:
     """A linear warm-up over a tenth, then a cosine to a hundredth of the learning rate."""
     warm = max(1, iterations // 10)
+    last = max(iterations, warm + 1)  # a single iteration is all warm-up
     config.train_cfg = {"type": "IterBasedTrainLoop", "max_iters": iterations, "val_interval": iterations}
     config.val_cfg = {"type": "ValLoop"}
     config.param_scheduler = [
         {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "begin": 0, "end": warm},
         {
             "type": "CosineAnnealingLR",
-            "T_max": max(1, iterations - warm),
+            "T_max": last - warm,
             "eta_min_ratio": 0.01,
             "by_epoch": False,
             "begin": warm,
-            "end": iterations,
+            "end": last,
         },
     ]

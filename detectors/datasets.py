@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
+import math
 import os
 import random
 import shutil
@@ -18,10 +18,10 @@ import numpy as np
 
 from primitives.errors import InputError
 
-_log = logging.getLogger(__name__)
-
 SCENE = 96
 SPLITS = {"train": 1000, "val": 200, "test": 300}
+_ENTRIES = {"images": ("id", "file_name", "width", "height"), "annotations": (), "categories": ("id", "name")}
+_DIGITS = 1797  # in scikit-learn's set
 _VERSION = 2  # of the scenes; part of the name of their folder
 
 
@@ -34,12 +34,14 @@ class CocoSource:
         images: folder that the file names are relative to.
         classes: names in the order of the category ids.
         count: number of images.
+        left_out: number of boxes of the file that have no width or height inside their image.
     """
 
     annotations: Path
     images: Path
     classes: tuple[str, ...]
     count: int
+    left_out: int = 0
 
 
 def cache_folder() -> Path:
@@ -75,8 +77,16 @@ def digit_scenes(counts: Mapping[str, int] = SPLITS, seed: int = 0) -> dict[str,
     Returns:
         A source per split.
 
+    Raises:
+        InputError: a count or the seed is no whole number, or a split would get no digits.
+
     Source: Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits, through scikit-learn.
     """
+    counts = {split: _whole(counts[split], split, 1) for split in SPLITS if split in counts}
+    seed = _whole(seed, "seed", 0)
+    for split, count in counts.items():
+        if not _share(count, counts):
+            raise InputError(f"{split}: {count} of {sum(counts.values())} scenes leaves it none of {_DIGITS} digits")
     key = hashlib.sha256(json.dumps([_VERSION, sorted(counts.items()), seed]).encode()).hexdigest()[:12]
     folder = _once(cache_folder() / f"digits-{key}", lambda fresh: _draw_splits(fresh, counts, seed))
     classes = tuple(str(digit) for digit in range(10))
@@ -85,15 +95,26 @@ def digit_scenes(counts: Mapping[str, int] = SPLITS, seed: int = 0) -> dict[str,
     }
 
 
+def _whole(value: object, name: str, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"data.{name} must be a whole number from {least}, got {value!r}")
+    return value
+
+
+def _share(count: int, counts: Mapping[str, int]) -> int:
+    """Number of digits that the scenes of a split are made from."""
+    return round(_DIGITS * count / sum(counts.values()))
+
+
 def _draw_splits(folder: Path, counts: Mapping[str, int], seed: int) -> None:
     from PIL import Image
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.images))
-    total, first = sum(counts.values()), 0
+    first = 0
     for number, (split, count) in enumerate(counts.items()):
-        last = first + round(len(order) * count / total)
+        last = first + _share(count, counts)
         mine, rng = order[first:last], np.random.default_rng([seed, number])
         first = last
         (folder / split).mkdir()
@@ -179,7 +200,7 @@ def coco_source(annotations: str | Path, images: str | Path) -> CocoSource:
         images: folder of the images.
 
     Raises:
-        InputError: not COCO JSON, a missing image, an unknown category or image id, a duplicate id.
+        InputError: not COCO JSON, nothing in it, a missing image, an unknown category or image id, a duplicate id.
     """
     file, folder = Path(annotations), Path(images)
     content = _read(file)
@@ -196,7 +217,8 @@ def coco_source(annotations: str | Path, images: str | Path) -> CocoSource:
     key = hashlib.sha256(json.dumps(clean, sort_keys=True).encode()).hexdigest()[:12]
     place = _once(cache_folder() / f"coco-{key}", lambda fresh: _write(fresh / "annotations.json", clean))
     classes = tuple(category["name"] for category in categories)
-    return CocoSource(place / "annotations.json", folder.absolute(), classes, len(content["images"]))
+    left_out = len(content["annotations"]) - len(kept)
+    return CocoSource(place / "annotations.json", folder.absolute(), classes, len(content["images"]), left_out)
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
@@ -210,16 +232,19 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{file}: not JSON: {error}") from None
-    needed = ("images", "annotations", "categories")
-    lacking = [key for key in needed if not (isinstance(content, dict) and isinstance(content.get(key), list))]
+    lacking = [key for key in _ENTRIES if not (isinstance(content, dict) and isinstance(content.get(key), list))]
     if lacking:
-        raise InputError(f"{file}: not COCO JSON, a list {lacking[0]!r} is missing; needed: {', '.join(needed)}")
-    for section, keys in (("images", ("id", "file_name", "width", "height")), ("categories", ("id", "name"))):
+        raise InputError(f"{file}: not COCO JSON, a list {lacking[0]!r} is missing; needed: {', '.join(_ENTRIES)}")
+    for section, keys in _ENTRIES.items():
+        if not content[section]:
+            raise InputError(f"{file}: {section!r} is empty")
         for entry in content[section]:
+            if not isinstance(entry, dict):
+                raise InputError(f"{file}: an entry of {section!r} must be an object, got {entry!r}")
             absent = [key for key in keys if key not in entry]
             if absent:
                 raise InputError(f"{file}: an entry of {section!r} has no {absent[0]!r}: {str(entry)[:80]}")
-        ids = [entry["id"] for entry in content[section]]
+        ids = [entry["id"] for entry in content[section] if keys]
         if len(set(ids)) != len(ids):
             double = next(number for number in ids if ids.count(number) > 1)
             raise InputError(f"{file}: two entries of {section!r} have id {double}")
@@ -227,10 +252,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _checked_boxes(content: Mapping[str, Any], file: Path) -> list[dict[str, Any]]:
-    images = {image["id"] for image in content["images"]}
+    images = {image["id"]: image for image in content["images"]}
     names = {category["id"]: category["name"] for category in content["categories"]}
     kept: list[dict[str, Any]] = []
-    empty = 0
     for number, entry in enumerate(content["annotations"]):
         label = f"annotation {entry.get('id', number)}"
         if entry.get("category_id") not in names:
@@ -239,15 +263,25 @@ def _checked_boxes(content: Mapping[str, Any], file: Path) -> list[dict[str, Any
         if entry.get("image_id") not in images:
             raise InputError(f"{file}: {label} has image id {entry.get('image_id')!r}, which no image has")
         box = entry.get("bbox")
-        if not (isinstance(box, list) and len(box) == 4 and all(isinstance(side, (int, float)) for side in box)):
+        if not (isinstance(box, list) and len(box) == 4 and all(_is_finite(side) for side in box)):
             raise InputError(f"{file}: {label} needs a bbox [x, y, width, height], got {box!r}")
-        if box[2] < 1 or box[3] < 1:  # mmdetection does not train on boxes under a pixel
-            empty += 1
-            continue
-        kept.append({"area": box[2] * box[3], "iscrowd": 0, **entry, "id": len(kept) + 1})
-    if empty:
-        _log.warning("%s: left out %d of %d boxes without width or height", file, empty, len(content["annotations"]))
+        if _can_be_seen(box, images[entry["image_id"]]):
+            area = entry.get("area") or box[2] * box[3]
+            kept.append({"iscrowd": 0, **entry, "area": area, "id": len(kept) + 1})
+    if all(entry["iscrowd"] for entry in kept):
+        raise InputError(f"{file}: no box among {len(content['annotations'])} annotations to train or evaluate on")
     return kept
+
+
+def _is_finite(side: object) -> bool:
+    return isinstance(side, (int, float)) and math.isfinite(side)
+
+
+def _can_be_seen(box: list[float], image: Mapping[str, Any]) -> bool:
+    """Whether mmdetection trains on the xywh box: a pixel or more, and not outside its image."""
+    x, y, width, height = box
+    inside = min(x + width, image["width"]) > max(x, 0) and min(y + height, image["height"]) > max(y, 0)
+    return width >= 1 and height >= 1 and inside
 
 
 def one_image_per_class(source: CocoSource, seed: int = 0) -> CocoSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from detectors import mmcv_ops
 from detectors.datasets import SPLITS, CocoSource, coco_source, digit_scenes, one_image_per_class
 from primitives.errors import InputError
 
+_log = logging.getLogger(__name__)
 _TASK = {"iterations": None, "train_on": ("train", "verify"), "evaluate_on": ("verify", "val", "test")}
 
 
@@ -38,6 +40,10 @@ class DetectorEvaluator:
         mmcv_ops.install()
         from detectors.configure import load
 
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}")
+        if centerness_target not in (None, "iou"):
+            raise InputError(f"unknown centerness_target {centerness_target!r}; choices: None, 'iou'")
         self.detector, self.data = detector, dict(data)
         self.batch_size, self.centerness_target = batch_size, centerness_target
         self.config = load(detector, cfg_options)
@@ -51,13 +57,14 @@ class DetectorEvaluator:
         return self._sources
 
     def prepare(self) -> None:
-        """Makes or checks the data.
+        """Makes or checks the data, and says once what of it is left out.
 
         Raises:
             InputError: the data cannot be used.
         """
-        if not self.sources:
-            raise InputError("search.evaluator.data holds no images")
+        for split, source in self.sources.items():
+            if source.left_out:
+                _log.warning("data.%s: left out %d boxes without width or height", split, source.left_out)
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""
@@ -68,6 +75,7 @@ class DetectorEvaluator:
             "own losses": slots(self.config),
             "classes": list(self.sources["train"].classes),
             "images": {split: source.count for split, source in self.sources.items()},
+            "boxes left out": {split: source.left_out for split, source in self.sources.items()},
         }
 
     def evaluate(
@@ -85,10 +93,10 @@ class DetectorEvaluator:
 
         Raises:
             InputError: the rung asks for something else.
-            TrainingFailedError: a loss or a predicted box is not finite.
+            TrainingFailedError: a loss, a weight or a predicted box is not finite.
         """
         from detectors.configure import configure
-        from detectors.train import train
+        from detectors.train import train  # before `configure` imports mmdet, which `train` keeps quiet
 
         task = self._task(rung)
         config = configure(
@@ -124,8 +132,7 @@ def _sources(data: Mapping[str, Any]) -> dict[str, CocoSource]:
         unknown = sorted(set(rest) - {*SPLITS, "seed"})
         if unknown:
             raise InputError(f"unknown key {unknown[0]!r} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed")
-        counts = {split: int(rest.get(split, count)) for split, count in SPLITS.items()}
-        sources = digit_scenes(counts, int(rest.get("seed", 0)))
+        sources = digit_scenes({**SPLITS, **{key: rest[key] for key in SPLITS if key in rest}}, rest.get("seed", 0))
     elif kind == "coco":
         unknown = sorted(set(rest) - set(SPLITS))
         if unknown or not {"train", "val"} <= set(rest):

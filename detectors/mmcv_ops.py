@@ -91,8 +91,9 @@ def roi_align_forward(
     if pool_mode != 1:
         raise MissingOpError("mmcv's roi_align with pool_mode='max' needs an mmcv with compiled ops; use 'avg'")
     size = (aligned_height, aligned_width)
-    rois = rois.to(input.dtype)
-    output.copy_(torchvision.ops.roi_align(input, rois, size, spatial_scale, sampling_ratio, aligned))
+    features = _wide(input)
+    rois = rois.to(features.dtype)
+    output.copy_(torchvision.ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned))
 
 
 def roi_align_backward(
@@ -110,10 +111,11 @@ def roi_align_backward(
     aligned: bool,
 ) -> None:
     """Fills `grad_input` (N, C, H, W) from the gradient of the output."""
+    upstream = _wide(grad_output)
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
-            grad_output,
-            rois.to(grad_output.dtype),
+            upstream,
+            rois.to(upstream.dtype),
             spatial_scale,
             aligned_height,
             aligned_width,
@@ -122,6 +124,11 @@ def roi_align_backward(
             aligned,
         )
     )
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Half precision as float32: not every kernel of torchvision's has it, and the sums lose less."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def _focal(logits: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
@@ -141,7 +148,7 @@ def sigmoid_focal_loss_forward(
     alpha: float,
 ) -> None:
     """Fills `output` (N, C) with focal losses; target (N,) holds class indices, C is background."""
-    output.copy_(_focal(input, target, weight, gamma, alpha))
+    output.copy_(_focal(_wide(input), target, weight, gamma, alpha))
 
 
 def sigmoid_focal_loss_backward(
@@ -155,7 +162,7 @@ def sigmoid_focal_loss_backward(
 ) -> None:
     """Fills `grad_input` (N, C) with the derivative of every loss."""
     with torch.enable_grad():
-        logits = input.detach().requires_grad_()
+        logits = _wide(input.detach()).requires_grad_()
         (gradient,) = torch.autograd.grad(_focal(logits, target, weight, gamma, alpha).sum(), logits)
     grad_input.copy_(gradient)
 

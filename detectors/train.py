@@ -7,6 +7,7 @@ import io
 import itertools
 import logging
 import math
+import multiprocessing
 import tempfile
 import time
 import warnings
@@ -21,6 +22,7 @@ with contextlib.redirect_stdout(io.StringIO()):  # mmdetection prints which opti
     from mmdet.utils import register_all_modules
 
     register_all_modules(init_default_scope=False)
+import torch  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
@@ -38,7 +40,7 @@ class TrainingFailedError(RuntimeError):
 
 
 class _Watch(Hook):  # type: ignore[misc]
-    """Ends a training at the first loss that is not finite; keeps the last loss, the metrics and the time."""
+    """Ends a training when a loss or a weight is not finite; keeps the last loss, the metrics and the time."""
 
     def __init__(self) -> None:
         self.loss = math.nan
@@ -53,11 +55,20 @@ class _Watch(Hook):  # type: ignore[misc]
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """See mmengine's Hook."""
-        for name, value in (outputs or {}).items():
-            if "loss" in name and not math.isfinite(float(value)):
+        parts = {name: value for name, value in (outputs or {}).items() if "loss" in name}
+        for name in sorted(parts, key=lambda name: name == "loss"):  # the part at fault before the sum
+            value = parts[name]
+            if not math.isfinite(float(value)):
                 raise TrainingFailedError(f"{name} is {float(value)} at iteration {runner.iter + 1}")
         self.loss = float((outputs or {})["loss"])
         self.trained = time.perf_counter()
+
+    def before_val(self, runner: Runner) -> None:
+        """See mmengine's Hook; the step after the last loss has not been judged by any loss."""
+        for name, weight in runner.model.named_parameters():
+            bad = weight[~torch.isfinite(weight)]
+            if len(bad):
+                raise TrainingFailedError(f"{name} holds {float(bad[0])} after iteration {runner.iter}")
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """See mmengine's Hook."""
@@ -74,7 +85,7 @@ def train(config: Config) -> dict[str, float]:
         mAP, mAP_50 and mAP_75 (0..1), the last loss, and the seconds of training and of evaluation.
 
     Raises:
-        TrainingFailedError: a loss or a predicted box is not finite.
+        TrainingFailedError: a loss, a weight or a predicted box is not finite.
     """
     config = Config(config.to_dict())
     name = f"autoloss-{next(_numbers)}"
@@ -112,6 +123,7 @@ def _runner(config: Config, folder: str, name: str) -> Runner:
         visualizer={"type": "Visualizer", "name": name, "vis_backends": []},
         env_cfg=config.get("env_cfg", {"dist_cfg": {"backend": "nccl"}}),
         randomness=config.randomness,
+        load_from=config.get("load_from"),
         log_level="CRITICAL",
         default_scope="mmdet",
         experiment_name=name,
@@ -120,14 +132,15 @@ def _runner(config: Config, folder: str, name: str) -> Runner:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No noise of mm*, of the COCO tools and of third parties' warnings on a person's terminal."""
-    level = logging.root.level
+    """No noise of mm*, the COCO tools and third parties' warnings; what the Runner sets for the process is set back."""
+    level, method = logging.root.level, multiprocessing.get_start_method(allow_none=True)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
         finally:
             logging.root.setLevel(level)
+            multiprocessing.set_start_method(method, force=True)
 
 
 def _forget(name: str) -> None:

@@ -12,7 +12,7 @@ CANDIDATE = Candidate(3, Kind.FOUND, 1, {"loss_bbox": Loss("i", "box", 2.0)}, "m
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
-    done = Evaluation(3, "proxy", 0, State.DONE, 0.5, {"score": 0.5}, seconds=1.5)
+    done = Evaluation(3, "proxy", 0, State.DONE, 0.5, {"score": 0.5}, seconds=1.5, ended=1e9)
     failed = Evaluation(3, "proxy", 1, State.FAILED, error="the loss is NaN")
     with Run.create(tmp_path / "run", SETTINGS) as run:
         run.born([CANDIDATE], [Refusal(3, 0, "loss_bbox", "u", "minimum", "because")])

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,13 @@ def test_losses_are_calibrated_to_the_gradient_of_the_loss_they_replace() -> Non
             rules = GRAMMARS[loss.grammar]
             norm = identity(rules.parse(loss.expression), rules, loss.alpha)[1]
             assert norm * loss.loss_weight == pytest.approx(target, rel=1e-5)
+
+
+def test_the_constants_of_formulas_are_a_setting() -> None:
+    birth = Search(from_mapping(section(variation={"constants": [5.0]}))).ask(0)
+    texts = [refusal.expression for refusal in birth.refusals]
+    drawn = {float(word) for text in texts for word in re.findall(r"\d+", text)}
+    assert drawn == {5.0}
 
 
 def test_refusals_are_kept_with_their_reason() -> None:

@@ -37,6 +37,7 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
         ({"known": [{"loss_cls": "giou"}]}, r"known loss 'giou' is not for loss_cls"),
         ({"known": [{"loss_cls": "focl"}]}, r"unknown loss 'focl'; known: iou"),
         ({"controls": [{"loss_cls": -1.0}]}, r"a control's factor must be above 0, got -1"),
+        ({"variation": {"constants": [-1.0]}}, r"constants are finite and not negative .*got -1"),
         ({"evaluator": {"type": "nothing"}}, r"evaluator needs a type such as"),
         ({"finale": {"rung": {"name": "proxy", "task": {}}}}, r"rungs need names of their own"),
         ({"finale": {"rung": {"name": "full", "task": {}}, "known": [5]}}, r"finale.known names row 5, known has 2"),

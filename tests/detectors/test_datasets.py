@@ -1,5 +1,4 @@
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -108,11 +107,29 @@ def test_classes_come_from_the_file_and_ids_may_have_gaps(tmp_path: Path) -> Non
     assert source.count == 2
 
 
-def test_empty_boxes_are_left_out_with_a_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        source = coco_source(*write(tmp_path))
-    assert "left out 1 of 3 boxes without width or height" in caplog.text
+def test_empty_boxes_are_left_out_with_a_count(tmp_path: Path) -> None:
+    source = coco_source(*write(tmp_path))
+    assert source.left_out == 1
     assert len(content(source)["annotations"]) == 2
+
+
+def test_boxes_outside_their_image_are_left_out_and_an_area_of_0_is_mended(tmp_path: Path) -> None:
+    entries = [
+        {"id": 1, "image_id": 5, "category_id": 7, "bbox": [1, 1, 5, 5], "area": 0},
+        {"id": 2, "image_id": 5, "category_id": 7, "bbox": [20, 1, 5, 5]},
+    ]
+    source = coco_source(*write(tmp_path, annotations=entries))
+    assert source.left_out == 1
+    assert [entry["area"] for entry in content(source)["annotations"]] == [25]
+
+
+def test_scenes_do_not_depend_on_the_order_of_their_counts() -> None:
+    sources = digit_scenes(dict(reversed(SMALL.items())))
+    mixed = [content(sources[split]) for split in SMALL]
+    for path in sorted(sources["train"].annotations.parent.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    sources["train"].annotations.parent.rmdir()
+    assert [content(source) for source in digit_scenes(SMALL).values()] == mixed
 
 
 @pytest.mark.parametrize(
@@ -134,6 +151,16 @@ def test_empty_boxes_are_left_out_with_a_count(tmp_path: Path, caplog: pytest.Lo
         ({"images": [{"id": 1, "file_name": "a.png"}]}, "an entry of 'images' has no 'width'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "two entries of 'categories' have id 1"),
         ({"categories": None}, "not COCO JSON, a list 'categories' is missing"),
+        ({"images": []}, "'images' is empty"),
+        ({"images": [3]}, "an entry of 'images' must be an object, got 3"),
+        (
+            {"annotations": [{"id": 4, "image_id": 5, "category_id": 7, "bbox": [0, 0, float("nan"), 2]}]},
+            "annotation 4 needs a bbox",
+        ),
+        (
+            {"annotations": [{"id": 4, "image_id": 5, "category_id": 7, "bbox": [0, 0, 0, 2]}]},
+            "no box among 1 annotations",
+        ),
     ],
 )
 def test_mistakes_in_a_file_are_named(tmp_path: Path, changes: dict, message: str) -> None:

@@ -97,6 +97,31 @@ def test_focal_loss_and_its_gradient_equal_their_definition() -> None:
     torch.testing.assert_close(torch.autograd.grad(value.sum(), logits), torch.autograd.grad(expected.sum(), logits))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
+    rois = torch.tensor([[0, 1.0, 1, 13, 15]])
+    target = torch.tensor([0, 1, 2, 3])
+    for op, values in (
+        (lambda x: mmcv_roi_align(x, rois.to(x.dtype), (3, 3), 1.0, 2, "avg", True), torch.rand(1, 2, 16, 16)),
+        (lambda x: sigmoid_focal_loss(x, target, 2.0, 0.25, None, "none"), torch.randn(4, 3)),
+    ):
+        half, full = values.to(dtype).requires_grad_(), values.to(dtype).float().requires_grad_()
+        results = [(op(x), *torch.autograd.grad(op(x).float().sum(), x)) for x in (half, full)]
+        for narrow, wide in zip(*results, strict=True):
+            assert narrow.dtype == dtype
+            torch.testing.assert_close(narrow, wide.to(dtype))
+
+
+def test_roi_align_works_under_autocast() -> None:
+    features = torch.rand(1, 2, 16, 16, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = torch.nn.functional.conv2d(features, torch.ones(2, 2, 1, 1))
+        pooled = mmcv_roi_align(mixed, torch.tensor([[0, 1.0, 1, 13, 15]]), (3, 3), 1.0, 2, "avg", True)
+    (gradient,) = torch.autograd.grad(pooled.float().sum(), features)
+    assert gradient.isfinite().all()
+    assert gradient.abs().sum() > 0
+
+
 def test_an_op_that_is_not_there_says_its_name_and_how_to_get_it() -> None:
     with pytest.raises(mmcv_ops.MissingOpError, match=r"deform_conv_forward.*MMCV_WITH_OPS"):
         deform_conv2d(torch.rand(1, 1, 4, 4), torch.zeros(1, 18, 2, 2), torch.rand(1, 1, 3, 3))

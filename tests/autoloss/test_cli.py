@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small import section
+
+from autoloss.cli import _spread_options
+
+
+def autoloss(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autoloss", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    folder = tmp_path_factory.mktemp("search")
+    config, run = folder / "config.py", folder / "run"
+    config.write_text(f"search = {section()!r}")
+    done = autoloss("search", config, run)
+    assert done.returncode == 0, done.stderr
+    return config, run, done.stdout
+
+
+def test_search_ends_with_table_funnel_place_and_next_commands(searched: tuple[Path, Path, str]) -> None:
+    _, run, out = searched
+    assert "best first" in out
+    assert "the detector's own loss" in out
+    assert "CSE-Autoloss-B class" in out
+    assert "passed every gate" in out
+    assert f"The run lies in {run}" in out
+    commands = [line.strip() for line in out.split("What next:")[1].splitlines() if line.strip()]
+    assert len(commands) == 3
+    assert all(command.startswith("autoloss ") for command in commands)
+
+
+def test_the_commands_at_the_end_work(searched: tuple[Path, Path, str]) -> None:
+    import shlex
+
+    for line in searched[2].split("What next:")[1].split("\n"):
+        words = shlex.split(line.split(" > ")[0], comments=True)
+        if words:
+            assert autoloss(*words[1:]).returncode == 0, line
+
+
+def test_searching_again_trains_nothing_again(searched: tuple[Path, Path, str]) -> None:
+    config, run, out = searched
+    again = autoloss("search", config, run, "--workers", 1)
+    assert again.returncode == 0
+    assert again.stdout.split("The run lies")[0] == out.split("The run lies")[0]
+
+
+def test_show_prints_leaderboard_and_funnel(searched: tuple[Path, Path, str]) -> None:
+    _, run, _ = searched
+    shown = autoloss("show", run, "--top", 3)
+    assert shown.returncode == 0
+    assert "Funnel" in shown.stdout
+    found = json.loads(autoloss("show", run, "--json").stdout)
+    assert {"leaderboard", "funnel", "rungs", "seconds", "settings"} <= found.keys()
+    counts = found["funnel"]
+    assert counts["proposed"] == counts["passed"] + sum(counts["refused"].values())
+    assert len(found["leaderboard"]) == counts["passed"] + counts["given"] == 15
+    best = found["leaderboard"][0]["scores"]["full"]
+    assert best["seeds"] == 2
+    assert best["sd"] >= 0
+
+
+def test_check_passes_refuses_and_corrects() -> None:
+    good = autoloss("check", "neg(log(div(i, u)))", "--grammar", "box")
+    assert good.returncode == 0
+    assert "IoU (log) up to an affine map" in good.stdout
+    bad = autoloss("check", "abs(sub(div(i, u), div(1, 2)))")
+    assert bad.returncode == 1
+    assert "not lowest at the target" in bad.stdout
+    wrong = autoloss("check", "add(i, foo)")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("autoloss: unknown name 'foo' at column 8")
+    assert wrong.stderr.count("\n") == 1
+
+
+def test_check_takes_published_text_and_answers_scripts() -> None:
+    done = autoloss("check", "Neg(Dot(Mul(Y,Add(1,Sin(Z))),Log(Softmax(X))))", "--json")
+    found = json.loads(done.stdout)
+    assert (found["formula"], found["grammar"]) == ("neg(dot(mul(y, add(1, sin(w))), log(softmax(x))))", "softmax")
+    assert found["known"]["name"] == "cse_a_cls"
+    assert found["passed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "div(i, u)", "--grammar", "boxes"], "unknown grammar 'boxes'; known: box"),
+        (["check", "softmax(i)", "--grammar", "box"], "unknown name 'softmax'"),
+        (["check", "3"], "a formula must read an input"),
+        (["check", "(" * 10_000], "unexpected '('"),
+        (["check", "div(i, u)", "--alpha", "0.5"], "--alpha 0.5 is for sigmoid losses"),
+        (["search", "none.py"], "no config file at 'none.py'"),
+        (["show", "none"], "no run in 'none'"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = autoloss(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_made_with_another_config_is_left_alone(searched: tuple[Path, Path, str]) -> None:
+    config, run, _ = searched
+    done = autoloss("search", config, run, "--cfg-options", "search.births=5", "search.seed=3")
+    assert done.returncode == 2
+    assert "made with another config: search.births was 4, is 5" in done.stderr
+    assert autoloss("search", config, run).returncode == 0
+
+
+def test_cfg_options_take_several_values_as_in_mmdetection() -> None:
+    spread = _spread_options(["search", "c.py", "--cfg-options", "a=1", "b=2", "--workers", "1"])
+    assert spread == ["search", "c.py", "--cfg-options", "a=1", "--cfg-options", "b=2", "--workers", "1"]
+    assert _spread_options(["--cfg-options", "a=1", "run"]) == ["--cfg-options", "a=1", "run"]
+
+
+def test_help_teaches_every_command() -> None:
+    for command in ("search", "check", "show"):
+        done = autoloss(command, "--help")
+        assert done.returncode == 0
+        assert "Example:" in done.stdout

@@ -1,0 +1,141 @@
+import json
+import logging
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from detectors.datasets import CocoSource
+from detectors.evaluator import DetectorEvaluator
+from primitives.errors import InputError
+
+FCOS = "configs/detectors/tiny_fcos.py"
+DIGITS = {"type": "digits", "train": 40, "val": 8, "test": 8}
+TASK = {"iterations": 3, "train_on": "train", "evaluate_on": "val"}
+LOSSES = {"loss_bbox": {"expression": "neg(log(div(i, u)))", "grammar": "box", "loss_weight": 1.0}}
+
+
+def steady(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if not name.startswith("seconds")}
+
+
+def in_a_worker(seed: int) -> dict[str, float]:
+    import torch
+
+    torch.set_num_threads(1)
+    return steady(DetectorEvaluator(FCOS, DIGITS).evaluate(LOSSES, TASK, seed))
+
+
+def test_an_evaluation_is_scored_by_map_and_repeats_in_another_process_without_a_word(
+    scenes: dict[str, CocoSource], capfd: pytest.CaptureFixture[str]
+) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    evaluator.prepare()
+    metrics = evaluator.evaluate(LOSSES, TASK, 1)
+    assert metrics["score"] == metrics["mAP"]
+    assert metrics["seconds_train"] > 0 < metrics["seconds_eval"]
+    assert steady(evaluator.evaluate(LOSSES, TASK, 1)) == steady(metrics)
+    assert evaluator.evaluate(LOSSES, TASK, 2)["loss"] != metrics["loss"]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(in_a_worker, 1).result() == steady(metrics)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_verification_set_can_be_trained_and_scored(scenes: dict[str, CocoSource]) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    metrics = evaluator.evaluate({}, {**TASK, "train_on": "verify", "evaluate_on": "verify"}, 0)
+    assert 0 <= metrics["score"] <= 1
+
+
+def test_a_description_is_plain_and_names_losses_and_images(scenes: dict[str, CocoSource]) -> None:
+    description = json.loads(json.dumps(DetectorEvaluator(FCOS, DIGITS).describe()))
+    assert description["own losses"].keys() == {"loss_cls", "loss_bbox"}
+    assert description["images"] == {"train": 40, "val": 8, "test": 8, "verify": 10}
+    assert description["classes"] == list("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({**TASK, "evaluate_on": "moon"}, "evaluate_on is 'moon'; choices: verify, val, test"),
+        ({**TASK, "train_on": "test"}, "train_on is 'test'; choices: train, verify"),
+        ({**TASK, "epochs": 3}, "unknown key 'epochs' .*; needed: iterations, train_on, evaluate_on"),
+        ({"iterations": 3, "train_on": "train"}, "missing key 'evaluate_on'"),
+        ({**TASK, "iterations": 0}, "iterations must be a whole number from 1, got 0"),
+        ({**TASK, "iterations": 1.5}, "iterations must be a whole number from 1, got 1.5"),
+    ],
+)
+def test_a_rung_that_asks_for_something_else_is_named(
+    scenes: dict[str, CocoSource], task: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        DetectorEvaluator(FCOS, DIGITS).evaluate({}, task, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"type": "photos"}, "unknown data type 'photos'; choices: digits, coco"),
+        ({}, "unknown data type None"),
+        ({"type": "digits", "trian": 3}, "unknown key 'trian' .*; choices: train, val, test, seed"),
+        ({"type": "digits", "train": "many"}, "data.train must be a whole number from 1, got 'many'"),
+        ({"type": "digits", "val": 0}, "data.val must be a whole number from 1, got 0"),
+        ({"type": "digits", "seed": -1}, "data.seed must be a whole number from 0, got -1"),
+        ({"type": "digits", "train": 9000, "val": 1}, "val: 1 of 9301 scenes leaves it none of 1797 digits"),
+        ({"type": "coco", "train": {}}, "needs train and val"),
+        ({"type": "coco", "train": {}, "val": {}}, "data.train needs annotations and images, got {}"),
+        ({"type": "coco", "train": {"annotations": "a", "images": "b"}, "val": {}}, "no annotation file at 'a'"),
+    ],
+)
+def test_data_that_cannot_be_used_is_named(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        DetectorEvaluator(FCOS, data).prepare()
+
+
+def test_arguments_that_cannot_be_used_are_named() -> None:
+    with pytest.raises(InputError, match="batch_size must be a whole number from 1, got 0"):
+        DetectorEvaluator(FCOS, DIGITS, batch_size=0)
+    with pytest.raises(InputError, match="unknown centerness_target 'box'; choices: None, 'iou'"):
+        DetectorEvaluator(FCOS, DIGITS, centerness_target="box")
+    with pytest.raises(InputError, match=r"no detector config at 'none\.py'"):
+        DetectorEvaluator("none.py", DIGITS)
+
+
+def coco(folder: Path, name: str) -> dict[str, str]:
+    """A data set of one image, with a box and an empty box of class `name`."""
+    folder.mkdir()
+    Image.new("RGB", (20, 10)).save(folder / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 20, "height": 10}],
+        "categories": [{"id": 7, "name": name}],
+        "annotations": [
+            {"id": k, "image_id": 1, "category_id": 7, "bbox": [1, 1, width, 5]} for k, width in ((1, 9), (2, 0))
+        ],
+    }
+    (folder / "a.json").write_text(json.dumps(content))
+    return {"annotations": str(folder / "a.json"), "images": str(folder)}
+
+
+def test_prepare_says_what_is_left_out_and_workers_do_not_repeat_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
+    part = coco(tmp_path / "one", "cat")
+    evaluator = DetectorEvaluator(FCOS, {"type": "coco", "train": part, "val": part})
+    with caplog.at_level(logging.WARNING):
+        description = evaluator.describe()
+        assert not caplog.records
+        evaluator.prepare()
+    assert "data.train: left out 1 boxes without width or height" in caplog.text
+    assert description["boxes left out"] == {"train": 1, "val": 1, "verify": 0}
+    assert description["classes"] == ["cat"]
+
+
+def test_splits_of_other_classes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
+    data = {"type": "coco", "train": coco(tmp_path / "one", "cat"), "val": coco(tmp_path / "two", "dog")}
+    with pytest.raises(InputError, match=r"val has classes \('dog',\), train has \('cat',\)"):
+        DetectorEvaluator(FCOS, data).prepare()

@@ -1,0 +1,80 @@
+"""Imports run one way: primitives <- autoloss, primitives <- detectors; only named files reach the heavy parts."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+THIRD_PARTY = {
+    "primitives": {"torch", "sympy"},
+    "autoloss": {"torch", "deap", "numpy", "pydantic", "rich", "typer", "primitives", "autoloss"},
+    "detectors": None,
+}
+OURS = {"primitives", "autoloss", "detectors", "configs", "tests"}
+MAY_IMPORT = {
+    "primitives": {"primitives"},
+    "autoloss": {"primitives", "autoloss"},
+    "detectors": {"primitives", "detectors"},
+}
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level names of all packages that a file imports, wherever the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_arrow_turns(package: str) -> None:
+    for file in (ROOT / package).rglob("*.py"):
+        assert (imported(file) & OURS) <= MAY_IMPORT[package], file
+
+
+@pytest.mark.parametrize("package", ["primitives", "autoloss"])
+def test_the_language_and_the_engine_need_no_detection_library(package: str) -> None:
+    allowed = THIRD_PARTY[package]
+    for file in (ROOT / package).rglob("*.py"):
+        extra = imported(file) - set(sys.stdlib_module_names) - (allowed or set()) - {package}
+        if file.name == "settings.py":
+            extra -= {"mmengine"}
+        assert not extra, (file, extra)
+
+
+def test_no_two_modules_import_each_other() -> None:
+    for package in MAY_IMPORT:
+        graph: dict[str, set[str]] = {}
+        for file in (ROOT / package).rglob("*.py"):
+            module = f"{package}.{file.stem}"
+            graph[module] = set()
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package:
+                    graph[module] |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        for module, targets in graph.items():
+            assert not any(module in graph.get(target, set()) for target in targets), module
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys; from autoloss.cli import app; print('torch' in sys.modules, 'mmengine' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_text_never_reaches_an_interpreter() -> None:
+    forbidden = {"eval", "exec", "compile", "sympify", "parse_expr", "lambdify", "from_string"}
+    for package in MAY_IMPORT:
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call):
+                    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                    on_module = ast.unparse(node.func) == "re.compile"
+                    assert name not in forbidden or on_module, (file, ast.unparse(node))
