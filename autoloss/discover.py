@@ -76,7 +76,11 @@ def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None) -> N
     Raises:
         InputError: the set-up cannot work: the evaluator, its data, or the detector's own loss fails.
     """
-    build(settings.evaluator).prepare()
+    rungs = [*settings.ladder, *([settings.finale.rung] if settings.finale else [])]
+    grammars = {name: slot.grammar for name, slot in settings.slots.items()}
+    evaluator = build(settings.evaluator)
+    evaluator.prepare(grammars, [rung.task for rung in rungs])
+    run.describe(evaluator.describe())
     run.forget_running()
     with executors.make(settings.workers, settings.evaluator) as executor, _clocked(run):
         _Discovery(settings, run, watch, executor).run_all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from primitives.errors import InputError
@@ -15,8 +15,16 @@ class Evaluator(Protocol):
     It is built once in the main process, where `prepare` is called, and once in every worker.
     """
 
-    def prepare(self) -> None:
-        """Makes or checks the data; raises InputError for what a person can mend."""
+    def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
+        """Makes or checks the data, and that a search can be done; nothing is trained.
+
+        Args:
+            slots: name of the grammar of each slot that the search fills.
+            tasks: of all rungs.
+
+        Raises:
+            InputError: what a person can mend: data, a task, a slot or a grammar that does not fit.
+        """
 
     def describe(self) -> Mapping[str, Any]:
         """What is trained on what, as plain values."""

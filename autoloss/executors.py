@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +17,7 @@ import torch
 from autoloss.candidate import Candidate, Evaluation, State
 from autoloss.evaluator import Evaluator, build
 from autoloss.settings import Rung
+from primitives.errors import InputError
 
 _evaluator: Evaluator | None = None
 
@@ -42,7 +46,22 @@ def make(workers: int, spec: Mapping[str, Any]) -> Executor:
         _start(dict(spec))
         return Serial()
     context = multiprocessing.get_context("spawn")  # fork is not safe once torch has threads
-    return ProcessPoolExecutor(count(workers), context, initializer=_start, initargs=(dict(spec),))
+    pool = ProcessPoolExecutor(count(workers), context, initializer=_start, initargs=(dict(spec),))
+    with _ctrl_c_ignored():
+        pool.submit(os.getpid)  # starts the workers, which inherit that Ctrl-C is for the main process alone
+    return pool
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers, and only it gets Ctrl-C
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def count(workers: int) -> int:
@@ -58,7 +77,11 @@ def _start(spec: Mapping[str, Any]) -> None:
 
 
 def evaluate(candidate: Candidate, rung: Rung, seed: int) -> Evaluation:
-    """Trains a candidate in a worker; what goes wrong in training is a failed evaluation."""
+    """Trains a candidate in a worker; what goes wrong in training is a failed evaluation.
+
+    Raises:
+        InputError: the set-up is wrong, not the candidate.
+    """
     if _evaluator is None:
         raise RuntimeError("evaluate() runs in a worker that make() started")
     begin = time.perf_counter()
@@ -66,6 +89,8 @@ def evaluate(candidate: Candidate, rung: Rung, seed: int) -> Evaluation:
         metrics = dict(_evaluator.evaluate(candidate.spec(), rung.task, seed))
         score = float(metrics["score"])
         error = None if score == score else "the score is NaN"
+    except InputError:
+        raise
     except Exception as caught:
         metrics, score, error = {}, float("nan"), f"{type(caught).__name__}: {caught}"
     seconds = time.perf_counter() - begin

@@ -27,6 +27,7 @@ def summary(run: Run) -> dict[str, Any]:
     rows.sort(key=lambda row: _standing(row, rungs))
     return {
         "run": str(run.directory),
+        "trained": run.description,
         "rungs": rungs,
         "leaderboard": rows,
         "funnel": _funnel(run, candidates, evaluations, rungs),

@@ -117,6 +117,17 @@ class Run:
         row = self._sql.execute("SELECT value FROM meta WHERE key = 'settings'").fetchone()
         return dict(json.loads(row[0]))
 
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Keeps what is trained on what."""
+        with self._sql:
+            self._sql.execute("INSERT OR REPLACE INTO meta VALUES ('description', ?)", (json.dumps(description),))
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What is trained on what; empty before the first search."""
+        row = self._sql.execute("SELECT value FROM meta WHERE key = 'description'").fetchone()
+        return dict(json.loads(row[0])) if row else {}
+
     def note(self, key: str, value: float) -> None:
         """Adds to a running total, such as the seconds spent."""
         with self._sql:

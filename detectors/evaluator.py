@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from detectors import mmcv_ops
 from detectors.datasets import SPLITS, CocoSource, coco_source, digit_scenes, one_image_per_class
+from primitives.catalog import grammar
 from primitives.errors import InputError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _log = logging.getLogger(__name__)
 _TASK = {"iterations": None, "train_on": ("train", "verify"), "evaluate_on": ("verify", "val", "test")}
@@ -56,15 +60,22 @@ class DetectorEvaluator:
             self._sources = _sources(self.data)
         return self._sources
 
-    def prepare(self) -> None:
-        """Makes or checks the data, and says once what of it is left out.
+    def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
+        """Makes or checks the data, says once what of it is left out, and tries every task and slot.
+
+        Args:
+            slots: name of the grammar of each slot that a search fills.
+            tasks: as `evaluate` takes them.
 
         Raises:
-            InputError: the data cannot be used.
+            InputError: the data, a task, a slot or a grammar cannot be used with this detector.
         """
         for split, source in self.sources.items():
             if source.left_out:
                 _log.warning("data.%s: left out %d boxes without width or height", split, source.left_out)
+        losses = {slot: _any_formula(name) for slot, name in slots.items()}
+        for task in tasks:
+            self._configure(losses, task, 0)
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""
@@ -95,11 +106,17 @@ class DetectorEvaluator:
             InputError: the rung asks for something else.
             TrainingFailedError: a loss, a weight or a predicted box is not finite.
         """
+        from detectors.train import train
+
+        metrics = train(self._configure(losses, rung, seed))
+        return {"score": metrics["mAP"], **metrics}
+
+    def _configure(self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int) -> Config:
+        from detectors import train  # noqa: F401  imports mmdetection without its noise
         from detectors.configure import configure
-        from detectors.train import train  # before `configure` imports mmdet, which `train` keeps quiet
 
         task = self._task(rung)
-        config = configure(
+        return configure(
             self.config,
             train=self.sources[task["train_on"]],
             evaluate=self.sources[task["evaluate_on"]],
@@ -109,8 +126,6 @@ class DetectorEvaluator:
             batch_size=self.batch_size,
             centerness_target=self.centerness_target,
         )
-        metrics = train(config)
-        return {"score": metrics["mAP"], **metrics}
 
     def _task(self, rung: Mapping[str, object]) -> dict[str, Any]:
         for key in {**_TASK, **rung}:
@@ -152,3 +167,12 @@ def _coco(split: str, part: object) -> CocoSource:
     if not isinstance(part, Mapping) or set(part) != {"annotations", "images"}:
         raise InputError(f"data.{split} needs annotations and images, got {part!r}")
     return coco_source(part["annotations"], part["images"])
+
+
+def _any_formula(name: str) -> dict[str, object]:
+    """A formula that reads every input of a grammar: a detector that takes it takes them all."""
+    first, *others = (terminal.name for terminal in grammar(name).terminals)
+    text = first
+    for other in others:
+        text = f"add({text}, {other})"
+    return {"expression": text, "grammar": name, "loss_weight": 1.0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -23,7 +23,7 @@ class DescentEvaluator:
     def __init__(self, pause: float = 0.0, fail: str = "") -> None:
         self.pause, self.fail = pause, fail
 
-    def prepare(self) -> None:
+    def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
         if self.fail == "prepare":
             raise InputError("data: missing")
 

@@ -61,6 +61,7 @@ def test_show_prints_leaderboard_and_funnel(searched: tuple[Path, Path, str]) ->
     assert "Funnel" in shown.stdout
     found = json.loads(autoloss("show", run, "--json").stdout)
     assert {"leaderboard", "funnel", "rungs", "seconds", "settings"} <= found.keys()
+    assert found["trained"] == {"detector": "free boxes and logits"}
     counts = found["funnel"]
     assert counts["proposed"] == counts["passed"] + sum(counts["refused"].values())
     assert len(found["leaderboard"]) == counts["passed"] + counts["given"] == 15

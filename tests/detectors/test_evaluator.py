@@ -33,7 +33,7 @@ def test_an_evaluation_is_scored_by_map_and_repeats_in_another_process_without_a
     scenes: dict[str, CocoSource], capfd: pytest.CaptureFixture[str]
 ) -> None:
     evaluator = DetectorEvaluator(FCOS, DIGITS)
-    evaluator.prepare()
+    evaluator.prepare({}, [])
     metrics = evaluator.evaluate(LOSSES, TASK, 1)
     assert metrics["score"] == metrics["mAP"]
     assert metrics["seconds_train"] > 0 < metrics["seconds_eval"]
@@ -92,7 +92,7 @@ def test_a_rung_that_asks_for_something_else_is_named(
 )
 def test_data_that_cannot_be_used_is_named(data: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        DetectorEvaluator(FCOS, data).prepare()
+        DetectorEvaluator(FCOS, data).prepare({}, [])
 
 
 def test_arguments_that_cannot_be_used_are_named() -> None:
@@ -128,7 +128,7 @@ def test_prepare_says_what_is_left_out_and_workers_do_not_repeat_it(
     with caplog.at_level(logging.WARNING):
         description = evaluator.describe()
         assert not caplog.records
-        evaluator.prepare()
+        evaluator.prepare({}, [])
     assert "data.train: left out 1 boxes without width or height" in caplog.text
     assert description["boxes left out"] == {"train": 1, "val": 1, "verify": 0}
     assert description["classes"] == ["cat"]
@@ -138,4 +138,4 @@ def test_splits_of_other_classes_are_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
     data = {"type": "coco", "train": coco(tmp_path / "one", "cat"), "val": coco(tmp_path / "two", "dog")}
     with pytest.raises(InputError, match=r"val has classes \('dog',\), train has \('cat',\)"):
-        DetectorEvaluator(FCOS, data).prepare()
+        DetectorEvaluator(FCOS, data).prepare({}, [])

@@ -1,0 +1,141 @@
+"""The real evaluator in a real search: killed, resumed, in one process and in two, on digits and on real images."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import section
+
+from autoloss.candidate import State
+from autoloss.run import FILE, Run
+
+TASK = {"iterations": 4, "train_on": "train", "evaluate_on": "val"}
+
+
+def search(**changes: Any) -> dict[str, Any]:
+    """A search small enough to train every candidate in seconds."""
+    evaluator = {
+        "type": "detectors.evaluator:DetectorEvaluator",
+        "detector": "configs/detectors/tiny_fcos.py",
+        "data": {"type": "digits", "train": 40, "val": 8, "test": 8},
+    }
+    ladder = [
+        {"name": "verify", "task": {**TASK, "train_on": "verify", "evaluate_on": "verify"}},
+        {"name": "proxy", "task": TASK, "seeds": [1]},
+    ]
+    return section(generations=1, births=2, evaluator=evaluator, ladder=ladder, finale=None, **changes)
+
+
+def facts(directory: Path) -> list[Any]:
+    with Run.open(directory) as run:
+        return [run.candidates(), [(e.candidate, e.rung, e.seed, e.state, e.score) for e in run.evaluations()]]
+
+
+def done(directory: Path) -> int:
+    """Number of evaluations that have finished so far."""
+    if not (directory / FILE).exists():
+        return 0
+    with sqlite3.connect(directory / FILE) as connection:
+        count = connection.execute("SELECT count(*) FROM evaluation WHERE state = 'done'").fetchone()[0]
+    connection.close()
+    return int(count)
+
+
+def command(folder: Path, content: dict[str, Any], run: str, workers: int) -> list[str]:
+    config = folder / "config.py"
+    config.write_text(f"search = {content!r}")
+    arguments = ["search", str(config), str(folder / run), "--workers", str(workers)]
+    return [sys.executable, "-m", "autoloss", *arguments]
+
+
+def test_a_real_search_killed_and_resumed_with_other_workers_equals_the_uninterrupted(tmp_path: Path) -> None:
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
+    whole = subprocess.run(
+        command(tmp_path, search(), "whole", 1), env=environment, capture_output=True, text=True, check=False
+    )
+    assert whole.returncode == 0, whole.stderr
+    killed = subprocess.Popen(
+        command(tmp_path, search(), "killed", 2),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while done(tmp_path / "killed") < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    before = done(tmp_path / "killed")
+    resumed = subprocess.run(
+        command(tmp_path, search(), "killed", 1), env=environment, capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    expected = facts(tmp_path / "whole")
+    assert 3 <= before < len(expected[1])
+    assert facts(tmp_path / "killed") == expected
+    assert all(state is State.DONE for *_, state, _ in expected[1])
+
+
+def test_a_search_runs_on_real_images_in_coco_format(tmp_path: Path, data: Path) -> None:
+    cells = {
+        split: {"annotations": str(data / f"bccd/{split}.json"), "images": str(data / "bccd/images")}
+        for split in ("train", "val")
+    }
+    content = search(known=[])
+    content["evaluator"]["data"] = {"type": "coco", **cells}
+    content["ladder"] = content["ladder"][:1]
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
+    finished = subprocess.run(
+        command(tmp_path, content, "run", 1), env=environment, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "left out 1 boxes without width or height" in finished.stderr
+    assert all(state is State.DONE for *_, state, _ in facts(tmp_path / "run")[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"detector": "none.py"}, "no detector config at 'none.py'"),
+        ({"data": {"type": "video"}}, "unknown data type 'video'; choices: digits, coco"),
+        ({"cfg_options": {"model.bbox_head.type": "GFLHead"}}, "'GFLHead'; known: FCOSHead, Shared2FCBBoxHead"),
+        ({"data": {"type": "coco", "train": {"annotations": "a.json", "images": "i"}}}, "needs train and val"),
+    ],
+)
+def test_a_set_up_that_cannot_work_is_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    content = search()
+    content["evaluator"] |= changes
+    finished = subprocess.run(command(tmp_path, content, "run", 1), capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert message in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+def test_a_wrong_task_of_the_last_rung_is_found_before_anything_is_trained(tmp_path: Path) -> None:
+    content = search()
+    content["finale"] = {"rung": {"name": "full", "task": {**TASK, "evaluate_on": "tset"}}}
+    finished = subprocess.run(command(tmp_path, content, "run", 1), capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert "a rung's evaluate_on is 'tset'; choices: verify, val, test" in finished.stderr
+    assert done(tmp_path / "run") == 0
+
+
+def test_a_slot_or_grammar_that_does_not_fit_the_detector_is_one_line(tmp_path: Path) -> None:
+    content = search(
+        known=[], slots={"loss_cls": {"grammar": "softmax", "like": "cross_entropy"}}, controls=[{"loss_cls": 2.0}]
+    )
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
+    finished = subprocess.run(
+        command(tmp_path, content, "run", 1), env=environment, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 2
+    assert "FCOSHead classifies by sigmoid, so loss_cls needs grammar 'sigmoid'" in finished.stderr
