@@ -94,8 +94,8 @@ class Search:
             )
         for control in self.settings.controls:
             losses = {slot: self._known(slot, own[slot], factor) for slot, factor in control.items()}
-            what = " and ".join(f"{slot} x {factor:g}" for slot, factor in control.items())
-            origin = f"control: own loss, {what}"
+            scaled = [f"{known_loss(own[slot]).title} x {factor:g}" for slot, factor in control.items()]
+            origin = f"control: {' + '.join(scaled)}"
             given.append(Candidate(len(given), Kind.CONTROL, 0, losses, origin, (), False, self._identity(losses)))
         return given
 

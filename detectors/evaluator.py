@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from detectors import mmcv_ops
-from detectors.datasets import SPLITS, CocoSource, coco_source, digit_scenes, one_image_per_class
+from detectors.datasets import CocoSource, coco_source, one_image_per_class
+from detectors.digits import SPLITS, digit_scenes
 from primitives.catalog import grammar
 from primitives.errors import InputError
 

@@ -1,9 +1,11 @@
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoloss import variation
 from autoloss.variation import crossed, mutated, random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
@@ -76,9 +78,5 @@ def test_extended_operators_are_drawn_only_when_asked_for() -> None:
 
 
 def test_only_variation_imports_deap() -> None:
-    from pathlib import Path
-
-    import autoloss
-
-    files = Path(autoloss.__file__).parent.glob("*.py")
+    files = list(Path(variation.__file__).parent.glob("*.py"))
     assert [file.name for file in files if "from deap" in file.read_text()] == ["variation.py"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from detectors.datasets import CocoSource, digit_scenes
+from detectors.datasets import CocoSource
+from detectors.digits import digit_scenes
 
 COUNTS = {"train": 40, "val": 8, "test": 8}
 
