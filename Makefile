@@ -16,14 +16,16 @@ test: .venv/installed  ## What a change must pass.
 results: .venv/installed  ## The two default runs and their files in results/.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
 	$(BIN)/autoloss search configs/search/digits_faster_rcnn.py
+	mkdir -p results
 	for run in digits_fcos digits_faster_rcnn; do \
-	  $(BIN)/autoloss show runs/$$run --top 10 > results/$$run.txt && \
+	  $(BIN)/autoloss show runs/$$run --top 7 > results/$$run.txt && \
 	  $(BIN)/autoloss show runs/$$run --json > results/$$run.json || exit 1; \
 	done
 
-benchmark: .venv/installed  ## Speed of the gates, and what a run spends beside training.
-	$(BIN)/python tests/benchmarks/bench_gates.py
-	$(BIN)/python tests/benchmarks/bench_overhead.py runs/digits_fcos
+benchmark: .venv/installed  ## Speed of the gates, and what the default run (of make search) spends beside training.
+	@mkdir -p results
+	@($(BIN)/python tests/benchmarks/bench_gates.py && $(BIN)/python tests/benchmarks/bench_overhead.py runs/digits_fcos) \
+	  | tee results/benchmark.txt
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

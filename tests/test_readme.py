@@ -1,0 +1,48 @@
+"""The README's transcripts are what its commands print; `python tests/test_readme.py` writes them anew."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+_BLOCK = re.compile(r"```console\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)```", re.DOTALL)
+# Commands that take minutes leave what they print in results/ (make results, make benchmark).
+_KEPT = {
+    "autoloss show runs/digits_fcos --top 7": "digits_fcos.txt",
+    "autoloss show runs/digits_faster_rcnn --top 7": "digits_faster_rcnn.txt",
+    "make benchmark": "benchmark.txt",
+}
+
+
+def printed(command: str) -> str | None:
+    """What a command prints, with its lines' ends trimmed; None for one that is only shown."""
+    if command in _KEPT:
+        text = (ROOT / "results" / _KEPT[command]).read_text()
+    elif command.startswith("autoloss check"):
+        line = [sys.executable, "-m", *shlex.split(command)]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
+        text = done.stdout + done.stderr
+    else:
+        return None
+    return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
+
+
+@pytest.mark.parametrize("command", [match["command"] for match in _BLOCK.finditer(README.read_text())])
+def test_what_the_readme_shows_is_what_the_command_prints(command: str) -> None:
+    shown = next(match["output"] for match in _BLOCK.finditer(README.read_text()) if match["command"] == command)
+    expected = printed(command)
+    assert shown == (expected or ""), "python tests/test_readme.py writes the README's transcripts anew"
+
+
+if __name__ == "__main__":
+    text = _BLOCK.sub(
+        lambda match: f"```console\n$ {match['command']}\n{printed(match['command']) or ''}```", README.read_text()
+    )
+    README.write_text(text)
