@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from typing import Any
 
 _WORD = re.compile(r"[\w.+-]+")
 SLOTS = ("loss_cls", "loss_bbox")
+GATES = ("structure", "finite", "minimum", "monotone", "gradient", "distinct", "converges")
+"""Names of the gates, in their order."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Candidate:
         breeds: whether it may have children.
         identity: direction of its gradient on the typical probe, as text.
         draws: how many proposals it took to find it.
+        certificates: what is known of the formula of each slot; each with `name`, `statement`, `how` and `numbers`.
     """
 
     number: int
@@ -62,6 +66,7 @@ class Candidate:
     breeds: bool = True
     identity: str = ""
     draws: int = 1
+    certificates: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from primitives.errors import InputError
-
-if TYPE_CHECKING:
-    from autoloss.gates import Judgement
-    from primitives.grammar import Grammar
 
 app = typer.Typer(
     add_completion=False,
@@ -86,68 +83,93 @@ def check(
         float | None,
         typer.Option(min=0, max=1, help="Weight of the target column of a sigmoid loss outside the formula."),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw it beside a known loss: PNG, SVG or PDF by the file's ending."),
+    ] = None,
+    beside: Annotated[str | None, typer.Option(help="The known loss to draw beside it, such as giou or focal.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
 ) -> None:
-    """Check a formula: canonical text, size, and what every gate says of it.
+    """Check a formula: canonical text, size, what every gate says of it, and what else is known of it.
 
     Exit code 0 when it passes, 1 when a gate refuses it, 2 when the text is wrong.
 
-    Example: `autoloss check "sub(1, div(i, u))"`
+    Example: `autoloss check "sub(1, div(i, u))" --plot iou.png`
     """
-    from autoloss import gates
+    from autoloss import report
+    from autoloss.examine import examined
     from primitives import catalog
 
     rules = catalog.grammar(grammar) if grammar else catalog.find_grammar(formula)
     if alpha is not None and rules.name != "sigmoid":
         raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
     expression = rules.parse(formula)
-    judgement = gates.judge(expression, rules, alpha)
-    known = gates.recognise(judgement.identity, rules)
-    found = {
-        "formula": str(expression),
-        "grammar": rules.name,
-        "slot": rules.slot,
-        "size": expression.size,
-        "depth": expression.depth,
-        "passed": judgement.passed,
-        "negated": judgement.negated,
-        "judged": str(judgement.expression),
-        "known": known and {"name": known.name, "title": known.title, "source": known.source},
-        "verdicts": [
-            {"gate": v.gate, "passed": v.passed, "reason": v.reason, "numbers": dict(v.numbers)}
-            for v in judgement.verdicts
-        ],
-    }
+    found = examined(expression, rules, alpha)
+    if plot is not None:
+        from autoloss import picture
+
+        known = catalog.known_loss(beside or picture.BESIDE[rules.name])
+        if catalog.GRAMMARS[known.grammar].slot != rules.slot:
+            raise InputError(f"--beside {known.name} is a loss for {catalog.GRAMMARS[known.grammar].slot}")
+        other = picture.Drawn(known.title, known.expression, catalog.GRAMMARS[known.grammar], known.alpha)
+        picture.draw(picture.Drawn("this", rules.parse(found["judged"]), rules, alpha), other, plot)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        _print_check(found, judgement, rules)
-    raise typer.Exit(0 if judgement.passed else 1)
+        _console().print(report.examined(found))
+    raise typer.Exit(0 if found["passed"] else 1)
 
 
-def _print_check(found: dict[str, Any], judgement: Judgement, rules: Grammar) -> None:
-    from rich.table import Table
+@app.command()
+def funnel(
+    grammar: Annotated[str, typer.Option(help="box, box_pixels, box_extended, softmax or sigmoid.")],
+    n: Annotated[int, typer.Option(min=1, help="How many random formulas.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of the drawing.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
+) -> None:
+    """Draw random formulas and lead them through all gates: how many fall where, how fast, and what is rediscovered.
 
-    console = _console()
-    console.print(found["formula"], style="bold", highlight=False, soft_wrap=True)
-    console.print(
-        f"grammar {rules.name} ({rules.slot}), {found['size']} nodes, depth {found['depth']}", highlight=False
-    )
-    table = Table(header_style="bold")
-    for title in ("gate", "verdict", "why"):
-        table.add_column(title)
-    for verdict in judgement.verdicts:
-        word, style = ("pass", "green") if verdict.passed else ("refused", "red")
-        table.add_row(verdict.gate, f"[{style}]{word}[/]", verdict.reason)
-    if judgement.passed:
-        known = found["known"]
-        what = (
-            f"{known['title']} up to an affine map ({known['source']})" if known else "no known loss has its gradient"
-        )
-        table.add_row("distinct", "[green]pass[/]", what)
-    console.print(table)
-    if judgement.negated:
-        console.print("It runs the wrong way round and was judged negated; a search keeps the negated formula.")
+    Example: `autoloss funnel --grammar box --n 10000`
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from autoloss import report
+    from autoloss.funnel import pour
+    from primitives import catalog
+
+    rules = catalog.grammar(grammar)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("0 passed", total=n)
+
+        def watch(done: int, passed: int) -> None:
+            progress.update(task, completed=done, description=f"{passed} passed")
+
+        found = pour(rules, n, seed, watch=watch)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "rate": found.rate}, indent=2))
+    else:
+        _console().print(report.poured(found))
+
+
+@app.command()
+def thresholds(
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
+) -> None:
+    """Derive the thresholds of the gate `converges`: descend boxes and logits under every known loss.
+
+    A config overrides them with `search.thresholds=dict(iou=0.9)`.
+    """
+    from autoloss import descent, report
+    from autoloss.examine import descended
+
+    rows = descended()
+    derived = descent.derived(rows)
+    if as_json:
+        typer.echo(json.dumps({"known": rows, "margin": descent.MARGIN, "derived": derived}, indent=2))
+    else:
+        _console().print(report.thresholds(rows, derived, descent.MARGIN))
 
 
 @app.command()

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from autoloss import probes
+from autoloss import looks, probes
 from autoloss.candidate import Verdict
-from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
+from autoloss.descent import STEPS, THRESHOLDS, Descent, descend_all
+from autoloss.recognition import identity
 from primitives.expression import Expression
 from primitives.features import per_sample
 from primitives.grammar import Grammar
 from primitives.operators import OPERATORS
 
-# A step against the rule counts only when it undoes this share of the path's whole fall: published losses have
-# small bumps, and float32 has noise.
-TOLERANCE = 0.05
-# Paths or curves that may break the rule.
-MAX_SHARE = 0.05
+MAX_AT_TARGET = 1_000
+"""Largest gradient beside the target, in mean gradients; known losses have up to 50 (IoU to the power of 5)."""
+_REMEMBERED = 5_000  # values of sub-expressions, 6.5 kB each
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Judgement:
         expression: the formula that was judged; negated where the loss ran the wrong way round.
         verdicts: in the order of the gates.
         negated: whether it was.
-        identity: direction of its gradient; empty unless it passed.
-        norm: mean gradient norm on the typical probe; 0 unless it passed.
+        identity: direction of its gradient; empty where a gate before `distinct` refused.
+        norm: mean gradient norm on the typical probe; 0 where a gate before `distinct` refused.
     """
 
     expression: Expression
@@ -48,31 +47,60 @@ class Judgement:
         return all(verdict.passed for verdict in self.verdicts)
 
 
-def judge(expression: Expression, grammar: Grammar, alpha: float | None = None) -> Judgement:
-    """Leads a formula through structure, gradient, finite, minimum and monotone.
+def judge(
+    expression: Expression,
+    grammar: Grammar,
+    alpha: float | None = None,
+    thresholds: Mapping[str, float] = THRESHOLDS,
+    seen: Container[str] = (),
+) -> Judgement:
+    """Leads a formula through the gates: structure, finite, minimum, monotone, gradient, distinct, converges.
 
-    The sixth gate, distinct, belongs to a run: see `identity`.
+    Args:
+        expression: the formula.
+        grammar: of it.
+        alpha: weight of the target column of a sigmoid loss.
+        thresholds: least numbers of the descent.
+        seen: identities that are not to come again; a pass of `distinct` is not among the verdicts.
     """
-    verdicts = [structure(expression, grammar)]
+    return converged([sifted(expression, grammar, alpha, seen)], grammar, alpha, thresholds)[0]
+
+
+def sifted(
+    expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Container[str] = ()
+) -> Judgement:
+    """Leads a formula through all gates but the last, `converges`."""
+    verdicts, negated = [structure(expression, grammar)], False
+    if verdicts[-1].passed:
+        look = _box_values if grammar.slot == "loss_bbox" else _class_values
+        found, negated = look(expression, grammar, alpha)
+        verdicts.extend(found)
+    if negated:
+        expression = Expression(OPERATORS["neg"], (expression,))
     if not verdicts[-1].passed:
-        return Judgement(expression, tuple(verdicts))
-    probe = probes.whole(grammar)
-    loss, gradient = probe.gradient(expression, alpha)
-    for verdict in (_gradient(gradient), _finite(loss, gradient, probe)):
-        verdicts.append(verdict)
-        if not verdict.passed:
-            return Judgement(expression, tuple(verdicts))
-    look, loss = _box_look if grammar.slot == "loss_bbox" else _class_look, _on_paths(expression, grammar, alpha)
-    seen, negated = look(loss, grammar), False
-    if not seen[-1].passed:
-        opposite = look(-loss, grammar)
-        if opposite[-1].passed:
-            expression, seen, negated = Expression(OPERATORS["neg"], (expression,)), opposite, True
-    verdicts.extend(seen)
-    if not verdicts[-1].passed:
-        return Judgement(expression, tuple(verdicts))
+        return Judgement(expression, tuple(verdicts), negated)
     name, norm = identity(expression, grammar, alpha)
+    verdicts.append(_gradient(expression, grammar, alpha, norm))
+    if not verdicts[-1].passed:
+        return Judgement(expression, tuple(verdicts), negated)
+    if name in seen:
+        verdicts.append(Verdict("distinct", False, "its gradient is that of an earlier formula"))
     return Judgement(expression, tuple(verdicts), negated, name, norm)
+
+
+def converged(
+    judgements: Sequence[Judgement],
+    grammar: Grammar,
+    alpha: float | None = None,
+    thresholds: Mapping[str, float] = THRESHOLDS,
+) -> list[Judgement]:
+    """Leads those that passed every gate so far through the last one, all in one tensor program."""
+    left = [judgement for judgement in judgements if judgement.passed]
+    outcomes = iter(descend_all([one.expression for one in left], grammar, alpha, thresholds) if left else [])
+    return [
+        replace(one, verdicts=(*one.verdicts, _converges(next(outcomes), thresholds))) if one.passed else one
+        for one in judgements
+    ]
 
 
 def structure(expression: Expression, grammar: Grammar) -> Verdict:
@@ -85,164 +113,118 @@ def structure(expression: Expression, grammar: Grammar) -> Verdict:
     return Verdict("structure", True, f"reads {', '.join(reads)}")
 
 
-def _gradient(gradient: Tensor) -> Verdict:
-    rows = gradient.abs().amax(-1)
-    alive = int((rows > 0).sum())  # NaN compares false
-    if alive == 0 and not bool(torch.isnan(rows).any()):
-        return Verdict("gradient", False, f"zero on all {len(rows)} samples", {"alive": 0.0})
-    return Verdict("gradient", True, f"not zero on {alive} of {len(rows)} samples", {"alive": alive / len(rows)})
+def _box_values(expression: Expression, grammar: Grammar, alpha: float | None) -> tuple[list[Verdict], bool]:
+    """Finite, minimum and monotone up to the first refusal, and whether the loss runs the wrong way round."""
+    paths = probes.box_paths(grammar)
+    loss = _remembered(expression, grammar, paths.inputs).reshape(paths.shape)
+    found, turned = looks.box_minimum(loss)
+    if turned:
+        opposite, _ = looks.box_minimum(-loss)
+        last = looks.box_monotone(-loss, paths)
+        if last.passed:
+            return _all_finite(expression, grammar, alpha, opposite[-1], last), True
+    if found[-1].passed:
+        found = _all_finite(expression, grammar, alpha, found[-1], looks.box_monotone(loss, paths))
+    return found, False
 
 
-def _finite(loss: Tensor, gradient: Tensor, probe: probes.Probe) -> Verdict:
-    bad_loss, bad_gradient = ~torch.isfinite(loss), ~torch.isfinite(gradient).all(-1)
-    bad = bad_loss | bad_gradient
+def _class_values(expression: Expression, grammar: Grammar, alpha: float | None) -> tuple[list[Verdict], bool]:
+    """The same for a class formula; the ends of the curves are enough to refuse most."""
+    inputs = probes.ends(grammar)
+    ends = per_sample(_remembered(expression, grammar, inputs), inputs, alpha)
+    found = looks.class_ends(ends.reshape(2, -1, 2))
+    if found:
+        return found, False
+    target, other = probes.curve_losses(expression, grammar, alpha)
+    looked = looks.class_curves(target, other)
+    negated = not looked[-1].passed and looks.class_curves(-target, -other)[-1].passed
+    if negated:
+        looked = looks.class_curves(-target, -other)
+    return _all_finite(expression, grammar, alpha, *looked), negated
+
+
+def _all_finite(expression: Expression, grammar: Grammar, alpha: float | None, *after: Verdict) -> list[Verdict]:
+    """Finite on the whole probe, and the verdicts that come after it."""
+    inputs = probes.whole(grammar).inputs
+    verdict = _finite(per_sample(expression(inputs), inputs, alpha), inputs, "value")
+    return [verdict, *after] if verdict.passed else [verdict]
+
+
+@cache
+def _memo(grammar: Grammar) -> dict[str, Tensor]:  # noqa: ARG001  one for each grammar
+    return {}
+
+
+def _remembered(expression: Expression, grammar: Grammar, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Values on the inputs on which every formula of a grammar is looked at first."""
+    memo = _memo(grammar)
+    if len(memo) > _REMEMBERED:
+        memo.clear()
+    return (
+        expression(inputs, memo).expand(next(iter(inputs.values())).shape)
+        if grammar.slot == "loss_bbox"
+        else expression(inputs, memo)
+    )
+
+
+def _finite(values: Tensor, inputs: Mapping[str, Tensor], what: str) -> Verdict:
+    bad = ~torch.isfinite(values).reshape(len(values), -1).all(-1)
     if not bool(bad.any()):
-        largest = float(gradient.abs().max())
-        return Verdict("finite", True, f"largest gradient {largest:.3g}", {"largest": largest})
+        return Verdict("finite", True, f"finite on all {len(values):,} samples")
     count, row = int(bad.sum()), int(bad.nonzero()[0])
-    where = ", ".join(f"{name}={_at(value, row)}" for name, value in probe.inputs.items())
-    what = "value" if bool(bad_loss[row]) else "gradient"
-    reason = f"{what} is not finite on {count} of {len(bad)} samples, first at {where}"
+    where = ", ".join(f"{name}={_at(value, row)}" for name, value in inputs.items())
+    reason = f"{what} is not finite on {count} of {len(bad):,} samples, first at {where}"
     return Verdict("finite", False, reason, {"bad": count / len(bad)})
+
+
+def _gradient(expression: Expression, grammar: Grammar, alpha: float | None, norm: float) -> Verdict:
+    """Finite, not zero everywhere on the whole probe, and no explosion where the prediction is right."""
+    probe = probes.whole(grammar)
+    _, gradient = probe.gradient(expression, alpha)
+    finite = _finite(gradient, probe.inputs, "gradient")
+    if not finite.passed:
+        return Verdict("gradient", False, finite.reason, finite.numbers)
+    length = gradient.norm(dim=-1)
+    alive = int((length > 0).sum())
+    numbers = {"alive": alive / len(length), "largest": float(length.max())}
+    if not (alive and norm):
+        where = f"on all {len(length)} samples" if not alive else "where a detector in training is"
+        return Verdict("gradient", False, f"zero {where}", numbers)
+    _, there = probes.solved(grammar).gradient(expression, alpha)
+    numbers["at target"] = float(there.norm(dim=-1).max()) / norm
+    if not numbers["at target"] <= MAX_AT_TARGET:
+        reason = f"{numbers['at target']:.3g} times the usual next to the target, at most {MAX_AT_TARGET:,} is allowed"
+        return Verdict("gradient", False, reason, numbers)
+    beside = f"{numbers['at target']:.2g} times the usual next to the target"
+    reason = f"finite, not zero on {alive} of {len(length)} samples, {beside}"
+    return Verdict("gradient", True, reason, numbers)
+
+
+def _converges(outcome: Descent, thresholds: Mapping[str, float]) -> Verdict:
+    """Free boxes and logits descended under the formula alone come to rest where they should."""
+    numbers = {**outcome.numbers, "steps": float(outcome.steps)}
+    low = [
+        f"{_OUTCOMES[name]} {numbers[name]:.2f}, at least {least:g} is asked"
+        for name, least in thresholds.items()
+        if name in numbers and not numbers[name] >= least
+    ]
+    after = f"after {outcome.steps} of {STEPS} steps"
+    if low:
+        why = f" ({outcome.broken})" if outcome.broken else ""
+        return Verdict("converges", False, f"{after}: {'; '.join(low)}{why}", numbers)
+    reached = ", ".join(f"{_OUTCOMES[name]} {value:.2f}" for name, value in outcome.numbers.items())
+    return Verdict("converges", True, f"{after}: {reached}", numbers)
+
+
+_OUTCOMES = {
+    "iou": "mean IoU",
+    "arrived": "share that arrived",
+    "disjoint": "share of disjoint ones that arrived",
+    "accuracy": "accuracy",
+    "rank": "rank correlation with IoU",
+    "ap": "AP",
+}
 
 
 def _at(value: Tensor, row: int) -> str:
     return f"{float(value[row]):.4g}" if value.dim() == 1 else f"[{' '.join(f'{v:.3g}' for v in value[row].tolist())}]"
-
-
-def _against(steps: Tensor) -> Tensor:
-    """Share of its way that each path (P, T) goes up, given its steps (P, T - 1): 0 falls, 1 rises all the way."""
-    up, down = steps.clamp(min=0).sum(-1), (-steps).clamp(min=0).sum(-1)
-    return up / (up + down).clamp(min=torch.finfo(steps.dtype).tiny)
-
-
-def _noise(loss: Tensor) -> Tensor:
-    """What float32 cannot tell from zero along each path (P, T), as (P, 1)."""
-    return 8 * torch.finfo(torch.float32).eps * loss.abs().amax(-1, keepdim=True)
-
-
-def _steps(loss: Tensor) -> Tensor:
-    steps = loss[..., 1:] - loss[..., :-1]
-    return torch.where(steps.abs() <= _noise(loss), torch.zeros_like(steps), steps)
-
-
-def _on_paths(expression: Expression, grammar: Grammar, alpha: float | None) -> Tensor:
-    """Losses along the paths of boxes, or along the curves of logits, flat."""
-    inputs = (probes.box_paths if grammar.slot == "loss_bbox" else probes.class_curves)(grammar).inputs
-    return per_sample(expression(inputs), inputs, alpha)
-
-
-def _box_look(flat_loss: Tensor, grammar: Grammar) -> list[Verdict]:
-    """Minimum and monotone along the paths of boxes onto their targets, up to the first refusal."""
-    paths = probes.box_paths(grammar)
-    loss = flat_loss.reshape(paths.shape)
-    if not bool(torch.isfinite(loss).all()):
-        return [Verdict("minimum", False, "not finite on the way of a box onto its target")]
-    count = len(loss)
-    span = loss.amax(-1) - loss.amin(-1)
-    above = loss[:, -1] - loss.amin(-1) > TOLERANCE * span + _noise(loss)[:, 0]
-    flat = span <= _noise(loss)[:, 0]
-    missed, still = int(above.sum()), int(flat.sum())
-    numbers = {"missed": missed / count, "flat": still / count}
-    if missed > MAX_SHARE * count or still > MAX_SHARE * count:
-        what = f"on {missed} of {count} paths, and it is flat on {still}"
-        return [Verdict("minimum", False, f"the loss is not lowest at the target {what}", numbers)]
-    verdict = Verdict("minimum", True, f"lowest at the target on {count - missed} of {count} paths", numbers)
-    steps = torch.where(paths.rising, _steps(loss), torch.zeros_like(loss[:, 1:]))
-    worst = _against(steps)
-    rises = int((worst > TOLERANCE).sum())
-    numbers = {"rises": rises / count, "worst": float(worst.max())}
-    if rises > MAX_SHARE * count:
-        return [verdict, Verdict("monotone", False, f"the loss rises with IoU on {rises} of {count} paths", numbers)]
-    return [verdict, Verdict("monotone", True, f"falls as IoU rises on {count - rises} of {count} paths", numbers)]
-
-
-def _class_look(loss: Tensor, grammar: Grammar) -> list[Verdict]:
-    """Minimum: a target logit pulls, the others push; monotone: one valley that does not run backwards."""
-    curves = probes.class_curves(grammar)
-    if not bool(torch.isfinite(loss).all()):
-        return [Verdict("minimum", False, "not finite along the logits")]
-    rows = curves.target[0] * curves.target[1] * curves.target[2]
-    target, other = loss[:rows].reshape(curves.target), loss[rows:].reshape(curves.other)
-    first = _pull_and_push(target[:, -1], other)
-    return [first, _one_valley(target)] if first.passed else [first]
-
-
-def _pull_and_push(certain: Tensor, other: Tensor) -> Verdict:
-    """At w = 1 the loss falls in the target logit; it rises in another logit, and more so for background."""
-    fall, rise = -_steps(certain), _steps(other)
-    bad_fall = (_against(-fall) > TOLERANCE) | (certain[:, 0] - certain[:, -1] <= _noise(certain)[:, 0])
-    background = other[1::2]
-    bad_rise = (_against(-rise) > TOLERANCE).sum() + (
-        background[:, -1] - background[:, 0] <= _noise(background)[:, 0]
-    ).sum()
-    numbers = {"not falling": float(bad_fall.sum()), "not rising": float(bad_rise)}
-    if bool(bad_fall.any()):
-        reason = (
-            f"the loss does not fall in the target logit on {int(bad_fall.sum())} of {len(certain)} curves at w = 1"
-        )
-        return Verdict("minimum", False, reason, numbers)
-    if int(bad_rise) > 0:
-        reason = f"the loss does not rise in the other logits on {int(bad_rise)} of {len(other)} curves"
-        return Verdict("minimum", False, reason, numbers)
-    return Verdict("minimum", True, "falls in the target logit, rises in the others", numbers)
-
-
-def _one_valley(target: Tensor) -> Verdict:
-    """Along the target logit there is one valley at every w, and its place does not move down as w grows."""
-    place = target.argmin(-1)
-    steps = _steps(target)
-    after = torch.arange(steps.shape[-1]) >= place[..., None]
-    wrong = torch.where(after, -steps, steps).clamp(min=0).sum(-1)
-    bumpy = int((wrong > TOLERANCE * steps.abs().sum(-1)).sum())
-    back = int((place[:, 1:] < place[:, :-1] - 1).sum())
-    total, pairs = target[..., 0].numel(), place[:, 1:].numel()
-    numbers = {"bumpy": bumpy / total, "backwards": back / pairs}
-    if bumpy > MAX_SHARE * total:
-        return Verdict(
-            "monotone", False, f"more than one valley along the target logit on {bumpy} of {total} curves", numbers
-        )
-    if back > 0:
-        reason = f"the valley moves down as w grows on {back} of {pairs} pairs of curves"
-        return Verdict("monotone", False, reason, numbers)
-    return Verdict("monotone", True, f"one valley on {total - bumpy} of {total} curves, moving up with w", numbers)
-
-
-def identity(expression: Expression, grammar: Grammar, alpha: float | None = None) -> tuple[str, float]:
-    """Direction of the gradient on the typical probe, as text, and the mean gradient norm.
-
-    Losses that differ by a constant and a positive factor have one identity.
-    """
-    _, gradient = probes.typical(grammar).gradient(expression, alpha)
-    norm = float(gradient.norm(dim=-1).mean())
-    flat = gradient.flatten()
-    length = float(flat.norm())
-    if not (length > 0 and torch.isfinite(flat).all()):
-        return "", 0.0
-    shadow = (_directions(len(flat)) @ (flat / length)).mul(1e4).round().to(torch.int64)
-    return hashlib.sha256(shadow.numpy().tobytes()).hexdigest()[:16], norm
-
-
-@cache
-def _directions(length: int) -> Tensor:
-    generator = torch.Generator().manual_seed(length)
-    return torch.randn(8, length, generator=generator, dtype=torch.float64)
-
-
-@cache
-def _known_identities() -> dict[tuple[str, str], KnownLoss]:
-    """Known losses by slot family and identity; box grammars share one, for boxes are boxes."""
-    found: dict[tuple[str, str], KnownLoss] = {}
-    for known in KNOWN.values():
-        name, _ = identity(known.expression, GRAMMARS[known.grammar], known.alpha)
-        found.setdefault((_family(known.grammar), name), known)
-    return found
-
-
-def _family(grammar: str) -> str:
-    return "box" if GRAMMARS[grammar].slot == "loss_bbox" else grammar
-
-
-def recognise(name: str, grammar: Grammar) -> KnownLoss | None:
-    """The known loss with this identity, or None."""
-    return _known_identities().get((_family(grammar.name), name))

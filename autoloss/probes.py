@@ -12,6 +12,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from primitives.expression import Expression
 from primitives.features import box_features, class_features, pairwise_iou, per_sample
@@ -166,6 +167,11 @@ def _width(grammar: Grammar) -> int:
     return CLASSES if grammar.name == "sigmoid" else CLASSES + 1
 
 
+def pairs(grammar: Grammar, pred: Tensor, target: Tensor) -> Probe:
+    """A probe of given pairs of boxes, (N, 4) xyxy in pixels, in their dtype."""
+    return _box_probe(grammar, pred, target, pred.dtype)
+
+
 @cache
 def whole(grammar: Grammar) -> Probe:
     """The whole probe in float32: every kind of box pair, or logits up to +-50."""
@@ -194,6 +200,66 @@ def typical(grammar: Grammar) -> Probe:
     labels = torch.where(torch.arange(256) % 2 == 0, CLASSES, torch.arange(256) // 2 % CLASSES)
     inputs = _class_rows(grammar, x, labels, _uniform((256,), 0.2, 1, generator), torch.float64)
     return Probe(inputs, ("x",), None)
+
+
+@cache
+def solved(grammar: Grammar) -> Probe:
+    """Predictions on their targets or next to them, in float32: boxes off by up to 1e-4 sizes, logits of 10 to 50."""
+    generator, each = _generator(9), 16
+    if grammar.slot == "loss_bbox":
+        off = torch.tensor([0.0, 1e-6, 1e-4], dtype=torch.float64).repeat_interleave(each)[:, None]
+        centre, log_wh = _targets(3 * each, 8, 512, generator)
+        shift, stretch = (off * _uniform((3 * each, 2), -1, 1, generator) for _ in range(2))
+        pred = _boxes(centre + shift * log_wh.exp(), log_wh + stretch)
+        return _box_probe(grammar, pred, _boxes(centre, log_wh), torch.float32)
+    labels = torch.arange(3 * each) % (CLASSES + 1)
+    right = functional.one_hot(labels, CLASSES + 1)[:, : _width(grammar)].double()
+    x = (2 * right - 1) * torch.tensor([10.0, 20.0, 50.0], dtype=torch.float64).repeat_interleave(each)[:, None]
+    return Probe(_class_rows(grammar, x, labels, torch.ones(3 * each), torch.float32), ("x",), None)
+
+
+@cache
+def scaled(grammar: Grammar, factor: float) -> Probe:
+    """Targets of 32 px to 128 px at another image resolution, in float64."""
+    pred, target = _shifted_boxes(64, 32, 128, 6)
+    return _box_probe(grammar, pred * factor, target * factor, torch.float64)
+
+
+@cache
+def disjoint(grammar: Grammar) -> Probe:
+    """Pairs that do not touch, at distances up to ten sizes, in float64."""
+    generator, count = _generator(7), 128
+    centre, log_wh = _targets(count, 8, 512, generator)
+    shift = _uniform((count, 2), -1, 1, generator)
+    shift[:, 0] = _signs((count,), generator) * _uniform((count,), 1.6, 10, generator)
+    stretch = _uniform((count, 2), -0.6, 0.6, generator).clamp(max=0.1)
+    return _box_probe(
+        grammar, _boxes(centre + shift * log_wh.exp(), log_wh + stretch), _boxes(centre, log_wh), torch.float64
+    )
+
+
+@cache
+def neighbours(grammar: Grammar) -> tuple[Probe, Probe]:
+    """The typical probe, and every prediction of it moved by a thousandth of its size or of a logit."""
+    if grammar.slot == "loss_bbox":
+        pred, target = _shifted_boxes(256, 8, 512, 2)
+        wh = pred[:, 2:] - pred[:, :2]
+        moved = pred + 1e-3 * torch.cat((wh, wh), dim=-1)
+        return typical(grammar), _box_probe(grammar, moved, target, torch.float64)
+    here = typical(grammar)
+    return here, Probe({**here.inputs, "x": here.inputs["x"] + 1e-3}, here.leaves, None)
+
+
+@cache
+def levels(grammar: Grammar) -> Probe:
+    """Positives at every level of w below 1, then background, at the same logits, in float64."""
+    generator, each = _generator(8), 16
+    x = torch.randn(each, _width(grammar), generator=generator, dtype=torch.float64) * 1.5
+    count = len(W_LEVELS)
+    labels = torch.arange(each) % CLASSES
+    iou = torch.tensor(W_LEVELS, dtype=torch.float64).repeat_interleave(each)
+    labels = torch.cat((labels.repeat(count - 1), torch.full((each,), CLASSES)))
+    return Probe(_class_rows(grammar, x.repeat(count, 1), labels, iou, torch.float64), ("x",), None)
 
 
 @cache
@@ -238,3 +304,20 @@ def class_curves(grammar: Grammar) -> ClassCurves:
             ious.append(torch.ones(GRID, dtype=torch.float64))
     inputs = _class_rows(grammar, torch.cat(rows), torch.cat(labels), torch.cat(ious), torch.float32)
     return ClassCurves(inputs, (CONTEXTS, len(W_LEVELS), GRID), (2 * CONTEXTS, GRID))
+
+
+@cache
+def ends(grammar: Grammar) -> Mapping[str, Tensor]:
+    """Both ends of some curves, (2 * CONTEXTS * 2, C): along the target at w = 1, then along another of background."""
+    levels, targets = len(W_LEVELS), CONTEXTS * len(W_LEVELS)
+    order = [k * levels + levels - 1 for k in range(CONTEXTS)] + [targets + 2 * k + 1 for k in range(CONTEXTS)]
+    rows = torch.tensor([[curve * GRID, curve * GRID + GRID - 1] for curve in order]).flatten()
+    return {name: value[rows] for name, value in class_curves(grammar).inputs.items()}
+
+
+def curve_losses(expression: Expression, grammar: Grammar, alpha: float | None) -> tuple[Tensor, Tensor]:
+    """Losses of a class formula along the target logit, (CONTEXTS, W, GRID), and along others, (2 CONTEXTS, GRID)."""
+    curves = class_curves(grammar)
+    loss = per_sample(expression(curves.inputs), curves.inputs, alpha)
+    count = CONTEXTS * len(W_LEVELS) * GRID
+    return loss[:count].reshape(curves.target), loss[count:].reshape(curves.other)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.candidate import SLOTS, Candidate, Evaluation, Kind, State
+from autoloss.candidate import GATES, SLOTS, Candidate, Evaluation, Kind, State
 from autoloss.run import Run
 
-GATES = ("structure", "gradient", "finite", "minimum", "monotone", "distinct")
+if TYPE_CHECKING:
+    from autoloss.funnel import Funnel
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequenc
         "kind": candidate.kind.value,
         "parents": list(candidate.parents),
         "losses": candidate.spec(),
+        "certificates": candidate.certificates,
         "size": candidate.size,
         "scores": scores,
         "error": error,
@@ -166,3 +168,75 @@ def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
     text = Text(f"\nThe run lies in {run} ({seconds / 60:.1f} minutes). What next:\n", no_wrap=True, overflow="ignore")
     text.append("".join(f"  {command}\n" for command in commands), style="green")
     return Group(leaderboard(found, top), funnel(found), text)
+
+
+def examined(found: Mapping[str, Any]) -> RenderableType:
+    """What is known of one formula: the gates' verdicts, then the certificates.
+
+    Args:
+        found: what `examine.examined` gave.
+    """
+    table = Table(header_style="bold")
+    for title in ("gate", "verdict", "why"):
+        table.add_column(title)
+    for verdict in found["verdicts"]:
+        word, style = ("pass", "green") if verdict["passed"] else ("refused", "red")
+        table.add_row(verdict["gate"], Text(word, style), verdict["reason"])
+    parts: list[RenderableType] = [
+        Text(found["formula"], "bold"),
+        f"grammar {found['grammar']} ({found['slot']}), {found['size']} nodes, depth {found['depth']}",
+        table,
+    ]
+    if found["certificates"]:
+        known = Table(header_style="bold")
+        for title in ("about", "what is known", "how"):
+            known.add_column(title)
+        for one in found["certificates"]:
+            known.add_row(one["name"], one["statement"], Text(one["how"], "green" if one["how"] == "proved" else "dim"))
+        parts.append(known)
+    if found["negated"]:
+        parts.append("It runs the wrong way round and was judged negated; a search keeps the negated formula.")
+    return Group(*parts)
+
+
+def poured(found: Funnel) -> RenderableType:
+    """What became of random formulas, as a table."""
+    title = f"{found.proposed:,} random formulas of grammar {found.grammar}, seed {found.seed}"
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in ("stage", "formulas", "share", "seconds on those that ended here", "microseconds each"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    stages = {"drawing": found.proposed, **{gate: found.ends.get(gate, 0) for gate in GATES}}
+    for stage, count in stages.items():
+        spent = found.seconds.get(stage, 0.0)
+        if stage == "converges":
+            count += found.ends.get("passed", 0)
+        each = f"{1e6 * spent / count:,.0f}" if count else ""
+        name = {"drawing": "drawn", "converges": "came to converges"}.get(stage, f"refused: {stage}")
+        table.add_row(name, f"{count:,}", f"{count / found.proposed:.3%}", f"{spent:.2f}", each)
+    refused = found.ends.get("converges", 0)
+    table.add_row("refused: converges", f"{refused:,}", f"{refused / found.proposed:.3%}", "", "")
+    passed = found.ends.get("passed", 0)
+    table.add_row("passed all gates", f"{passed:,}", f"{passed / found.proposed:.3%}", "", "", style="bold")
+    lines = [
+        f"refused before any training: {1 - passed / found.proposed:.3%}; drawn and judged: {found.rate:,.0f} a second",
+        f"known losses rediscovered: {len(found.rediscovered)} of {found.known} ({', '.join(found.rediscovered)})",
+        "the first that passed:",
+        *(f"  {text}" for text in found.passed[:5]),
+    ]
+    return Group(table, Text("\n".join(lines), no_wrap=True, overflow="ignore"))
+
+
+def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], margin: float) -> RenderableType:
+    """How predictions fare under the known losses, and the thresholds that follow."""
+    names = ("iou", "arrived", "disjoint", "accuracy", "rank", "ap")
+    table = Table(title="Free boxes and logits descended under the known losses", title_justify="left")
+    table.add_column("loss")
+    table.add_column("grammar")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row["title"], row["grammar"], *(f"{row[name]:.3f}" if name in row else "" for name in names))
+    table.add_section()
+    cells = (f"{derived[name]:.2f}" if name in derived else "" for name in names)
+    table.add_row("threshold", f"worst - {margin:g}", *cells, style="bold")
+    return table

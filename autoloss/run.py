@@ -11,14 +11,15 @@ from typing import Any
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, Refusal, State
 from primitives.errors import InputError
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "run.sqlite"
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE candidate (
     number INTEGER PRIMARY KEY, kind TEXT NOT NULL, generation INTEGER NOT NULL, losses TEXT NOT NULL,
-    origin TEXT NOT NULL, parents TEXT NOT NULL, breeds INTEGER NOT NULL, identity TEXT NOT NULL, draws INTEGER NOT NULL
+    origin TEXT NOT NULL, parents TEXT NOT NULL, breeds INTEGER NOT NULL, identity TEXT NOT NULL,
+    draws INTEGER NOT NULL, certificates TEXT NOT NULL
 );
 CREATE TABLE refusal (
     number INTEGER NOT NULL, draw INTEGER NOT NULL, slot TEXT NOT NULL, expression TEXT NOT NULL,
@@ -146,7 +147,7 @@ class Run:
         with self._sql:
             self._sql.execute("BEGIN IMMEDIATE")
             self._sql.executemany(
-                "INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         c.number,
@@ -158,6 +159,7 @@ class Run:
                         c.breeds,
                         c.identity,
                         c.draws,
+                        json.dumps(c.certificates),
                     )
                     for c in candidates
                 ),
@@ -204,7 +206,7 @@ class Run:
     def candidates(self) -> list[Candidate]:
         """All candidates in the order of their numbers."""
         rows = self._sql.execute(
-            "SELECT number, kind, generation, losses, origin, parents, breeds, identity, draws"
+            "SELECT number, kind, generation, losses, origin, parents, breeds, identity, draws, certificates"
             " FROM candidate ORDER BY number"
         )
         return [
@@ -218,8 +220,9 @@ class Run:
                 bool(breeds),
                 identity,
                 draws,
+                json.loads(certificates),
             )
-            for number, kind, generation, losses, origin, parents, breeds, identity, draws in rows
+            for number, kind, generation, losses, origin, parents, breeds, identity, draws, certificates in rows
         ]
 
     def evaluations(self, rung: str | None = None) -> list[Evaluation]:

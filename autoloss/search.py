@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-from autoloss import gates, variation
+from autoloss import gates, recognition, variation
 from autoloss.candidate import Candidate, Kind, Loss, Refusal
+from autoloss.certificates import certify
 from autoloss.ladder import ranked
 from autoloss.settings import Settings, Slot
 from primitives.catalog import GRAMMARS, known_loss
@@ -43,6 +45,7 @@ class Search:
         self.candidates: dict[int, Candidate] = {}
         self._seen: set[str] = set()
         self._scores: dict[int, float] = {}
+        self._thresholds = settings.thresholds.model_dump()
         self._norms = {name: _reference_norm(slot) for name, slot in settings.slots.items()}
         for candidate in candidates:
             self._add(candidate)
@@ -105,7 +108,7 @@ class Search:
 
     def _loss(self, slot: str, expression: Expression, grammar: str, alpha: float | None, factor: float = 1.0) -> Loss:
         """The formula at the gradient norm of the loss it replaces, times a factor."""
-        _, norm = gates.identity(expression, GRAMMARS[grammar], alpha)
+        _, norm = recognition.identity(expression, GRAMMARS[grammar], alpha)
         weight = factor * self.settings.slots[slot].weight * self._norms[slot] / norm
         return Loss(str(expression), grammar, float(f"{weight:.6g}"), alpha)
 
@@ -117,7 +120,7 @@ class Search:
                 known = known_loss(slot.like)
                 loss = Loss(str(known.expression), known.grammar, 1.0, known.alpha)
             grammar = GRAMMARS[loss.grammar]
-            parts.append(gates.identity(grammar.parse(loss.expression), grammar, loss.alpha)[0])
+            parts.append(recognition.identity(grammar.parse(loss.expression), grammar, loss.alpha)[0])
         return "+".join(parts)
 
     def _bear(self, log: _Log, generation: int) -> Candidate:
@@ -129,7 +132,16 @@ class Search:
                 identity = self._identity(losses)
                 if identity not in self._seen:
                     return Candidate(
-                        log.number, Kind.FOUND, generation, losses, origin, parents, True, identity, log.draws + 1
+                        log.number,
+                        Kind.FOUND,
+                        generation,
+                        losses,
+                        origin,
+                        parents,
+                        True,
+                        identity,
+                        log.draws + 1,
+                        _certificates(losses),
                     )
                 slot = origin.split(": ")[1].split(" and ")[0]
                 same = "its gradient is that of an earlier candidate or of the detector's own loss"
@@ -173,7 +185,7 @@ class Search:
             if trees and proposal == trees[0][0]:
                 log.refuse(slot, str(proposal), "distinct", "it is the formula of its parent")
                 continue
-            judgement = gates.judge(proposal, grammar, alpha)
+            judgement = gates.judge(proposal, grammar, alpha, self._thresholds)
             if judgement.passed:
                 return self._loss(slot, judgement.expression, grammar.name, alpha)
             log.refuse(slot, str(proposal), judgement.verdicts[-1].gate, judgement.verdicts[-1].reason)
@@ -212,6 +224,14 @@ class _Log:
             )
 
 
+def _certificates(losses: Mapping[str, Loss]) -> dict[str, list[dict[str, Any]]]:
+    found = {}
+    for slot, loss in losses.items():
+        grammar = GRAMMARS[loss.grammar]
+        found[slot] = [asdict(one) for one in certify(grammar.parse(loss.expression), grammar, loss.alpha)]
+    return found
+
+
 def _tournament(rng: random.Random, pool: list[Candidate], size: int) -> Candidate:
     """The best of some drawn from a pool that is sorted, best first."""
     return pool[min(rng.randrange(len(pool)) for _ in range(size))]
@@ -219,4 +239,4 @@ def _tournament(rng: random.Random, pool: list[Candidate], size: int) -> Candida
 
 def _reference_norm(slot: Slot) -> float:
     known = known_loss(slot.like)
-    return gates.identity(known.expression, GRAMMARS[known.grammar], known.alpha)[1]
+    return recognition.identity(known.expression, GRAMMARS[known.grammar], known.alpha)[1]

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from autoloss.candidate import SLOTS
+from autoloss.descent import THRESHOLDS
 from primitives.catalog import KNOWN, grammar, known_loss
 from primitives.errors import InputError
 
@@ -97,6 +98,24 @@ class Variation(_Frozen):
     extended: bool = False
 
 
+class Thresholds(_Frozen):
+    """Least numbers of the descent of free boxes and logits; `autoloss thresholds` derives the defaults.
+
+    Args:
+        iou: mean IoU at the end, of pairs that overlapped at the start.
+        arrived: share of these that ever reached IoU 0.9.
+        accuracy: of the classes, at the end.
+        rank: correlation of the score of positives with their IoU.
+        ap: of the ranking of all samples by score.
+    """
+
+    iou: float = Field(default=THRESHOLDS["iou"], ge=0, le=1)
+    arrived: float = Field(default=THRESHOLDS["arrived"], ge=0, le=1)
+    accuracy: float = Field(default=THRESHOLDS["accuracy"], ge=0, le=1)
+    rank: float = Field(default=THRESHOLDS["rank"], ge=-1, le=1)
+    ap: float = Field(default=THRESHOLDS["ap"], ge=0, le=1)
+
+
 class Finale(_Frozen):
     """After the last generation: the best found against the detector's own loss and the known losses.
 
@@ -127,6 +146,7 @@ class Settings(_Frozen):
         finale: the comparison after the last generation, None for none.
         evaluator: `type` as 'module:Class' and its arguments.
         variation: how children come about.
+        thresholds: of the gate `converges`.
         workers: processes, 0 for one per core; a run may go on with another number.
     """
 
@@ -141,6 +161,7 @@ class Settings(_Frozen):
     finale: Finale | None = None
     evaluator: dict[str, Any]
     variation: Variation = Variation()
+    thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0)
 
     @field_validator("variation")
@@ -263,7 +284,15 @@ def _explain(error: ValidationError) -> str:
 def _fields(location: tuple[int | str, ...]) -> list[str]:
     """Keys that the section at a location may hold."""
     model: Any = Settings
-    sections = {"slots": Slot, "ladder": Rung, "rung": Rung, "finale": Finale, "keep": Keep, "variation": Variation}
+    sections = {
+        "slots": Slot,
+        "ladder": Rung,
+        "rung": Rung,
+        "finale": Finale,
+        "keep": Keep,
+        "variation": Variation,
+        "thresholds": Thresholds,
+    }
     for part in location:
         model = sections.get(str(part), model)
     return list(model.model_fields)

@@ -7,6 +7,8 @@ import sympy
 from primitives.expression import Expression
 from primitives.operators import OPERATORS, Column, Operator
 
+PROVED = "proved"
+"""How something is known that holds on the whole domain."""
 _POSITIVE = frozenset("iue")
 _PROBE = (0.31, 0.53, 0.76)
 
@@ -37,6 +39,53 @@ def columns(expression: Expression, classes: int = 1) -> Column:
     width = max(len(argument) for argument in arguments)
     rows = ([argument[k % len(argument)] for argument in arguments] for k in range(width))
     return tuple(expression.head.algebra(*row) for row in rows)
+
+
+def sign(formula: sympy.Expr) -> int | None:
+    """1 where a formula is proved never to be negative, -1 never positive, 0 always zero; None where it is not known.
+
+    The proof: every factor of numerator and denominator, expanded, has coefficients of one sign over generators that
+    SymPy knows to be positive. So symbols must be declared positive, and a domain such as i < u be substituted.
+    """
+    numerator, denominator = sympy.fraction(sympy.together(formula))
+    if numerator == 0:
+        return 0
+    result = 1
+    for part in (numerator, denominator):
+        for factor in sympy.Mul.make_args(part):
+            one = _one_sign(factor)
+            if one is None:
+                return None
+            result *= one
+    return result
+
+
+def _one_sign(factor: sympy.Expr) -> int | None:
+    if factor.is_nonnegative:
+        return 1
+    if factor.is_nonpositive:
+        return -1
+    if factor.is_Pow and factor.exp.is_integer and factor.exp.is_even:
+        return 1
+    terms = sympy.Add.make_args(sympy.expand(factor))
+    if all(term.is_nonnegative for term in terms):
+        return 1
+    return -1 if all(term.is_nonpositive for term in terms) else None
+
+
+def limit(formula: sympy.Expr, name: sympy.Symbol, place: sympy.Expr) -> sympy.Expr | None:
+    """Limit of a formula as a positive symbol goes to 0 or to infinity; None where SymPy finds none."""
+    try:
+        return sympy.limit(formula, name, place, "+" if place == 0 else "-")
+    except (NotImplementedError, ValueError, TypeError, RecursionError, AttributeError):
+        return None
+
+
+def tidy(formula: sympy.Expr) -> sympy.Expr:
+    """A formula of exponentials and fractions in its shortest form: over one fraction, what cancels cancelled."""
+    plain = sympy.simplify(formula)
+    by_exponentials = sympy.simplify(sympy.cancel(sympy.together(formula.rewrite(sympy.exp))).rewrite(sympy.sin))
+    return min(plain, by_exponentials, key=sympy.count_ops)
 
 
 def derivative(expression: Expression, name: str) -> sympy.Expr:

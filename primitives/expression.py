@@ -60,11 +60,13 @@ class Expression:
     def __hash__(self) -> int:
         return hash(self.text)
 
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, inputs: Mapping[str, Tensor], memo: dict[str, Tensor] | None = None) -> Tensor:
         """Value of the formula; shared sub-expressions are computed once.
 
         Args:
             inputs: a tensor per input name; box inputs (N,), class inputs (N, C). Device and dtype follow them.
+            memo: values of formulas on these very inputs by their text, read and added to; a caller who keeps it
+                shares sub-expressions among formulas.
 
         Returns:
             Tensor that broadcasts to the inputs' shape; (N, 1) where the formula ends in `dot`.
@@ -73,7 +75,7 @@ class Expression:
             KeyError: an input that the formula reads is not given.
         """
         like = next(iter(inputs.values()))
-        return self._value(inputs, like, {})
+        return self._value(inputs, like, {} if memo is None else memo)
 
     def _value(self, inputs: Mapping[str, Tensor], like: Tensor, memo: dict[str, Tensor]) -> Tensor:
         known = memo.get(self.text)

@@ -12,7 +12,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 THIRD_PARTY = {
     "primitives": {"torch", "sympy"},
-    "autoloss": {"torch", "deap", "numpy", "pydantic", "rich", "typer", "primitives", "autoloss"},
+    "autoloss": {
+        "torch",
+        "sympy",
+        "deap",
+        "matplotlib",
+        "numpy",
+        "pydantic",
+        "rich",
+        "typer",
+        "primitives",
+        "autoloss",
+    },
     "detectors": None,
 }
 OURS = {"primitives", "autoloss", "detectors", "configs", "tests"}

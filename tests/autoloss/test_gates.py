@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import expressions
 
-from autoloss import gates
+from autoloss import gates, recognition
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
 from primitives.operators import OPERATORS
@@ -24,7 +24,7 @@ def test_every_known_loss_passes_every_gate_and_is_recognised(known: KnownLoss) 
     ]
     assert judgement.passed, judgement.verdicts[-1].reason
     assert not judgement.negated
-    assert gates.recognise(judgement.identity, rules) == known
+    assert recognition.recognise(judgement.identity, rules) == known
 
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=lambda known: known.name)
@@ -34,7 +34,7 @@ def test_a_reward_is_negated_into_the_loss(known: KnownLoss) -> None:
     judgement = gates.judge(reward, rules, known.alpha)
     assert judgement.passed
     assert judgement.negated
-    assert judgement.identity == gates.identity(known.expression, rules, known.alpha)[0]
+    assert judgement.identity == recognition.identity(known.expression, rules, known.alpha)[0]
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_an_affine_map_does_not_change_the_identity(factor: float, shift: float)
     moved = Expression(
         OPERATORS["sub"], (Expression(OPERATORS["mul"], (Expression(factor), giou)), Expression(abs(shift)))
     )
-    first, second = gates.identity(giou, rules), gates.identity(moved, rules)
+    first, second = recognition.identity(giou, rules), recognition.identity(moved, rules)
     assert first[0] == second[0]
     assert second[1] == pytest.approx(first[1] * factor)
 
 
 def test_different_losses_have_different_identities() -> None:
-    names = [gates.identity(k.expression, GRAMMARS[k.grammar], k.alpha)[0] for k in KNOWN.values()]
+    names = [recognition.identity(k.expression, GRAMMARS[k.grammar], k.alpha)[0] for k in KNOWN.values()]
     assert len(set(names)) == len(names)

@@ -1,0 +1,98 @@
+"""Funnel: many random formulas of one grammar through all gates, counted and timed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autoloss import gates
+from autoloss.recognition import recognise
+from autoloss.variation import random_formula, seeded
+from primitives.catalog import KNOWN
+from primitives.grammar import Grammar
+
+PASSED = "passed"
+_TOGETHER = 1_000  # formulas whose survivors are descended in one tensor program
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """What became of random formulas.
+
+    Args:
+        grammar: name of their grammar.
+        seed: of the drawing.
+        proposed: how many.
+        ends: number of formulas by the gate that refused them, and `passed`.
+        seconds: spent on the formulas that ended there, by the same names, and on `drawing` them.
+        rediscovered: names of known losses of this grammar that were found.
+        known: number of known losses of this grammar.
+        passed: the first formulas that passed.
+    """
+
+    grammar: str
+    seed: int
+    proposed: int
+    ends: dict[str, int]
+    seconds: dict[str, float]
+    rediscovered: tuple[str, ...]
+    known: int
+    passed: tuple[str, ...]
+
+    @property
+    def rate(self) -> float:
+        """Formulas drawn and judged per second."""
+        return self.proposed / max(sum(self.seconds.values()), 1e-9)
+
+
+def pour(
+    grammar: Grammar,
+    count: int,
+    seed: int = 0,
+    alpha: float | None = None,
+    watch: Callable[[int, int], None] = lambda *_: None,
+) -> Funnel:
+    """Draws random formulas and leads them through the gates; of equal gradients only the first passes.
+
+    Args:
+        grammar: of the formulas.
+        count: how many.
+        seed: of the drawing.
+        alpha: weight of the target column of sigmoid losses.
+        watch: called now and then with the numbers of formulas judged and passed so far.
+    """
+    ends: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    seen: dict[str, None] = {}
+    passed: list[str] = []
+    with seeded("funnel", grammar.name, seed):
+        for start in range(0, count, _TOGETHER):
+            survivors = []
+            for _ in range(min(_TOGETHER, count - start)):
+                begin = time.perf_counter()
+                formula = random_formula(grammar)
+                drawn = time.perf_counter()
+                judgement = gates.sifted(formula, grammar, alpha, seen)
+                ended = time.perf_counter()
+                seconds["drawing"] += drawn - begin
+                if judgement.passed:
+                    seen[judgement.identity] = None
+                    survivors.append(judgement)
+                    seconds["converges"] += ended - drawn
+                else:
+                    gate = judgement.verdicts[-1].gate
+                    ends[gate] += 1
+                    seconds[gate] += ended - drawn
+            begin = time.perf_counter()
+            for judgement in gates.converged(survivors, grammar, alpha):
+                ends[PASSED if judgement.passed else judgement.verdicts[-1].gate] += 1
+                if judgement.passed:
+                    passed.append(str(judgement.expression))
+            seconds["converges"] += time.perf_counter() - begin
+            watch(min(start + _TOGETHER, count), len(passed))
+    known = [recognise(identity, grammar) for identity in seen]
+    found = tuple(sorted({loss.name for loss in known if loss is not None and loss.grammar == grammar.name}))
+    total = sum(loss.grammar == grammar.name for loss in KNOWN.values())
+    return Funnel(grammar.name, seed, count, dict(ends), dict(seconds), found, total, tuple(passed[:10]))
