@@ -21,19 +21,20 @@ from autoloss.samples import Boxes, Logits, sampled_boxes, sampled_logits
 from primitives.expression import Expression
 from primitives.features import box_features, class_features, per_sample
 from primitives.grammar import Grammar
+from primitives.program import Program
 
-STEPS = 60
-CHECKS = (10, 20, 30, 40, 45, 50, 55, 60)
+STEPS = 32
+CHECKS = (8, 12, 16, 20, 22, 24, 26, 28, 30, 32)
 """Steps after which it is asked whether the outcome is decided."""
 MARGIN = 0.15
 """How much worse than the worst known loss a number may be."""
-THRESHOLDS: Mapping[str, float] = {"iou": 0.84, "arrived": 0.85, "accuracy": 0.85, "rank": -0.35, "ap": 0.35}
+THRESHOLDS: Mapping[str, float] = {"iou": 0.84, "arrived": 0.85, "accuracy": 0.85, "rank": -0.41, "ap": 0.3}
 """Least numbers of a descent that passes: what `derived` gives."""
 _SETTLED = 0.01  # loss of a number between two checks that does not matter
 ARRIVED = 0.9
 """IoU from which a box has arrived."""
-_FIRST_BOX_STEP = 0.6  # in sizes of the target; with it the steps of a descent add up to 12 sizes
-_FIRST_LOGIT_STEP = 0.9
+_FIRST_BOX_STEP = 1.0  # in sizes of the target; with it the steps of a descent add up to 11 sizes
+_FIRST_LOGIT_STEP = 1.5
 _FLOOR = 0.01  # of the mean gradient at the start: below it a step shrinks with the gradient, so what vanishes stands
 
 
@@ -93,26 +94,25 @@ def descend_all(
     else:
         field = _LogitField(sampled_logits(grammar.name == "sigmoid"))
     live = [_Walker(expression, thresholds, field.chief) for expression in expressions]
-    ended = {walker: walker for walker in live}
+    ended, program = tuple(live), Program(expressions)
     place = field.start.expand(len(live), *field.start.shape)
     floor: Tensor | None = None
     for step in range(STEPS + 1):
         place = place.detach().requires_grad_()
         seen = field.inputs(place)
         good = field.progress(place, seen)
-        losses = [
-            per_sample(walker.expression(row), row, alpha)
-            for walker, row in zip(live, _rows(seen, len(live)), strict=True)
-        ]
-        gradient = _gradients(losses, place)
+        gradient = _gradient(field.losses(program(seen), seen, alpha), place)
         length = gradient.norm(dim=-1, keepdim=True)
         broken = (~torch.isfinite(length)).sum((1, 2)).tolist()
+        asked = []
         for index, (walker, mean) in enumerate(zip(live, good.mean(-1).tolist(), strict=True)):
             walker.curve.append(mean)
             if broken[index]:
                 walker.broken = f"the gradient is not finite on {broken[index]} of {place.shape[1]} samples"
             if step in CHECKS or step == 0 or walker.broken:
-                walker.check(step, field.numbers(place[index].detach(), index), field.outcome(place, index))
+                asked.append(index)
+        for index, numbers in zip(asked, field.numbers(place.detach(), asked) if asked else [], strict=True):
+            live[index].check(step, numbers, field.outcome(place, index))
         if step == STEPS or not any(walker.going for walker in live):
             break
         if floor is None:
@@ -121,6 +121,7 @@ def descend_all(
         kept = [index for index, walker in enumerate(live) if walker.going]
         if len(kept) < len(live):
             live, place, floor = [live[index] for index in kept], place[kept], floor[kept]
+            program = Program([walker.expression for walker in live])
             field.keep(kept)
     return [walker.descent() for walker in ended]
 
@@ -135,15 +136,9 @@ def derived(outcomes: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return {name: math.floor((value - MARGIN) * 100) / 100 for name, value in worst.items()}
 
 
-def _rows(seen: Mapping[str, Tensor], count: int) -> list[dict[str, Tensor]]:
-    """The inputs of every formula from inputs (M, N, ...)."""
-    parts = {name: value.unbind() for name, value in seen.items()}
-    return [{name: values[k] for name, values in parts.items()} for k in range(count)]
-
-
-def _gradients(losses: Sequence[Tensor], place: Tensor) -> Tensor:
+def _gradient(losses: Sequence[Tensor], place: Tensor) -> Tensor:
     """Gradient of every loss with respect to its own predictions, as `place`; zero where a loss does not read them."""
-    moved = [loss.sum() for loss in losses if loss.requires_grad]
+    moved = [loss for loss in losses if loss.requires_grad]
     if not moved:
         return torch.zeros_like(place)
     (gradient,) = torch.autograd.grad(torch.stack(moved).sum(), place)
@@ -193,19 +188,21 @@ class _BoxField:
         flat = box_features(*self.boxes.xyxy(place), pixels=self.pixels, extended=self.extended)
         return {name: value.reshape(place.shape[:2]) for name, value in flat.items()}
 
+    def losses(self, values: list[Tensor], seen: Mapping[str, Tensor], alpha: float | None) -> list[Tensor]:  # noqa: ARG002
+        """Losses (N,) of every formula."""
+        return values
+
     def progress(self, place: Tensor, seen: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         """IoU of the pairs that overlapped at the start, (M, K)."""
         self.iou = (seen["i"] / seen["u"]).detach()
         self.best = torch.maximum(self.best, self.iou)
         return self.iou[:, self.boxes.overlapping]
 
-    def numbers(self, place: Tensor, index: int) -> dict[str, float]:  # noqa: ARG002
-        near, arrived = self.boxes.overlapping, (self.best[index] >= ARRIVED).float()
-        return {
-            "iou": float(self.iou[index][near].mean()),
-            "arrived": float(arrived[near].mean()),
-            "disjoint": float(arrived[~near].mean()),
-        }
+    def numbers(self, place: Tensor, which: Sequence[int]) -> list[dict[str, float]]:  # noqa: ARG002
+        """Outcomes of some of the formulas."""
+        near, iou, arrived = self.boxes.overlapping, self.iou[which], (self.best[which] >= ARRIVED).float()
+        found = torch.stack((iou[:, near].mean(-1), arrived[:, near].mean(-1), arrived[:, ~near].mean(-1)), dim=-1)
+        return [dict(zip(("iou", "arrived", "disjoint"), row, strict=True)) for row in found.tolist()]
 
     def outcome(self, place: Tensor, index: int) -> Tensor:  # noqa: ARG002
         return self.iou[index]
@@ -226,12 +223,21 @@ class _LogitField:
     def inputs(self, place: Tensor) -> dict[str, Tensor]:
         return {**{name: value.expand(place.shape) for name, value in self.fixed.items()}, "x": place}
 
+    def losses(self, values: list[Tensor], seen: Mapping[str, Tensor], alpha: float | None) -> list[Tensor]:
+        """Losses (N,) of every formula."""
+        rows = ({name: value[k] for name, value in seen.items()} for k in range(len(values)))
+        return [per_sample(value, row, alpha) for value, row in zip(values, rows, strict=True)]
+
     def progress(self, place: Tensor, seen: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         """Probability of the target class of every positive, (M, K)."""
         rows = torch.arange(self.logits.positives)
         return _scores(self.logits, place.detach())[:, rows, self.logits.labels[rows]]
 
-    def numbers(self, place: Tensor, index: int) -> dict[str, float]:  # noqa: ARG002
+    def numbers(self, place: Tensor, which: Sequence[int]) -> list[dict[str, float]]:
+        """Outcomes of some of the formulas."""
+        return [self._numbers(place[index]) for index in which]
+
+    def _numbers(self, place: Tensor) -> dict[str, float]:
         logits, positives = self.logits, self.logits.positives
         scores, labels, iou = _scores(logits, place), logits.labels[:positives], logits.iou[:positives]
         chosen = place[:positives].argmax(-1) == labels

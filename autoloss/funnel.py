@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from primitives.catalog import KNOWN
 from primitives.grammar import Grammar
 
 PASSED = "passed"
-_TOGETHER = 1_000  # formulas whose survivors are descended in one tensor program
+_TOGETHER = 5_000  # formulas whose survivors are descended in one tensor program
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,11 @@ def pour(
     """
     ends: Counter[str] = Counter()
     seconds: defaultdict[str, float] = defaultdict(float)
+    met: dict[str, str] = {}  # where a formula that comes again ends
     seen: dict[str, None] = {}
     passed: list[str] = []
+    gc.collect()
+    gc.freeze()  # the collector need not go through torch and SymPy again and again
     with seeded("funnel", grammar.name, seed):
         for start in range(0, count, _TOGETHER):
             survivors = []
@@ -74,17 +78,19 @@ def pour(
                 begin = time.perf_counter()
                 formula = random_formula(grammar)
                 drawn = time.perf_counter()
-                judgement = gates.sifted(formula, grammar, alpha, seen)
-                ended = time.perf_counter()
                 seconds["drawing"] += drawn - begin
-                if judgement.passed:
-                    seen[judgement.identity] = None
-                    survivors.append(judgement)
-                    seconds["converges"] += ended - drawn
-                else:
-                    gate = judgement.verdicts[-1].gate
-                    ends[gate] += 1
-                    seconds[gate] += ended - drawn
+                gate = met.get(formula.text)
+                if gate is None:
+                    judgement = gates.sifted(formula, grammar, alpha, seen)
+                    if judgement.passed:
+                        met[formula.text] = "distinct"
+                        seen[judgement.identity] = None
+                        survivors.append(judgement)
+                        seconds["converges"] += time.perf_counter() - drawn
+                        continue
+                    gate = met[formula.text] = judgement.verdicts[-1].gate
+                ends[gate] += 1
+                seconds[gate] += time.perf_counter() - drawn
             begin = time.perf_counter()
             for judgement in gates.converged(survivors, grammar, alpha):
                 ends[PASSED if judgement.passed else judgement.verdicts[-1].gate] += 1
@@ -92,6 +98,7 @@ def pour(
                     passed.append(str(judgement.expression))
             seconds["converges"] += time.perf_counter() - begin
             watch(min(start + _TOGETHER, count), len(passed))
+    gc.unfreeze()
     known = [recognise(identity, grammar) for identity in seen]
     found = tuple(sorted({loss.name for loss in known if loss is not None and loss.grammar == grammar.name}))
     total = sum(loss.grammar == grammar.name for loss in KNOWN.values())

@@ -20,7 +20,7 @@ from primitives.operators import OPERATORS
 
 MAX_AT_TARGET = 1_000
 """Largest gradient beside the target, in mean gradients; known losses have up to 50 (IoU to the power of 5)."""
-_REMEMBERED = 5_000  # values of sub-expressions, 6.5 kB each
+_REMEMBERED = 5_000  # values of sub-expressions, 1.4 kB each
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,17 @@ def structure(expression: Expression, grammar: Grammar) -> Verdict:
 def _box_values(expression: Expression, grammar: Grammar, alpha: float | None) -> tuple[list[Verdict], bool]:
     """Finite, minimum and monotone up to the first refusal, and whether the loss runs the wrong way round."""
     paths = probes.box_paths(grammar)
-    loss = _remembered(expression, grammar, paths.inputs).reshape(paths.shape)
-    found, turned = looks.box_minimum(loss)
+    count, steps = paths.shape
+    most = looks.MAX_SHARE * count
+    scouts = probes.scouts(grammar)
+    first = _remembered(expression, grammar, scouts).expand_as(scouts["i"]).reshape(-1, steps)
+    found, turned = looks.box_minimum(first, most)
+    if not (found[-1].passed or turned):
+        return found, False
+    loss = expression(paths.inputs).expand(count * steps).reshape(count, steps)
+    found, turned = looks.box_minimum(loss, most)
     if turned:
-        opposite, _ = looks.box_minimum(-loss)
+        opposite, _ = looks.box_minimum(-loss, most)
         last = looks.box_monotone(-loss, paths)
         if last.passed:
             return _all_finite(expression, grammar, alpha, opposite[-1], last), True
@@ -160,11 +167,7 @@ def _remembered(expression: Expression, grammar: Grammar, inputs: Mapping[str, T
     memo = _memo(grammar)
     if len(memo) > _REMEMBERED:
         memo.clear()
-    return (
-        expression(inputs, memo).expand(next(iter(inputs.values())).shape)
-        if grammar.slot == "loss_bbox"
-        else expression(inputs, memo)
-    )
+    return expression(inputs, memo)
 
 
 def _finite(values: Tensor, inputs: Mapping[str, Tensor], what: str) -> Verdict:
@@ -190,8 +193,7 @@ def _gradient(expression: Expression, grammar: Grammar, alpha: float | None, nor
     if not (alive and norm):
         where = f"on all {len(length)} samples" if not alive else "where a detector in training is"
         return Verdict("gradient", False, f"zero {where}", numbers)
-    _, there = probes.solved(grammar).gradient(expression, alpha)
-    numbers["at target"] = float(there.norm(dim=-1).max()) / norm
+    numbers["at target"] = float(length[-probes.BESIDE :].max()) / norm
     if not numbers["at target"] <= MAX_AT_TARGET:
         reason = f"{numbers['at target']:.3g} times the usual next to the target, at most {MAX_AT_TARGET:,} is allowed"
         return Verdict("gradient", False, reason, numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from autoloss.candidate import Verdict
 TOLERANCE = 0.05
 # Paths or curves that may break the rule.
 MAX_SHARE = 0.05
+_NOISE = 8 * torch.finfo(torch.float32).eps
 
 
 def _against(steps: Tensor) -> Tensor:
@@ -23,7 +25,7 @@ def _against(steps: Tensor) -> Tensor:
 
 def _eps(largest: Tensor) -> Tensor:
     """What float32 cannot tell from zero where losses are that large."""
-    return 8 * torch.finfo(torch.float32).eps * largest.abs()
+    return _NOISE * largest.abs()
 
 
 def _noise(loss: Tensor) -> Tensor:
@@ -36,18 +38,26 @@ def _steps(loss: Tensor) -> Tensor:
     return torch.where(steps.abs() <= _noise(loss), torch.zeros_like(steps), steps)
 
 
-def box_minimum(loss: Tensor) -> tuple[list[Verdict], bool]:
+def box_minimum(loss: Tensor, most: float) -> tuple[list[Verdict], bool]:
     """Whether the loss (P, T) is finite and lowest at the end of nearly every path.
+
+    Args:
+        loss: along paths of boxes onto their targets.
+        most: so many paths may break the rule.
 
     Returns:
         Verdicts up to the first refusal, and whether the loss negated would pass.
     """
-    low, high = loss.aminmax(dim=-1)
-    span, noise, end = high - low, _eps(torch.maximum(high, -low)), loss[:, -1]
-    limit = TOLERANCE * span + noise
-    counts = torch.stack((~torch.isfinite(span), span <= noise, end - low > limit, high - end > limit)).sum(-1)
-    broken, still, missed, opposite = counts.tolist()
-    count, most, where = len(loss), MAX_SHARE * len(loss), "of a box onto its target"
+    values = loss.numpy()
+    low, high, end = values.min(-1), values.max(-1), values[:, -1]
+    with np.errstate(invalid="ignore", over="ignore"):
+        span = high - low
+        noise = _NOISE * np.maximum(high, -low)
+        limit = TOLERANCE * span + noise
+        broken = len(span) - np.count_nonzero(np.isfinite(span))
+        still, missed = np.count_nonzero(span <= noise), np.count_nonzero(end - low > limit)
+        opposite = np.count_nonzero(high - end > limit)
+    count, where = len(loss), "of a box onto its target"
     if broken:
         return [Verdict("finite", False, f"value is not finite on {broken} of {count} paths {where}")], False
     finite = Verdict("finite", True, f"finite on {count} paths {where}")

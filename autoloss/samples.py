@@ -65,7 +65,7 @@ class Logits:
 
 
 @cache
-def sampled_boxes(overlapping: int = 96, disjoint: int = 32) -> Boxes:
+def sampled_boxes(overlapping: int = 72, disjoint: int = 24) -> Boxes:
     """A sample of all aspect ratios, scales and distances, targets of 8 px to 512 px."""
     generator = torch.Generator().manual_seed(_SEED)
 
