@@ -20,8 +20,8 @@ from primitives.operators import Operator
 
 _PROOF_SIZE = 60  # nodes; larger formulas are sampled only, for algebra on them takes seconds
 _LIMIT_SIZE = 24
-# Operators whose limits are found quickly.
-_LIMITS = frozenset(("add", "sub", "mul", "div", "neg", "exp", "log", "sigmoid", "softplus"))
+# Operators with which algebra is quick.
+_PLAIN = frozenset(("add", "sub", "mul", "div", "neg", "exp", "log", "sigmoid", "softplus", "softmax", "dot"))
 _ENDS = ("as the target logit grows", "in every other column as its logit falls")
 _STILL = 1e-3  # of the mean gradient: below it a gradient has vanished
 _W = tuple(k / 10 for k in range(1, 11))
@@ -66,37 +66,57 @@ def _resolution(expression: Expression, grammar: Grammar) -> Certificate:
         return Certificate("scale", "the same at every image resolution: it reads ratios of areas only", algebra.PROVED)
     gradients = [probes.scaled(grammar, factor).gradient(expression)[1] for factor in (0.25, 1.0, 4.0)]
     cosines = torch.stack([torch.cosine_similarity(gradients[1], other) for other in (gradients[0], gradients[2])])
-    numbers = {"mean": float(cosines.mean()), "worst": float(cosines.min())}
+    growth = float(gradients[2].norm(dim=-1).mean() / gradients[0].norm(dim=-1).mean().clamp(min=1e-30))
+    numbers = {"mean": float(cosines.mean()), "worst": float(cosines.min()), "growth": growth}
     what = "does not change" if numbers["worst"] > 0.999 else "changes"
     statement = (
         f"the direction of its gradient {what} from a quarter to four times the resolution: "
-        f"cosine {numbers['mean']:.3f} on average, {numbers['worst']:.3f} at worst"
+        f"cosine {numbers['mean']:.3f} on average, {numbers['worst']:.3f} at worst; its length grows {growth:.3g} times"
     )
     return Certificate("scale", statement, f"sampled on {cosines.numel()}", numbers)
 
 
+@algebra.unless_stuck
+def _perfect(expression: Expression) -> sympy.Expr | None:
+    """Value of a formula in pixels where the boxes are equal, of area A."""
+    if not _plain(expression):
+        return None
+    area = sympy.Symbol("A", positive=True)
+    value = algebra.columns(expression)[0].subs({algebra.symbol(name): area for name in expression.names})
+    return sympy.simplify(value)
+
+
 def _box_optimum(expression: Expression, grammar: Grammar) -> Certificate:
-    size = sympy.Symbol("A", positive=True) if grammar.name == "box_pixels" else sympy.Integer(1)
-    values = {name: sympy.Integer(0) if name in "dv" else size for name in expression.names}
-    value = algebra.columns(expression)[0].subs({algebra.symbol(name): at for name, at in values.items()})
-    value = sympy.simplify(value) if value.free_symbols else value
-    if value.free_symbols:
-        text = f"{value}, A being the target's area in square pixels"
-        return Certificate("optimum", f"the loss of a perfect box is {text}", algebra.PROVED)
-    number = float(value) if value.is_number and value.is_real else float("nan")
-    return Certificate("optimum", f"the loss of a perfect box is {number:.6g}", algebra.PROVED, {"value": number})
+    """Areas count in units of the target's, so all perfect boxes are one case, or in pixels."""
+    if grammar.name == "box_pixels":
+        value = _perfect(expression)
+        if value is not None and value.free_symbols:
+            text = f"{value}, A being the target's area in square pixels"
+            return Certificate("optimum", f"the loss of a perfect box is {text}", algebra.PROVED)
+    sizes = torch.tensor([64.0**2 if grammar.name == "box_pixels" else 1.0], dtype=torch.float64)
+    inputs = {terminal.name: sizes * (terminal.name not in ("d", "v")) for terminal in grammar.terminals}
+    number = float(expression(inputs)) + 0.0
+    where = " of 64 px" if grammar.name == "box_pixels" else ""
+    return Certificate("optimum", f"the loss of a perfect box{where} is {number:.6g}", "computed", {"value": number})
+
+
+@algebra.unless_stuck
+def _box_slopes(expression: Expression, grammar: Grammar) -> list[str] | None:
+    """In which areas a formula is proved to rise or fall where i < u < e."""
+    if grammar.name == "box_extended" or expression.size > _PROOF_SIZE or not _plain(expression):
+        return None
+    i, p, q = sympy.symbols("i p q", positive=True)
+    domain = {algebra.symbol("u"): i + p, algebra.symbol("e"): i + p + q, algebra.symbol("i"): i}
+    formula, proved = algebra.columns(expression)[0], []
+    for name, area in (("i", "intersection"), ("u", "union"), ("e", "enclosing area")):
+        slope = algebra.sign(sympy.diff(formula, algebra.symbol(name)).subs(domain))
+        if slope and name in expression.names:
+            proved.append(f"{'rises' if slope > 0 else 'falls'} with the {area}")
+    return proved
 
 
 def _box_monotone(expression: Expression, grammar: Grammar) -> Certificate:
-    i, p, q = sympy.symbols("i p q", positive=True)
-    domain = {algebra.symbol("u"): i + p, algebra.symbol("e"): i + p + q, algebra.symbol("i"): i}
-    proved = []
-    if grammar.name != "box_extended" and expression.size <= _PROOF_SIZE:
-        formula = algebra.columns(expression)[0]
-        for name, area in (("i", "intersection"), ("u", "union"), ("e", "enclosing area")):
-            slope = algebra.sign(sympy.diff(formula, algebra.symbol(name)).subs(domain))
-            if slope and name in expression.names:
-                proved.append(f"{'rises' if slope > 0 else 'falls'} with the {area}")
+    proved = _box_slopes(expression, grammar)
     if proved:
         return Certificate("monotone", f"{', '.join(proved)}, the others fixed, where i < u < e", algebra.PROVED)
     paths = probes.box_paths(grammar)
@@ -137,23 +157,32 @@ def _smooth(expression: Expression, grammar: Grammar, alpha: float | None) -> Ce
     return Certificate("smoothness", statement, f"sampled on {len(change)}", numbers)
 
 
+def _plain(expression: Expression) -> bool:
+    """Whether what depends on the prediction is made of operators with which algebra is quick."""
+    nodes = (node.head for node in expression.walk() if node.names & {"x", "i", "u", "e"})
+    return all(head.name in _PLAIN for head in nodes if isinstance(head, Operator))
+
+
+@algebra.unless_stuck
+def _limits(expression: Expression, grammar: Grammar) -> list[float] | None:
+    """Limits of a sigmoid loss at w = 1: of the target column as its logit grows, of another as its logit falls."""
+    if grammar.name != "sigmoid" or not _plain(expression) or expression.size > _LIMIT_SIZE:
+        return None
+    ends = zip(_logit_formulas(expression, grammar), (sympy.oo, sympy.Integer(0)), strict=True)
+    limits = [algebra.limit(formula, t, place) for (formula, t), place in ends]
+    return [float(found) for found in limits if found is not None and found.is_number and found.is_real]
+
+
 def _class_optimum(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:
-    plain = all(not isinstance(node.head, Operator) or node.head.name in _LIMITS for node in expression.walk())
-    if grammar.name == "sigmoid" and plain and expression.size <= _LIMIT_SIZE:
-        ends = zip(_logit_formulas(expression, grammar), (sympy.oo, sympy.Integer(0)), strict=True)
-        limits = [algebra.limit(formula, t, place) for (formula, t), place in ends]
-        values = [float(found) for found in limits if found is not None and found.is_number and found.is_real]
-        if len(values) == len(limits):
-            text = " and ".join(f"{value:.6g} {where}" for value, where in zip(values, _ENDS, strict=True))
-            numbers = dict(zip(("target", "other"), values, strict=True))
-            return Certificate("optimum", f"at w = 1 the loss goes to {text}", algebra.PROVED, numbers)
-    x, labels = (
-        torch.full((1, 4 if grammar.name == "sigmoid" else 5), -20.0, dtype=torch.float64),
-        torch.zeros(1).long(),
-    )
+    values = _limits(expression, grammar)
+    if values and len(values) == len(_ENDS):
+        text = " and ".join(f"{value:.6g} {where}" for value, where in zip(values, _ENDS, strict=True))
+        numbers = dict(zip(("target", "other"), values, strict=True))
+        return Certificate("optimum", f"at w = 1 the loss goes to {text}", algebra.PROVED, numbers)
+    x = torch.full((1, 4 if grammar.name == "sigmoid" else 5), -20.0, dtype=torch.float64)
     x[0, 0] = 20.0
-    inputs = class_features(x, labels, torch.ones(1), use_sigmoid=grammar.name == "sigmoid")
-    value = float(per_sample(expression(inputs), inputs, alpha)[0])
+    inputs = class_features(x, torch.zeros(1).long(), torch.ones(1), use_sigmoid=grammar.name == "sigmoid")
+    value = float(per_sample(expression(inputs), inputs, alpha)[0]) + 0.0
     statement = f"the loss of a certain, right answer at w = 1 is {value:.6g}"
     return Certificate("optimum", statement, "computed", {"value": value})
 
@@ -177,21 +206,26 @@ def _logit_formulas(expression: Expression, grammar: Grammar) -> list[tuple[symp
     return [(total, ts[0]), (total, ts[1])]
 
 
-def _slope(formula: sympy.Expr, t: sympy.Symbol, order: int) -> sympy.Expr:
-    """Derivative in the logit x = log t."""
-    for _ in range(order):
-        formula = t * sympy.diff(formula, t)
-    return formula
+@algebra.unless_stuck
+def _logit_signs(expression: Expression, grammar: Grammar, order: int) -> list[int | None] | None:
+    """Proved signs of a derivative in the logit x = log t at w = 1: along the target, then along another."""
+    if expression.size > _PROOF_SIZE or not _plain(expression):
+        return None
+    signs = []
+    for formula, t in _logit_formulas(expression, grammar):
+        slope = formula
+        for _ in range(order):
+            slope = t * sympy.diff(slope, t)
+        signs.append(algebra.sign(slope))
+    return signs
 
 
 def _class_monotone(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:
-    if expression.size <= _PROOF_SIZE:
-        signs = [algebra.sign(_slope(formula, t, 1)) for formula, t in _logit_formulas(expression, grammar)]
-        if signs == [-1, 1]:
-            where = "three classes" if grammar.name == "softmax" else "every logit"
-            return Certificate(
-                "monotone", f"at w = 1 falls in the target logit, rises in others, for {where}", algebra.PROVED
-            )
+    if _logit_signs(expression, grammar, 1) == [-1, 1]:
+        where = "three classes" if grammar.name == "softmax" else "every logit"
+        return Certificate(
+            "monotone", f"at w = 1 falls in the target logit, rises in others, for {where}", algebra.PROVED
+        )
     target, other = probes.curve_losses(expression, grammar, alpha)
     right = torch.cat(((target[:, -1].diff() <= 0).flatten(), (other.diff() >= 0).flatten()))
     share = float(right.float().mean())
@@ -204,10 +238,9 @@ def _class_monotone(expression: Expression, grammar: Grammar, alpha: float | Non
 
 
 def _convex(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:
-    if expression.size <= _PROOF_SIZE:
-        signs = [algebra.sign(_slope(formula, t, 2)) for formula, t in _logit_formulas(expression, grammar)]
-        if signs and all(sign in (0, 1) for sign in signs):
-            return Certificate("convexity", "convex in each logit at w = 1", algebra.PROVED)
+    signs = _logit_signs(expression, grammar, 2)
+    if signs and all(sign in (0, 1) for sign in signs):
+        return Certificate("convexity", "convex in each logit at w = 1", algebra.PROVED)
     target, other = probes.curve_losses(expression, grammar, alpha)
     curves = torch.cat((target[:, -1], other))
     bends = (curves.diff().diff() / curves.diff().abs().amax(-1, keepdim=True).clamp(min=1e-30)).flatten()

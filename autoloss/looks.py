@@ -99,12 +99,14 @@ def class_ends(ends: Tensor) -> list[Verdict]:
 
 
 def class_curves(target: Tensor, other: Tensor) -> list[Verdict]:
-    """Minimum: a target logit pulls, the others push; monotone: one valley that does not run backwards.
+    """Finite; minimum: a target logit pulls, the others push; monotone: one valley that does not run backwards.
 
     Args:
         target: (contexts, levels of w, T) losses along the target logit.
         other: (2 * contexts, T) losses along another, for a positive and for background in turn.
     """
+    if not bool(torch.isfinite(target).all() and torch.isfinite(other).all()):
+        return [Verdict("finite", False, "value is not finite along the logits")]
     first = _pull_and_push(target[:, -1], other)
     return [first, _one_valley(target)] if first.passed else [first]
 

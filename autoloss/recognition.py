@@ -108,12 +108,19 @@ def _weighted(expression: Expression, grammar: Grammar, alpha: float | None, kno
         weights[w] = weight / rest
     formula = _ratio(expression, known)
     if formula is not None and formula.free_symbols <= {algebra.symbol("w")}:
-        if grammar.name == "softmax" and abs(float(formula.subs(algebra.symbol("w"), 1)) - rest) < _ALIKE * rest:
-            return Kinship(known, f"{known.title} weighted by {algebra.tidy(formula)}", algebra.PROVED)
-        scale = algebra.tidy(formula / sympy.nsimplify(round(rest, 9), rational=True))
-        return Kinship(known, f"{known.title} weighted by {scale} at positives", algebra.PROVED)
+        everywhere = grammar.name == "softmax"
+        everywhere = everywhere and abs(float(formula.subs(algebra.symbol("w"), 1)) - rest) < _ALIKE * rest
+        shown = _tidy(formula, 1.0 if everywhere else rest)
+        if shown is not None:
+            where = "" if everywhere else " at positives"
+            return Kinship(known, f"{known.title} weighted by {shown}{where}", algebra.PROVED)
     found = ", ".join(f"{weight:.3g} at w = {w:g}" for w, weight in weights.items())
     return Kinship(known, f"{known.title} weighted by {found} at positives", f"sampled on {len(ratio)}")
+
+
+@algebra.unless_stuck
+def _tidy(formula: sympy.Expr, scale: float) -> sympy.Expr | None:
+    return algebra.tidy(formula / sympy.nsimplify(round(scale, 9), rational=True))
 
 
 def _constant(values: Tensor) -> float | None:
@@ -122,6 +129,7 @@ def _constant(values: Tensor) -> float | None:
     return mean if bool(((values - mean).abs() <= _ALIKE * abs(mean)).all()) else None
 
 
+@algebra.unless_stuck
 def _ratio(expression: Expression, known: KnownLoss) -> sympy.Expr | None:
     """Derivative of the formula over that of the known loss, where algebra finds it to be one for every input."""
     if max(expression.size, known.expression.size) > _ALGEBRA_SIZE:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
 import sympy
 
 from primitives.expression import Expression
@@ -9,8 +13,27 @@ from primitives.operators import OPERATORS, Column, Operator
 
 PROVED = "proved"
 """How something is known that holds on the whole domain."""
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 _POSITIVE = frozenset("iue")
 _PROBE = (0.31, 0.53, 0.76)
+
+
+def unless_stuck(search: Callable[Given, Found | None]) -> Callable[Given, Found | None]:
+    """Makes a search for a proof give None where SymPy gets stuck.
+
+    On formulas with poles SymPy raises errors of many kinds (KeyError, RecursionError, NotImplementedError, ...), and
+    none of them says anything about the formula.
+    """
+
+    @wraps(search)
+    def attempt(*args: Given.args, **kwargs: Given.kwargs) -> Found | None:
+        try:
+            return search(*args, **kwargs)
+        except Exception:
+            return None
+
+    return attempt
 
 
 def symbol(name: str) -> sympy.Symbol:
@@ -73,19 +96,15 @@ def _one_sign(factor: sympy.Expr) -> int | None:
     return -1 if all(term.is_nonpositive for term in terms) else None
 
 
+@unless_stuck
 def limit(formula: sympy.Expr, name: sympy.Symbol, place: sympy.Expr) -> sympy.Expr | None:
     """Limit of a formula as a positive symbol goes to 0 or to infinity; None where SymPy finds none."""
-    try:
-        return sympy.limit(formula, name, place, "+" if place == 0 else "-")
-    except (NotImplementedError, ValueError, TypeError, RecursionError, AttributeError):
-        return None
+    return sympy.limit(formula, name, place, "+" if place == 0 else "-")
 
 
 def tidy(formula: sympy.Expr) -> sympy.Expr:
     """A formula of exponentials and fractions in its shortest form: over one fraction, what cancels cancelled."""
-    plain = sympy.simplify(formula)
-    by_exponentials = sympy.simplify(sympy.cancel(sympy.together(formula.rewrite(sympy.exp))).rewrite(sympy.sin))
-    return min(plain, by_exponentials, key=sympy.count_ops)
+    return sympy.simplify(sympy.cancel(sympy.together(formula.rewrite([sympy.tanh], sympy.exp))))
 
 
 def derivative(expression: Expression, name: str) -> sympy.Expr:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from small import section
 
 from autoloss.cli import _spread_options
@@ -73,7 +74,8 @@ def test_show_prints_leaderboard_and_funnel(searched: tuple[Path, Path, str]) ->
 def test_check_passes_refuses_and_corrects() -> None:
     good = autoloss("check", "neg(log(div(i, u)))", "--grammar", "box")
     assert good.returncode == 0
-    assert "IoU (log) up to an affine map" in good.stdout
+    assert "equal to IoU (log) up to an affine map" in good.stdout
+    assert "sampled on 128" in good.stdout
     bad = autoloss("check", "abs(sub(div(i, u), div(1, 2)))")
     assert bad.returncode == 1
     assert "not lowest at the target" in bad.stdout
@@ -91,9 +93,35 @@ def test_check_takes_published_text_and_answers_scripts() -> None:
     assert found["passed"]
 
 
+def test_check_draws_a_picture_beside_a_known_loss(tmp_path: Path) -> None:
+    done = autoloss("check", "sub(1, div(i, u))", "--plot", "iou.png", "--beside", "diou", cwd=tmp_path)
+    assert done.returncode == 0
+    with Image.open(tmp_path / "iou.png") as image:
+        assert image.format == "PNG"
+
+
+def test_the_funnel_is_a_table_and_plain_values() -> None:
+    shown = autoloss("funnel", "--grammar", "softmax", "--n", "300")
+    assert shown.returncode == 0
+    assert "refused before any training" in shown.stdout
+    found = json.loads(autoloss("funnel", "--grammar", "softmax", "--n", "300", "--json").stdout)
+    assert sum(found["ends"].values()) == found["proposed"] == 300
+    assert found["rate"] > 0
+
+
+def test_thresholds_are_derived_from_the_known_losses() -> None:
+    assert "worst - 0.15" in autoloss("thresholds").stdout
+    found = json.loads(autoloss("thresholds", "--json").stdout)
+    assert found["derived"]["iou"] <= min(row["iou"] for row in found["known"] if "iou" in row) - found["margin"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["check", "div(i, u)", "--plot", "a.xyz"], "cannot write the picture 'a.xyz'"),
+        (["check", "div(i, u)", "--plot", "a.png", "--beside", "focal"], "--beside focal is a loss for loss_cls"),
+        (["check", "div(i, u)", "--plot", "a.png", "--beside", "best"], "unknown loss 'best'; known: iou"),
+        (["funnel", "--grammar", "boxes"], "unknown grammar 'boxes'; known: box"),
         (["check", "div(i, u)", "--grammar", "boxes"], "unknown grammar 'boxes'; known: box"),
         (["check", "softmax(i)", "--grammar", "box"], "unknown name 'softmax'"),
         (["check", "3"], "a formula must read an input"),
@@ -126,7 +154,7 @@ def test_cfg_options_take_several_values_as_in_mmdetection() -> None:
 
 
 def test_help_teaches_every_command() -> None:
-    for command in ("search", "check", "show"):
+    for command in ("search", "check", "show", "funnel"):
         done = autoloss(command, "--help")
         assert done.returncode == 0
         assert "Example:" in done.stdout

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from autoloss import picture
+from primitives.catalog import GRAMMARS, KNOWN
+from primitives.errors import InputError
+
+
+def drawn(name: str) -> picture.Drawn:
+    known = KNOWN[name]
+    return picture.Drawn(known.title, known.expression, GRAMMARS[known.grammar], known.alpha)
+
+
+@pytest.mark.parametrize(("mine", "other"), [("cse_b_reg", "giou"), ("quality_focal", "focal")])
+def test_one_picture_shows_a_loss_beside_a_known_one(mine: str, other: str, tmp_path: Path) -> None:
+    picture.draw(drawn(mine), drawn(other), tmp_path / "loss.png")
+    with Image.open(tmp_path / "loss.png") as image:
+        assert image.size == (1320, 960)
+        assert len(image.convert("RGB").getcolors(1_000_000)) > 50
+    picture.draw(drawn(mine), drawn(other), tmp_path / "loss.svg")
+    text = (tmp_path / "loss.svg").read_text()
+    assert text.count('<g id="axes_') == 4
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot write the picture"):
+        picture.draw(drawn("iou"), drawn("giou"), tmp_path / "none" / "loss.png")
+    with pytest.raises(InputError, match="cannot write the picture .*loss.xyz"):
+        picture.draw(drawn("iou"), drawn("giou"), tmp_path / "loss.xyz")
