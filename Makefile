@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test results benchmark clean
+.PHONY: search test results benchmark funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, about 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
@@ -26,6 +26,12 @@ benchmark: .venv/installed  ## Speed of the gates, and what the default run (of 
 	@mkdir -p results
 	@($(BIN)/python tests/benchmarks/bench_gates.py && $(BIN)/python tests/benchmarks/bench_overhead.py runs/digits_fcos) \
 	  | tee results/benchmark.txt
+
+funnel: .venv/installed  ## 100,000 random formulas of every grammar through all gates; about 2 minutes.
+	@mkdir -p results
+	@for grammar in box box_pixels box_extended softmax sigmoid; do \
+	  $(BIN)/autoloss funnel --grammar $$grammar --n 100000 --seed 0 || exit 1; \
+	done | tee results/funnel.txt
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -140,4 +140,4 @@ def _class_panels(panels: Any, loss: Drawn, line: str) -> None:
     panels[2].set(xlabel="step of the descent of free logits", ylabel="mean probability of the target class")
     found = asked(loss.expression, loss.grammar, loss.alpha)
     panels[3].plot(list(found), list(found.values()), line, marker="o", color=_COLOURS[0], label=loss.title)
-    panels[3].set(xlabel="IoU of the predicted box, w", ylabel="probability asked for", xlim=(0, 1), ylim=(0, 1.02))
+    panels[3].set(xlabel="IoU of the predicted box, w", ylabel="probability asked for", xlim=(0, 1.03), ylim=(0, 1.03))

@@ -116,7 +116,13 @@ def _signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return torch.where(torch.rand(shape, generator=generator) < 0.5, -1.0, 1.0).double()
 
 
-def _whole_boxes() -> tuple[Tensor, Tensor]:
+def whole_boxes() -> tuple[Tensor, Tensor]:
+    """Pairs of every kind, then BESIDE that are on or next to their targets, (N, 4) xyxy in pixels each."""
+    pred, target = (torch.cat(parts) for parts in zip(_any_boxes(), _boxes_beside(), strict=True))
+    return pred, target
+
+
+def _any_boxes() -> tuple[Tensor, Tensor]:
     """Shifted, inside, around, touching, disjoint and equal pairs; targets of 1 px to 1,000 px."""
     count, generator = 48, _generator(0)
     pred, target = [], []
@@ -138,7 +144,7 @@ def _whole_boxes() -> tuple[Tensor, Tensor]:
     return torch.cat(pred), torch.cat(target)
 
 
-def _shifted_boxes(count: int, low: float, high: float, offset: int) -> tuple[Tensor, Tensor]:
+def shifted_boxes(count: int, low: float, high: float, offset: int) -> tuple[Tensor, Tensor]:
     """Overlapping pairs as a detector in training meets them."""
     generator = _generator(offset)
     centre, log_wh = _targets(count, low, high, generator)
@@ -183,8 +189,7 @@ def whole(grammar: Grammar) -> Probe:
     These are on their targets or next to them: boxes off by up to 1e-4 sizes, logits of 10 to 50 where they belong.
     """
     if grammar.slot == "loss_bbox":
-        pred, target = (torch.cat(parts) for parts in zip(_whole_boxes(), _boxes_beside(), strict=True))
-        return _box_probe(grammar, pred, target, torch.float32)
+        return _box_probe(grammar, *whole_boxes(), torch.float32)
     generator, width = _generator(1), _width(grammar)
     x = (
         torch.randn(96, width, generator=generator, dtype=torch.float64)
@@ -212,7 +217,7 @@ def _boxes_beside() -> tuple[Tensor, Tensor]:
 def typical(grammar: Grammar) -> Probe:
     """What a detector in training meets, in float64: identity and scale of a candidate are measured here."""
     if grammar.slot == "loss_bbox":
-        return _box_probe(grammar, *_shifted_boxes(256, 8, 512, 2), torch.float64)
+        return _box_probe(grammar, *shifted_boxes(256, 8, 512, 2), torch.float64)
     generator, width = _generator(3), _width(grammar)
     x = torch.randn(256, width, generator=generator, dtype=torch.float64) * 2 - 1
     labels = torch.where(torch.arange(256) % 2 == 0, CLASSES, torch.arange(256) // 2 % CLASSES)
@@ -223,7 +228,7 @@ def typical(grammar: Grammar) -> Probe:
 @cache
 def scaled(grammar: Grammar, factor: float) -> Probe:
     """Targets of 32 px to 128 px at another image resolution, in float64."""
-    pred, target = _shifted_boxes(64, 32, 128, 6)
+    pred, target = shifted_boxes(64, 32, 128, 6)
     return _box_probe(grammar, pred * factor, target * factor, torch.float64)
 
 
@@ -244,7 +249,7 @@ def disjoint(grammar: Grammar) -> Probe:
 def neighbours(grammar: Grammar) -> tuple[Probe, Probe]:
     """The typical probe, and every prediction of it moved by a thousandth of its size or of a logit."""
     if grammar.slot == "loss_bbox":
-        pred, target = _shifted_boxes(256, 8, 512, 2)
+        pred, target = shifted_boxes(256, 8, 512, 2)
         wh = pred[:, 2:] - pred[:, :2]
         moved = pred + 1e-3 * torch.cat((wh, wh), dim=-1)
         return typical(grammar), _box_probe(grammar, moved, target, torch.float64)
@@ -264,9 +269,8 @@ def levels(grammar: Grammar) -> Probe:
     return Probe(_class_rows(grammar, x.repeat(count, 1), labels, iou, torch.float64), ("x",), None)
 
 
-@cache
-def box_paths(grammar: Grammar) -> BoxPaths:
-    """Boxes that move, scale, or do both, onto their targets."""
+def path_boxes() -> tuple[Tensor, Tensor]:
+    """Boxes that move, scale, or do both, and their targets, (P, T, 4) xyxy in pixels."""
     each, steps, generator = 32, 17, _generator(4)
     centre, log_wh = _targets(3 * each, 1, 1000, generator)
     shift = _uniform((3 * each, 2), -1.6, 1.6, generator)
@@ -275,11 +279,17 @@ def box_paths(grammar: Grammar) -> BoxPaths:
     stretch[each : 2 * each, 1] = stretch[each : 2 * each, 0]  # concentric and similar: the IoU rises all the way
     left = torch.linspace(1, 0, steps, dtype=torch.float64)[None, :, None]
     pred = _boxes(centre[:, None] + left * (shift * log_wh.exp())[:, None], log_wh[:, None] + left * stretch[:, None])
-    target = _boxes(centre, log_wh)[:, None].expand_as(pred)
+    return pred, _boxes(centre, log_wh)[:, None].expand_as(pred)
+
+
+@cache
+def box_paths(grammar: Grammar) -> BoxPaths:
+    """Boxes that move, scale, or do both, onto their targets."""
+    pred, target = path_boxes()
     flat_pred, flat_target = pred.reshape(-1, 4), target.reshape(-1, 4)
-    iou = pairwise_iou(flat_pred, flat_target).reshape(3 * each, steps)
+    iou = pairwise_iou(flat_pred, flat_target).reshape(pred.shape[:2])
     inputs = {name: value.float() for name, value in _inputs(grammar, flat_pred, flat_target).items()}
-    return BoxPaths(inputs, (3 * each, steps), iou[:, 1:] >= iou[:, :-1])
+    return BoxPaths(inputs, (pred.shape[0], pred.shape[1]), iou[:, 1:] >= iou[:, :-1])
 
 
 @cache

@@ -18,6 +18,7 @@ _KEPT = {
     "autoloss show runs/digits_fcos --top 7": "digits_fcos.txt",
     "autoloss show runs/digits_faster_rcnn --top 7": "digits_faster_rcnn.txt",
     "make benchmark": "benchmark.txt",
+    "make funnel": "funnel.txt",
 }
 
 
@@ -25,7 +26,7 @@ def printed(command: str) -> str | None:
     """What a command prints, with its lines' ends trimmed; None for one that is only shown."""
     if command in _KEPT:
         text = (ROOT / "results" / _KEPT[command]).read_text()
-    elif command.startswith("autoloss check"):
+    elif command.startswith(("autoloss check", "autoloss thresholds")):
         line = [sys.executable, "-m", *shlex.split(command)]
         done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
         text = done.stdout + done.stderr
