@@ -131,6 +131,7 @@ def funnel(
 
     Example: `autoloss funnel --grammar box --n 10000`
     """
+    import torch
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -139,6 +140,7 @@ def funnel(
     from primitives import catalog
 
     rules = catalog.grammar(grammar)
+    torch.set_num_threads(1)  # the tensors are small; the figures are those of one core
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("0 passed", total=n)

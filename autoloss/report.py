@@ -219,7 +219,7 @@ def poured(found: Funnel) -> RenderableType:
     table.add_row("passed all gates", f"{passed:,}", f"{passed / found.proposed:.3%}", "", "", style="bold")
     lines = [
         f"refused before any training: {1 - passed / found.proposed:.3%}; drawn and judged: {found.rate:,.0f} a second",
-        f"known losses rediscovered: {len(found.rediscovered)} of {found.known} ({', '.join(found.rediscovered)})",
+        f"known losses rediscovered: {', '.join(found.rediscovered) or 'none'} of {found.known}",
         "the first that passed:",
         *(f"  {text}" for text in found.passed[:5]),
     ]
