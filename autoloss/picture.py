@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,9 @@ def draw(mine: Drawn, other: Drawn, file: Path) -> None:
 
 
 def _scale(loss: Drawn) -> float:
-    return float(probes.typical(loss.grammar).gradient(loss.expression, loss.alpha)[1].norm(dim=-1).mean())
+    """Mean gradient norm; 1 where the loss has no gradient to scale by."""
+    norm = float(probes.typical(loss.grammar).gradient(loss.expression, loss.alpha)[1].norm(dim=-1).mean())
+    return norm if 0 < norm < math.inf else 1.0
 
 
 def _box_panels(panels: Any, loss: Drawn, line: str) -> None:
@@ -129,7 +132,7 @@ def _class_panels(panels: Any, loss: Drawn, line: str) -> None:
         iou = torch.full((len(grid),), w, dtype=torch.float64)
         inputs = class_features(x, torch.zeros(len(grid)).long(), iou, use_sigmoid=use_sigmoid)
         values = per_sample(loss.expression(inputs), inputs, loss.alpha)
-        (gradient,) = torch.autograd.grad(values.sum(), x)
+        gradient = torch.autograd.grad(values.sum(), x)[0] if values.requires_grad else torch.zeros_like(x)
         label = f"{loss.title}: w = {w:g}" if reads_w else loss.title
         panels[0].plot(grid, (values - values.min()).detach() / scale, line, color=colour, label=label)
         panels[1].plot(grid, gradient[:, 0] / scale, line, color=colour, label=label)

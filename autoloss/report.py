@@ -220,7 +220,7 @@ def poured(found: Funnel) -> RenderableType:
     lines = [
         f"refused before any training: {1 - passed / found.proposed:.3%}; drawn and judged: {found.rate:,.0f} a second",
         f"known losses rediscovered: {', '.join(found.rediscovered) or 'none'} of {found.known}",
-        "the first that passed:",
+        *(["the first that passed:"] if found.passed else []),
         *(f"  {text}" for text in found.passed[:5]),
     ]
     return Group(table, Text("\n".join(lines), no_wrap=True, overflow="ignore"))

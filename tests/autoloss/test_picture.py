@@ -24,6 +24,21 @@ def test_one_picture_shows_a_loss_beside_a_known_one(mine: str, other: str, tmp_
     assert text.count('<g id="axes_') == 4
 
 
+@pytest.mark.parametrize(
+    ("grammar", "text"),
+    [
+        ("softmax", "mul(y, w)"),
+        ("box", "sub(i, i)"),
+        ("box", "log(neg(div(i, u)))"),
+        ("box", "neg(div(1, sub(1, div(i, u))))"),
+    ],
+)
+def test_a_formula_that_gates_refuse_is_drawn_too(grammar: str, text: str, tmp_path: Path) -> None:
+    mine = picture.Drawn("this", GRAMMARS[grammar].parse(text), GRAMMARS[grammar])
+    picture.draw(mine, drawn(picture.BESIDE[grammar]), tmp_path / "loss.png")
+    assert (tmp_path / "loss.png").is_file()
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write the picture"):
         picture.draw(drawn("iou"), drawn("giou"), tmp_path / "none" / "loss.png")
