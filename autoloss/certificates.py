@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import sympy
 import torch
 
-from autoloss import probes, recognition
+from autoloss import paths, probes, recognition
 from primitives import algebra
 from primitives.expression import Expression
 from primitives.features import class_features, per_sample
@@ -119,13 +119,13 @@ def _box_monotone(expression: Expression, grammar: Grammar) -> Certificate:
     proved = _box_slopes(expression, grammar)
     if proved:
         return Certificate("monotone", f"{', '.join(proved)}, the others fixed, where i < u < e", algebra.PROVED)
-    paths = probes.box_paths(grammar)
-    loss = expression(paths.inputs).expand(paths.rising.numel() + len(paths.rising)).reshape(paths.shape)
-    share = float(((loss[:, 1:] <= loss[:, :-1]) | ~paths.rising).float().mean())
+    ways = paths.box_paths(grammar)
+    loss = expression(ways.inputs).expand(ways.rising.numel() + len(ways.rising)).reshape(ways.shape)
+    share = float(((loss[:, 1:] <= loss[:, :-1]) | ~ways.rising).float().mean())
     return Certificate(
         "monotone",
         f"does not rise on {share:.1%} of the steps of boxes that gain IoU",
-        f"sampled on {paths.rising.numel():,}",
+        f"sampled on {ways.rising.numel():,}",
         {"share": share},
     )
 
@@ -226,7 +226,7 @@ def _class_monotone(expression: Expression, grammar: Grammar, alpha: float | Non
         return Certificate(
             "monotone", f"at w = 1 falls in the target logit, rises in others, for {where}", algebra.PROVED
         )
-    target, other = probes.curve_losses(expression, grammar, alpha)
+    target, other = paths.curve_losses(expression, grammar, alpha)
     right = torch.cat(((target[:, -1].diff() <= 0).flatten(), (other.diff() >= 0).flatten()))
     share = float(right.float().mean())
     return Certificate(
@@ -241,7 +241,7 @@ def _convex(expression: Expression, grammar: Grammar, alpha: float | None) -> Ce
     signs = _logit_signs(expression, grammar, 2)
     if signs and all(sign in (0, 1) for sign in signs):
         return Certificate("convexity", "convex in each logit at w = 1", algebra.PROVED)
-    target, other = probes.curve_losses(expression, grammar, alpha)
+    target, other = paths.curve_losses(expression, grammar, alpha)
     curves = torch.cat((target[:, -1], other))
     bends = (curves.diff().diff() / curves.diff().abs().amax(-1, keepdim=True).clamp(min=1e-30)).flatten()
     share = float((bends >= -1e-4).float().mean())

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from autoloss import looks, probes
+from autoloss import looks, paths, probes
 from autoloss.candidate import Verdict
 from autoloss.descent import STEPS, THRESHOLDS, Descent, descend_all
 from autoloss.recognition import identity
@@ -115,34 +115,34 @@ def structure(expression: Expression, grammar: Grammar) -> Verdict:
 
 def _box_values(expression: Expression, grammar: Grammar, alpha: float | None) -> tuple[list[Verdict], bool]:
     """Finite, minimum and monotone up to the first refusal, and whether the loss runs the wrong way round."""
-    paths = probes.box_paths(grammar)
-    count, steps = paths.shape
+    ways = paths.box_paths(grammar)
+    count, steps = ways.shape
     most = looks.MAX_SHARE * count
-    scouts = probes.scouts(grammar)
+    scouts = paths.scouts(grammar)
     first = _remembered(expression, grammar, scouts).expand_as(scouts["i"]).reshape(-1, steps)
     found, turned = looks.box_minimum(first, most)
     if not (found[-1].passed or turned):
         return found, False
-    loss = expression(paths.inputs).expand(count * steps).reshape(count, steps)
+    loss = expression(ways.inputs).expand(count * steps).reshape(count, steps)
     found, turned = looks.box_minimum(loss, most)
     if turned:
         opposite, _ = looks.box_minimum(-loss, most)
-        last = looks.box_monotone(-loss, paths)
+        last = looks.box_monotone(-loss, ways)
         if last.passed:
             return _all_finite(expression, grammar, alpha, opposite[-1], last), True
     if found[-1].passed:
-        found = _all_finite(expression, grammar, alpha, found[-1], looks.box_monotone(loss, paths))
+        found = _all_finite(expression, grammar, alpha, found[-1], looks.box_monotone(loss, ways))
     return found, False
 
 
 def _class_values(expression: Expression, grammar: Grammar, alpha: float | None) -> tuple[list[Verdict], bool]:
     """The same for a class formula; the ends of the curves are enough to refuse most."""
-    inputs = probes.ends(grammar)
+    inputs = paths.ends(grammar)
     ends = per_sample(_remembered(expression, grammar, inputs), inputs, alpha)
     found = looks.class_ends(ends.reshape(2, -1, 2))
     if found:
         return found, False
-    target, other = probes.curve_losses(expression, grammar, alpha)
+    target, other = paths.curve_losses(expression, grammar, alpha)
     looked = looks.class_curves(target, other)
     negated = not looked[-1].passed and looks.class_curves(-target, -other)[-1].passed
     if negated:

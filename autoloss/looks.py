@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoloss import probes
+from autoloss import paths
 from autoloss.candidate import Verdict
 
 # A step against the rule counts only when it undoes this share of the path's whole fall: published losses have
@@ -68,10 +68,10 @@ def box_minimum(loss: Tensor, most: float) -> tuple[list[Verdict], bool]:
     return [finite, Verdict("minimum", True, f"lowest at the target on {count - missed} of {count} paths")], False
 
 
-def box_monotone(loss: Tensor, paths: probes.BoxPaths) -> Verdict:
+def box_monotone(loss: Tensor, ways: paths.BoxPaths) -> Verdict:
     """Whether the loss (P, T) falls wherever the IoU rises, on nearly every path."""
     count = len(loss)
-    worst = _against(torch.where(paths.rising, _steps(loss), torch.zeros_like(loss[:, 1:])))
+    worst = _against(torch.where(ways.rising, _steps(loss), torch.zeros_like(loss[:, 1:])))
     rises = int((worst > TOLERANCE).sum())
     numbers = {"rises": rises / count, "worst": float(worst.max())}
     if rises > MAX_SHARE * count:

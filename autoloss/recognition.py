@@ -10,7 +10,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from autoloss import probes
+from autoloss import draws, probes
 from primitives import algebra
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
@@ -100,7 +100,7 @@ def _weighted(expression: Expression, grammar: Grammar, alpha: float | None, kno
     if rest is None or rest <= 0:
         return None
     weights = {}
-    for w in probes.W_LEVELS[:-1]:
+    for w in draws.W_LEVELS[:-1]:
         here = columns & (rows.inputs["w"] - w).abs().lt(1e-9)
         weight = _constant(ratio[here])
         if weight is None:

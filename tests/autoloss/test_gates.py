@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import expressions
 
-from autoloss import gates, looks, probes, recognition
+from autoloss import gates, looks, paths, recognition
 from autoloss.candidate import GATES
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
@@ -88,11 +88,11 @@ def test_a_refusal_says_what_is_wrong(grammar: str, text: str, reason: str) -> N
 @settings(max_examples=300)
 def test_the_first_few_paths_never_refuse_what_all_of_them_pass(case: tuple[str, Expression]) -> None:
     rules, formula = GRAMMARS[case[0]], case[1]
-    paths, scouts = probes.box_paths(rules), probes.scouts(rules)
-    count, steps = paths.shape
+    ways, scouts = paths.box_paths(rules), paths.scouts(rules)
+    count, steps = ways.shape
     few, all_of_them = (
         looks.box_minimum(formula(at).expand_as(at["i"]).reshape(-1, steps), looks.MAX_SHARE * count)
-        for at in (scouts, paths.inputs)
+        for at in (scouts, ways.inputs)
     )
     if not (few[0][-1].passed or few[1]):
         assert not all_of_them[0][-1].passed
@@ -103,9 +103,9 @@ def test_the_first_few_paths_never_refuse_what_all_of_them_pass(case: tuple[str,
 @settings(max_examples=300)
 def test_the_ends_of_curves_never_refuse_what_whole_curves_pass(case: tuple[str, Expression]) -> None:
     rules, formula = GRAMMARS[case[0]], case[1]
-    inputs = probes.ends(rules)
+    inputs = paths.ends(rules)
     if looks.class_ends(per_sample(formula(inputs), inputs).reshape(2, -1, 2)):
-        target, other = probes.curve_losses(formula, rules, None)
+        target, other = paths.curve_losses(formula, rules, None)
         assert not looks.class_curves(target, other)[-1].passed
         assert not looks.class_curves(-target, -other)[-1].passed
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from autoloss import descent, gates, looks, probes
+from autoloss import descent, gates, looks, paths, probes
 from autoloss.funnel import pour
 from autoloss.recognition import identity
 from autoloss.variation import random_formula, seeded
@@ -61,7 +61,7 @@ Places = list[tuple[Tensor, Callable[[Tensor], Mapping[str, Tensor]]]]
 def box_places(grammar: Grammar) -> Places:
     """The predicted boxes of the full probe, and how inputs come from them."""
     pixels, extended = grammar.name == "box_pixels", grammar.name == "box_extended"
-    pairs = (probes.whole_boxes(), probes.shifted_boxes(256, 8, 512, 2), probes.path_boxes())
+    pairs = (probes.whole_boxes(), probes.shifted_boxes(256, 8, 512, 2), paths.path_boxes())
 
     def features(target: Tensor) -> Callable[[Tensor], Mapping[str, Tensor]]:
         return lambda pred: box_features(pred, target, pixels=pixels, extended=extended)
@@ -73,7 +73,7 @@ def box_places(grammar: Grammar) -> Places:
 @cache
 def class_places(grammar: Grammar) -> Places:
     """The logits of the full probe, and how inputs come from them."""
-    rows = (probes.whole(grammar).inputs, probes.typical(grammar).inputs, probes.class_curves(grammar).inputs)
+    rows = (probes.whole(grammar).inputs, probes.typical(grammar).inputs, paths.class_curves(grammar).inputs)
 
     def features(fixed: Mapping[str, Tensor]) -> Callable[[Tensor], Mapping[str, Tensor]]:
         return lambda x: {**fixed, "x": x}
@@ -97,13 +97,13 @@ def plainly(expression: Expression, grammar: Grammar, view: gp.PrimitiveSet, alp
         good = good and bool(torch.isfinite(loss).all())
         values.append(loss.detach())
     if boxes:
-        paths = probes.box_paths(grammar)
-        loss = values[-1].reshape(paths.shape)
+        ways = paths.box_paths(grammar)
+        loss = values[-1].reshape(ways.shape)
         found, turned = looks.box_minimum(loss, looks.MAX_SHARE * len(loss))
-        mono = looks.box_monotone(-loss if turned else loss, paths)
+        mono = looks.box_monotone(-loss if turned else loss, ways)
         good = good and (found[-1].passed or turned) and mono.passed
     else:
-        curves = probes.class_curves(grammar)
+        curves = paths.class_curves(grammar)
         count = curves.target[0] * curves.target[1] * curves.target[2]
         target, other = values[-1][:count].reshape(curves.target), values[-1][count:].reshape(curves.other)
         looked = (looks.class_curves(sign * target, sign * other)[-1].passed for sign in (1, -1))
