@@ -6,12 +6,14 @@ Each says how it is known: proved by algebra on the whole domain, computed at a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy
 import torch
 
 from autoloss import paths, probes, recognition
+from autoloss.descent import THRESHOLDS, descend
+from autoloss.samples import sampled_boxes
 from primitives import algebra
 from primitives.expression import Expression
 from primitives.features import class_features, per_sample
@@ -69,8 +71,15 @@ def _resolution(expression: Expression, grammar: Grammar) -> Certificate:
     growth = float(gradients[2].norm(dim=-1).mean() / gradients[0].norm(dim=-1).mean().clamp(min=1e-30))
     numbers = {"mean": float(cosines.mean()), "worst": float(cosines.min()), "growth": growth}
     what = "does not change" if numbers["worst"] > 0.999 else "changes"
+    verdicts = []
+    for factor in (0.25, 4.0):
+        boxes = sampled_boxes()
+        outcome = descend(expression, grammar, boxes=replace(boxes, target=factor * boxes.target)).numbers
+        numbers[f"iou at {factor:g}"] = outcome["iou"]
+        passes = all(outcome[name] >= least for name, least in THRESHOLDS.items() if name in outcome)
+        verdicts.append(f"{'converges' if passes else 'does not converge'} at {factor:g} times the resolution")
     statement = (
-        f"the direction of its gradient {what} from a quarter to four times the resolution: "
+        f"{' and '.join(verdicts)}; the direction of its gradient {what} between them: "
         f"cosine {numbers['mean']:.3f} on average, {numbers['worst']:.3f} at worst; its length grows {growth:.3g} times"
     )
     return Certificate("scale", statement, f"sampled on {cosines.numel()}", numbers)

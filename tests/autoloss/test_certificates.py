@@ -50,9 +50,12 @@ def test_iou_vanishes_for_disjoint_boxes_and_giou_enlarges_them() -> None:
 
 def test_ratios_of_areas_do_not_depend_on_resolution_and_pixels_do() -> None:
     assert of(KNOWN["giou"])["scale"].how == "proved"
-    assert "changes from a quarter" in text("sub(log(u), div(i, 2000))", "box_pixels")["scale"].statement
+    mixed = text("sub(log(u), div(i, 2000))", "box_pixels")["scale"]
+    assert "gradient changes between them" in mixed.statement
+    assert "does not converge at 0.25 times the resolution" in mixed.statement
     ratio, area = (text(formula, "box_pixels")["scale"] for formula in ("sub(1, div(i, u))", "sub(e, i)"))
-    assert "does not change" in ratio.statement
+    assert "gradient does not change between them" in ratio.statement
+    assert ratio.statement.startswith("converges at 0.25 times the resolution and converges at 4 times")
     assert ratio.numbers["growth"] == pytest.approx(1)
     assert area.numbers["growth"] == pytest.approx(256)
 

@@ -66,6 +66,11 @@ def test_show_prints_leaderboard_and_funnel(searched: tuple[Path, Path, str]) ->
     counts = found["funnel"]
     assert counts["proposed"] == counts["passed"] + sum(counts["refused"].values())
     assert len(found["leaderboard"]) == counts["passed"] + counts["given"] == 15
+    born = [row for row in found["leaderboard"] if row["kind"] == "found"]
+    for certificates in (known for row in born for known in row["certificates"].values()):
+        assert all({"name", "statement", "how", "numbers"} == one.keys() for one in certificates)
+        assert "smoothness" in [one["name"] for one in certificates]
+    assert all(row["certificates"].keys() == row["losses"].keys() for row in born)
     best = found["leaderboard"][0]["scores"]["full"]
     assert best["seeds"] == 2
     assert best["sd"] >= 0
