@@ -30,20 +30,22 @@ _INFIX = {"add": (" + ", _Binding.SUM), "sub": (" - ", _Binding.SUM), "mul": (" 
 _GD = f"0.5 + {2 / math.pi!r} * {{atan}}({{tanh}}({{a}} * {math.pi / 8!r}))"
 _ERF = f"{{a}} * {math.sqrt(math.pi) / 4!r}"
 
+# What an argument must bind like where a template multiplies it; elsewhere it stands alone between commas.
+_WITHIN = {"dot": _Binding.SIGN, "gd": _Binding.PRODUCT, "erf": _Binding.PRODUCT, "erfc": _Binding.PRODUCT}
 # Calls by backend; {a} and {b} are the arguments. A sum or product is put into parentheses by the template itself.
 _TORCH = {
     "dot": "({a} * {b}).sum(-1, keepdim=True)",
-    "exp": "torch.exp(({a}).clamp(max=88.0))",
+    "exp": "torch.exp(torch.clamp({a}, max=88.0))",
     "log": f"torch.log({{a}} + {EPS})",
     "abs": "torch.abs({a})",
     "sqrt": "torch.sqrt({a})",
     "softmax": "torch.softmax({a}, dim=-1)",
     "softplus": "functional.softplus({a})",
     "sigmoid": "torch.sigmoid({a})",
-    "gd": "(" + _GD.format(atan="torch.atan", tanh="torch.tanh", a="({a})") + ")",
-    "alf": "((({a}) / 2 * torch.rsqrt(1 + (({a}) / 2) ** 2) + 1) / 2)",
-    "erf": "((torch.erf(" + _ERF.format(a="({a})") + ") + 1) / 2)",
-    "erfc": "(torch.erfc(" + _ERF.format(a="({a})") + ") / 2)",
+    "gd": "(" + _GD.format(atan="torch.atan", tanh="torch.tanh", a="{a}") + ")",
+    "alf": "(({a} / 2 * torch.rsqrt(1 + ({a} / 2) ** 2) + 1) / 2)",
+    "erf": "((torch.erf(" + _ERF.format(a="{a}") + ") + 1) / 2)",
+    "erfc": "(torch.erfc(" + _ERF.format(a="{a}") + ") / 2)",
     "tanh": "torch.tanh({a})",
     "relu": "torch.relu({a})",
     "sin": "torch.sin({a})",
@@ -62,10 +64,10 @@ _NUMPY = {
     "softmax": "special.softmax({a}, axis=-1)",
     "softplus": "np.logaddexp({a}, 0.0)",
     "sigmoid": "special.expit({a})",
-    "gd": "(" + _GD.format(atan="np.arctan", tanh="np.tanh", a="({a})") + ")",
-    "alf": "((({a}) / 2 / np.sqrt(1 + (({a}) / 2) ** 2) + 1) / 2)",
-    "erf": "((special.erf(" + _ERF.format(a="({a})") + ") + 1) / 2)",
-    "erfc": "(special.erfc(" + _ERF.format(a="({a})") + ") / 2)",
+    "gd": "(" + _GD.format(atan="np.arctan", tanh="np.tanh", a="{a}") + ")",
+    "alf": "(({a} / 2 / np.sqrt(1 + ({a} / 2) ** 2) + 1) / 2)",
+    "erf": "((special.erf(" + _ERF.format(a="{a}") + ") + 1) / 2)",
+    "erfc": "(special.erfc(" + _ERF.format(a="{a}") + ") / 2)",
     "tanh": "np.tanh({a})",
     "relu": "np.maximum({a}, 0.0)",
     "sin": "np.sin({a})",
@@ -150,6 +152,11 @@ def folded(expression: Expression) -> Expression:
         return _negated(parts[1])
     if head.name == "neg":
         return _negated(parts[0])
+    if head.name in ("add", "sub") and parts[1].head == _NEGATE:
+        other = OPERATORS["sub" if head.name == "add" else "add"]
+        return Expression(other, (parts[0], parts[1].arguments[0]))
+    if head.name == "add" and parts[0].head == _NEGATE:
+        return Expression(OPERATORS["sub"], (parts[1], parts[0].arguments[0]))
     return Expression(head, parts)
 
 
@@ -205,10 +212,11 @@ class _Writer:
             return f"{self._bound(parts[0], _Binding.PRODUCT)} / {self._divisor(parts[1])}", _Binding.PRODUCT
         if head.name == "alf":  # reads its argument twice
             return self._calls[head.name].format(a=self._named(parts[0])), _Binding.ATOM
+        least = _WITHIN.get(head.name, _Binding.SUM)
         if head.class_axis or head.name in ("min", "max"):
-            texts = [self._tensor(part) for part in parts]
+            texts = [self._tensor(part, least) for part in parts]
         else:
-            texts = [self._bound(part, _Binding.SUM) for part in parts]
+            texts = [self._bound(part, least) for part in parts]
         return self._calls[head.name].format(**dict(zip("ab", texts, strict=False))), _Binding.ATOM
 
     def _bound(self, part: Expression, least: _Binding) -> str:
@@ -232,8 +240,8 @@ class _Writer:
         self.statements.append(f"{name} = {text}")
         return name
 
-    def _tensor(self, part: Expression) -> str:
-        """An argument that must be a tensor; of a product's strength, for `dot` multiplies."""
+    def _tensor(self, part: Expression, least: _Binding) -> str:
+        """An argument that must be a tensor."""
         if isinstance(part.head, float):
             return self._calls["full"].format(like=self._like, a=repr(part.head))
-        return self._bound(part, _Binding.SIGN)
+        return self._bound(part, least)

@@ -88,7 +88,7 @@ def test_gradients_of_known_losses_are_those_of_the_formula(known: KnownLoss, tm
         ("box", "mul(sub(1, i), neg(u))", [], "(1.0 - i) * -u"),
         ("box", "mul(sub(i, u), sub(i, u))", ["t1 = i - u"], "t1 * t1"),
         ("box", "mul(add(1, mul(2, 3)), i)", [], "7.0 * i"),
-        ("box", "neg(neg(add(mul(i, 1), sub(0, u))))", [], "i + -u"),
+        ("box", "neg(neg(add(mul(i, 1), sub(0, u))))", [], "i - u"),
         ("box", "div(u, u)", [], "u / (u + 1e-20)"),
         (
             "softmax",
