@@ -197,6 +197,88 @@ def show(
     console.print(report.funnel(found))
 
 
+@app.command()
+def export(
+    run: Annotated[Path | None, typer.Argument(help="Directory of a run; none for formulas given as text.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="The best found of the run: so many, a folder each.")] = 1,
+    candidate: Annotated[int | None, typer.Option(min=0, help="This candidate of the run.")] = None,
+    loss_cls: Annotated[str | None, typer.Option(metavar="TEXT", help="Class formula, or a known loss's name.")] = None,
+    loss_bbox: Annotated[str | None, typer.Option(metavar="TEXT", help="Box formula, or a known loss's name.")] = None,
+    to: Annotated[str, typer.Option(help="mmdet, torch, torchvision, jax, numpy or latex.")] = "mmdet",
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: exports/ and the loss's name.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the classes' names begin with. Default: Candidate and its number.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONFIG",
+            help="mmdetection config that config.py inherits: a path or 'mmdet::...'. Default: the run's; for text "
+            "Faster R-CNN R50, FCOS R50 for sigmoid losses.",
+        ),
+    ] = None,
+    grammar: Annotated[str | None, typer.Option(help="softmax or sigmoid, where the class formula fits both.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Weight of the target column of a sigmoid loss given as text.")
+    ] = None,
+    weight_cls: Annotated[
+        float | None, typer.Option(min=0, help="loss_weight. Default: that of the run, or as the loss it replaces.")
+    ] = None,
+    weight_bbox: Annotated[float | None, typer.Option(min=0, help="The same for the box loss.")] = None,
+    centerness_iou: Annotated[
+        bool, typer.Option(help="FCOS: the IoU takes the place of centerness, as in the published results.")
+    ] = False,
+    stand_in: Annotated[
+        bool | None,
+        typer.Option(
+            "--stand-in/--no-stand-in",
+            help="Write a stand-in for mmcv's compiled ops too. Default: where the mmcv of this machine lacks them.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Export losses as a folder that stock mmdetection, or PyTorch alone, uses without this toolkit.
+
+    Before anything is kept, the file is compared with the formula in a process that cannot import this toolkit.
+
+    Examples: `autoloss export runs/digits_fcos --top 1`,
+    `autoloss export --loss-cls cse_b_cls --loss-bbox "sub(1, div(i, u))" --to torch`
+    """
+    from rich.console import Console
+
+    from autoloss import export as exports
+    from autoloss.run import Run
+
+    setup = {"detector": detector, "centerness_target": "iou" if centerness_iou else None, "stand_in": stand_in}
+    given = {slot: text for slot, text in (("loss_cls", loss_cls), ("loss_bbox", loss_bbox)) if text is not None}
+    weights = {slot: w for slot, w in (("loss_cls", weight_cls), ("loss_bbox", weight_bbox)) if w is not None}
+    if (run is None) != bool(given):
+        raise InputError("export takes a RUN, or --loss-cls and --loss-bbox; one of the two")
+    if run is None:
+        if candidate is not None or top != 1:
+            raise InputError("--candidate and --top choose among the losses of a RUN; name its directory")
+        found = [exports.of_text(given, name, grammar, alpha, weights, setup)]
+    else:
+        for option, value in (("--grammar", grammar), ("--alpha", alpha), ("--weight-cls", weight_cls)):
+            if value is not None:
+                raise InputError(f"{option} is for formulas given as text; the run's losses bring theirs")
+        with Run.open(run) as store:
+            found = exports.of_run(store, candidate, top, name if top == 1 else None)
+        found = [exports.changed(one, setup, weights) for one in found]
+    console = Console(stderr=True)
+    for one in found:
+        stem = f"{run.name}_{one.name.lower()}" if run is not None else one.name.lower()
+        folder = out or Path("exports") / stem
+        folder = folder / stem if out is not None and len(found) > 1 else folder
+        with console.status(f"{one.name}: writing, and comparing with the formula in a process of its own"):
+            try:
+                written = exports.write(one, to, folder, force)
+            except exports.ExportError as error:
+                typer.echo(f"autoloss: {error}", err=True)
+                raise typer.Exit(1) from None
+        typer.echo("\n".join([f"{one.name}: the file equals the formula; in {folder}:", *(f"  {path.name}" for path in written)]))
+
+
 def _console() -> Any:
     from rich.console import Console
 

@@ -1,328 +1,287 @@
-"""Export: losses as one Python file that needs torch alone, and that mmdetection finds in its registry."""
+"""Export: a loss as a folder that is used without this toolkit; checked where our packages cannot be imported."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping
+import importlib
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from autoloss.candidate import Loss
-from primitives import algebra
-from primitives.catalog import GRAMMARS
-from primitives.expression import Expression
-from primitives.grammar import Grammar
-from primitives.source import source
+import torch
 
-_HEAD = '''"""{title}
+from autoloss import __version__, card, cases, elsewhere, report
+from autoloss.calibration import LIKE, calibrated
+from autoloss.candidate import SLOTS, Kind, Loss
+from autoloss.run import Run
+from primitives.catalog import GRAMMARS, KNOWN, find_grammar, grammar
+from primitives.errors import InputError
+from primitives.function import function_name
 
-{about}
-
-Exported by autoloss {version}. Apache License 2.0.
-"""
-
-from __future__ import annotations
-
-{imports}import torch
-from torch import Tensor, nn
-{functional}
-try:
-    from mmdet.registry import MODELS
-except ImportError:  # without mmdetection the classes are plain modules
-    MODELS = None
-
-EPS = 1e-7
-_REDUCTIONS = ("none", "mean", "sum")
-
-
-class _Loss(nn.Module):
-    """mmdetection's contract: weight, avg_factor, reduction_override."""
-
-    def __init__(self, reduction: str, loss_weight: float) -> None:
-        super().__init__()
-        if reduction not in _REDUCTIONS:
-            raise ValueError(f"unknown reduction {{reduction!r}}; known: {{', '.join(_REDUCTIONS)}}")
-        self.reduction, self.loss_weight = reduction, loss_weight
-
-    def _how(self, avg_factor: float | Tensor | None, override: str | None) -> str:
-        how = override or self.reduction
-        if how not in _REDUCTIONS:
-            raise ValueError(f"unknown reduction {{how!r}}; known: {{', '.join(_REDUCTIONS)}}")
-        if avg_factor is not None and how == "sum":
-            raise ValueError('avg_factor can not be used with reduction="sum"')
-        return how
-
-    def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
-        if weight is not None:  # a row of weight 0 counts as 0, whatever its value
-            loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if how == "sum":
-            return total
-        if avg_factor is None:
-            return total / max(loss.numel(), 1)
-        return total / (avg_factor + torch.finfo(torch.float32).eps)
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()
-
-
-def _alive(pred: Tensor, weight: Tensor | None) -> Tensor:
-    """Cuts the gradient of rows with weight 0, so that 0 * inf cannot reach them."""
-    return pred if weight is None else torch.where((weight == 0)[:, None], pred.detach(), pred)
-'''
-
-_BOX = '''
-
-def {function}(pred: Tensor, target: Tensor) -> Tensor:
-    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
-
-{doc}
-    """
-{features}{body}
-
-
-class {name}(_Loss):
-    """{function} as a `loss_bbox`, on decoded boxes.
-
-    Args:
-        reduction: none, mean or sum.
-        loss_weight: factor of the whole loss.
-    """
-
-    def __init__(self, reduction: str = "mean", loss_weight: float = {weight!r}) -> None:
-        super().__init__(reduction, loss_weight)
-
-    def forward(
-        self,
-        pred: Tensor,
-        target: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-        **kwargs: object,
-    ) -> Tensor:
-        """Loss of boxes (N, 4) xyxy; weight (N,) or (N, 4)."""
-        how = self._how(avg_factor, reduction_override)
-        pred, target = _at_least_float32(pred), _at_least_float32(target)
-        if weight is not None and weight.dim() == 2:
-            weight = weight.mean(-1)
-        pred = _alive(pred, weight)
-        if len(pred) == 0:
-            return self._reduce(pred.sum(-1), None, avg_factor, how)
-        with torch.autocast(pred.device.type, enabled=False):
-            return self._reduce({function}(pred, target), weight, avg_factor, how)
-'''
-
-_CLASS = '''
-
-def {function}(x: Tensor, labels: Tensor{iou}) -> Tensor:
-    """Losses (N,) of logits x, {shape}, and labels (N,); C is background.
-
-{doc}
-    """
-{features}{body}
-
-
-class {name}(_Loss):
-    """{function} as a `loss_cls`.
-
-    Args:
-        use_sigmoid: heads read it; {use_sigmoid} for this loss.
-        reduction: none, mean or sum.
-        loss_weight: factor of the whole loss.
-    """
-
-    reads_iou = {reads_iou}
-
-    def __init__(
-        self, use_sigmoid: bool = {use_sigmoid}, reduction: str = "mean", loss_weight: float = {weight!r}
-    ) -> None:
-        super().__init__(reduction, loss_weight)
-        if use_sigmoid is not {use_sigmoid}:
-            raise ValueError(f"use_sigmoid must be {use_sigmoid} for this loss, got {{use_sigmoid}}")
-        self.use_sigmoid = use_sigmoid
-
-    def forward(
-        self,
-        pred: Tensor,
-        target: Tensor | tuple[Tensor, Tensor],
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-        iou: Tensor | None = None,
-        **kwargs: object,
-    ) -> Tensor:
-        """Loss of logits; target labels (N,), or (labels, IoU); weight (N,) or (N, 1); iou (N,) at positives."""
-        how = self._how(avg_factor, reduction_override)
-        labels, iou = target if isinstance(target, tuple) else (target, iou)
-{asks}        pred = _at_least_float32(pred)
-        if weight is not None:
-            weight = weight.reshape(labels.shape)
-        pred = _alive(pred, weight)
-        if len(pred) == 0:
-            return self._reduce(pred.sum(-1), None, avg_factor, how)
-        with torch.autocast(pred.device.type, enabled=False):
-            return self._reduce({function}(pred, labels{passes}), weight, avg_factor, how)
-'''
-
-_ASKS = """        if iou is None:
-            raise ValueError("this loss reads the IoU of the predicted boxes, and this head gives none")
-"""
-
-_REGISTER = """
-
-if MODELS is not None:
-    for _loss in [{listed}]:
-        MODELS.register_module(module=_loss)
-"""
-
-# Lines by the input they make, each after those it needs.
-_BOX_LINES = {
-    "wh_t": "wh_t = target[:, 2:] - target[:, :2]",
-    "wh_p": "wh_p = pred[:, 2:] - pred[:, :2]",
-    "wh_i": "wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)",
-    "wh_e": "wh_e = (torch.max(pred[:, 2:], target[:, 2:]) - torch.min(pred[:, :2], target[:, :2])).clamp(min=0)",
-    "area": "area = wh_t[:, 0] * wh_t[:, 1]",
-    "i": "i = wh_i[:, 0] * wh_i[:, 1]",
-    "u": "u = wh_p[:, 0] * wh_p[:, 1] + area - i + EPS",
-    "e": "e = wh_e[:, 0] * wh_e[:, 1] + EPS",
-    "unit": "unit = area.clamp(min=EPS)",
-    "offset": "offset = (pred[:, :2] + pred[:, 2:] - target[:, :2] - target[:, 2:]) / 2",
-    "d": "d = offset.square().sum(-1) / (wh_e.square().sum(-1) + EPS)",
-    "aspect_t": "aspect_t = torch.atan(wh_t[:, 0] / (wh_t[:, 1] + EPS))",
-    "aspect_p": "aspect_p = torch.atan(wh_p[:, 0] / (wh_p[:, 1] + EPS))",
-    "v": "v = (4 / math.pi**2) * (aspect_t - aspect_p).square()",
+TARGETS = {
+    "mmdet": "detectors.export:mmdet",
+    "torch": "autoloss.functions:torch_files",
+    "torchvision": "detectors.torchvision_export:files",
+    "jax": "autoloss.functions:jax_files",
+    "numpy": "autoloss.functions:numpy_files",
+    "latex": "autoloss.functions:latex_files",
 }
-_NEEDS = {
-    "area": ("wh_t",),
-    "i": ("wh_i",),
-    "u": ("wh_p", "area", "i"),
-    "e": ("wh_e",),
-    "unit": ("area",),
-    "d": ("wh_e", "offset"),
-    "v": ("aspect_t", "aspect_p"),
-    "aspect_t": ("wh_t",),
-    "aspect_p": ("wh_p",),
-}
+"""Who writes the files of a target, as 'module:function'."""
+_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 
 
-def losses_file(losses: Mapping[str, Loss], names: Mapping[str, str], about: str, version: str) -> str:
-    """The text of a file with a function and a module per loss; it imports torch, and mmdetection's registry if any.
+class ExportError(RuntimeError):
+    """What was exported does not compute what the formula says."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is exported.
 
     Args:
+        name: what the classes' names begin with.
         losses: per slot.
-        names: class name per slot.
-        about: where the losses come from, for the docstring.
-        version: of the toolkit.
+        about: where they come from, paragraphs.
+        setup: what the writer of a target needs to know: the run's evaluator, task and seed, or a detector.
+        row: of the candidate in its run's leaderboard, with `trained` (what on what) and `beside` (rows of the
+            detector's own loss and of known losses); empty without a run.
     """
-    parts = []
-    for slot, loss in losses.items():
-        grammar = GRAMMARS[loss.grammar]
-        write = _box_part if grammar.slot == "loss_bbox" else _class_part
-        parts.append(write(grammar.parse(loss.expression), grammar, loss, names[slot]))
-    used = "".join(parts)
-    head = _HEAD.format(
-        title=f"{' and '.join(names.values())}: discovered losses for object detectors.",
-        about=textwrap.fill(about, 115),
-        version=version,
-        imports="import math\n\n" if "math." in used else "",
-        functional="from torch.nn import functional\n" if "functional." in used else "",
-    )
-    listed = ", ".join(names[slot] for slot in losses)
-    register = (
-        f"\n\nif MODELS is not None:\n    for _loss in [{listed}]:\n        MODELS.register_module(module=_loss)\n"
-    )
-    return head + used + register
+
+    name: str
+    losses: Mapping[str, Loss]
+    about: Sequence[str]
+    setup: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+    def spec(self) -> dict[str, dict[str, Any]]:
+        """The losses as plain values."""
+        return {slot: asdict(self.losses[slot]) for slot in SLOTS if slot in self.losses}
 
 
-def _box_part(expression: Expression, grammar: Grammar, loss: Loss, name: str) -> str:
-    found = source(expression, "torch", _above_zero(grammar))
-    scaled = [key for key in ("i", "u", "e") if key in found.inputs] if grammar.name != "box_pixels" else []
-    needed = _closure([*found.inputs, *(["unit"] if scaled else [])])
-    lines = [line for key, line in _BOX_LINES.items() if key in needed]
-    if scaled:
-        lines.append(f"{', '.join(scaled)} = {', '.join(f'{key} / unit' for key in scaled)}")
-    return _BOX.format(
-        function=_function(name),
-        name=name,
-        doc=_doc(expression, grammar),
-        features=_indented(lines),
-        body=_indented([*found.statements, f"return {found.result}"]).rstrip("\n"),
-        weight=loss.loss_weight,
-    )
+def of_run(run: Run, number: int | None = None, top: int = 1, name: str | None = None) -> list[Export]:
+    """Candidates of a run.
 
+    Args:
+        run: of a search.
+        number: of the candidate; None for the best found.
+        top: how many of the best found.
+        name: what the classes' names begin with; None for one with the candidate's number.
 
-def _class_part(expression: Expression, grammar: Grammar, loss: Loss, name: str) -> str:
-    found = source(expression)
-    sigmoid, reads_iou = grammar.name == "sigmoid", "w" in found.inputs
-    lines = ["y = (labels[:, None] == torch.arange(x.shape[1], device=x.device)).to(x.dtype)"]
-    if reads_iou and sigmoid:
-        lines.append("w = y * iou.detach().to(x.dtype)[:, None]")
-    elif reads_iou:
-        lines.append("positive = ((labels >= 0) & (labels < x.shape[1] - 1))[:, None]")
-        lines.append("w = torch.where(positive, iou.detach().to(x.dtype)[:, None], 1.0).expand_as(x)")
-    lines = lines if {"y", "w"} & set(found.inputs) or loss.alpha is not None else []
-    last = [f"loss = {found.result}"]
-    if _thin(expression):
-        last.append("return loss[:, 0].expand(len(x))")
-    elif loss.alpha is not None:
-        last.append(f"return (loss.expand_as(x) * ({loss.alpha!r} * y + {1 - loss.alpha!r} * (1 - y))).sum(-1)")
+    Raises:
+        InputError: no such candidate, or none that was found has finished a training.
+    """
+    found = report.summary(run)
+    rows = found["leaderboard"]
+    if number is not None:
+        chosen = [row for row in rows if row["candidate"] == number]
+        if not chosen:
+            raise InputError(f"no candidate {number} in {run.directory}; it has 0 to {len(rows) - 1}")
+        if not chosen[0]["losses"]:
+            raise InputError(f"candidate {number} is the detector's own loss: there is nothing to export")
     else:
-        last.append("return loss.expand_as(x).sum(-1)")
-    return _CLASS.format(
-        function=_function(name),
-        name=name,
-        iou=", iou: Tensor" if reads_iou else "",
-        shape="(N, C)" if sigmoid else "(N, C + 1) with the background last",
-        doc=_doc(expression, grammar),
-        features=_indented(lines),
-        body=_indented([*found.statements, *last]).rstrip("\n"),
-        use_sigmoid=sigmoid,
-        reads_iou=reads_iou,
-        weight=loss.loss_weight,
-        asks=_ASKS if reads_iou else "",
-        passes=", iou" if reads_iou else "",
+        chosen = [row for row in rows if row["kind"] == Kind.FOUND.value and row["scores"]][:top]
+        if not chosen:
+            raise InputError(
+                f"no candidate that the search found has finished a training in {run.directory}; the same "
+                "autoloss search goes on with it"
+            )
+    return [_of_row(found, row, name or f"Candidate{row['candidate']}") for row in chosen]
+
+
+def _of_row(found: Mapping[str, Any], row: Mapping[str, Any], name: str) -> Export:
+    settings = found["settings"]
+    rung = settings["finale"]["rung"] if settings["finale"] else settings["ladder"][-1]
+    beside = [other for other in found["leaderboard"] if other["candidate"] == 0 or other["kind"] in ("known", "control")]
+    rungs = [one for one in found["rungs"] if one in row["scores"]]
+    best = f" Score at {rungs[-1]}: {report.score(row['scores'][rungs[-1]])}" if rungs else ""
+    own = next((other["scores"].get(rungs[-1]) for other in beside if other["candidate"] == 0), None) if rungs else None
+    if own:
+        best += f", the detector's own loss {report.score(own)}"
+    trained = found["trained"]
+    about = [
+        f"Candidate {row['candidate']} of run {Path(found['run']).name} (seed {settings['seed']}): {row['origin']}."
+        f"{best + ' (COCO mAP on the images of that rung).' if best else ''}",
+        f"Found with {trained.get('detector', 'an evaluator of its own')} on {_images(trained)} by autoloss {__version__}.",
+    ]
+    losses = {slot: Loss(**loss) for slot, loss in row["losses"].items()}
+    setup = {"evaluator": settings["evaluator"], "task": rung["task"], "seed": rung["seeds"][0]}
+    shown = {**row, "rungs": found["rungs"], "trained": trained, "beside": [one for one in beside if one is not row]}
+    return Export(_checked_name(name), losses, about, setup, shown)
+
+
+def _images(trained: Mapping[str, Any]) -> str:
+    images = ", ".join(f"{count} {split}" for split, count in trained.get("images", {}).items())
+    classes = len(trained.get("classes", ()))
+    return f"{images} images with {classes} classes" if images else "data of its own"
+
+
+def of_text(
+    texts: Mapping[str, str],
+    name: str | None = None,
+    class_grammar: str | None = None,
+    alpha: float | None = None,
+    weights: Mapping[str, float] | None = None,
+    setup: Mapping[str, Any] | None = None,
+) -> Export:
+    """Formulas, or names of known losses.
+
+    Args:
+        texts: per slot.
+        name: what the classes' names begin with; None for the known loss's name, or Exported.
+        class_grammar: of the class formula, where its inputs leave a doubt.
+        alpha: weight of the target column of a sigmoid class loss; a known loss brings its own.
+        weights: loss_weight per slot; without one the formula gets the gradient norm of the loss detectors train with.
+        setup: see Export.
+
+    Raises:
+        InputError: not a formula, one for the other slot, or one without a gradient.
+    """
+    losses, known_names = {}, []
+    for slot, text in texts.items():
+        known = KNOWN.get(text)
+        rules = _rules(slot, text, class_grammar)
+        expression = rules.parse(known.text if known else text)
+        if known:
+            known_names.append(known.title)
+        own_alpha = (known.alpha if known and alpha is None else alpha) if rules.name == "sigmoid" else None
+        if alpha is not None and slot == "loss_cls" and rules.name != "sigmoid":
+            raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
+        loss = calibrated(expression, rules, own_alpha, LIKE[rules.name])
+        given = (weights or {}).get(slot)
+        losses[slot] = loss if given is None else Loss(loss.expression, loss.grammar, given, own_alpha)
+    if name is None:
+        names = {text for text in texts.values() if text in KNOWN}
+        name = "".join(part.title() for part in next(iter(names)).split("_")) if len(names) == 1 == len(texts) else "Exported"
+    sources = [known.source for known in KNOWN.values() if known.name in texts.values()]
+    what = " and ".join(known_names) if len(known_names) == len(texts) else "A formula given as text"
+    source = f" Source: {'; '.join(dict.fromkeys(sources))}." if sources else ""
+    about = [f"{what}.{source}", f"Written by autoloss {__version__}; not trained for this export."]
+    scales = {slot for slot in losses if (weights or {}).get(slot) is None}
+    return Export(_checked_name(name), losses, about, {**(setup or {}), "scale": sorted(scales)})
+
+
+def changed(export: Export, setup: Mapping[str, Any], weights: Mapping[str, float]) -> Export:
+    """The same with what a person asked for: a detector, a weight."""
+    given = {key: value for key, value in setup.items() if value is not None}
+    losses = {slot: replace(loss, loss_weight=weights.get(slot, loss.loss_weight)) for slot, loss in export.losses.items()}
+    return replace(export, setup={**export.setup, **given}, losses=losses)
+
+
+def _rules(slot: str, text: str, class_grammar: str | None) -> Any:
+    known = KNOWN.get(text)
+    if known:
+        rules = GRAMMARS[known.grammar]
+    elif slot == "loss_cls" and class_grammar:
+        rules = grammar(class_grammar)
+    else:
+        rules = find_grammar(text)
+    if rules.slot != slot:
+        raise InputError(f"--{slot.replace('_', '-')} {text}: a formula of grammar {rules.name} is for {rules.slot}")
+    return rules
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InputError(f"--name {name!r}: a class's name begins with a capital and holds letters and digits only")
+    return name
+
+
+def texts(export: Export, target: str) -> dict[str, str]:
+    """The files of a target but for the card and its pictures: text by file name.
+
+    Raises:
+        InputError: no such target, or what its writer says.
+    """
+    if target not in TARGETS:
+        raise InputError(f"unknown target {target!r}; choices: {', '.join(TARGETS)}")
+    module, _, writer = TARGETS[target].partition(":")
+    files: dict[str, str] = getattr(importlib.import_module(module), writer)(
+        export.spec(), export.name, export.about, export.setup
     )
+    return files
 
 
-def _thin(expression: Expression) -> bool:
-    """Whether the formula ends in one column for all classes."""
-    import torch
+def write(export: Export, target: str, folder: Path, force: bool = False) -> list[Path]:
+    """Writes a folder, as a whole or not at all, after its losses were checked.
 
-    inputs = {name: torch.ones(2, 3) for name in ("x", "y", "w")}
-    return tuple(expression(inputs).shape) == (2, 1)
+    Args:
+        export: what.
+        target: one of TARGETS.
+        folder: made where it is missing.
+        force: write over files that are there.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: the folder holds files, or what the target's writer says.
+        ExportError: what was written computes something else.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
+        raise InputError(f"{folder} holds other files; name another folder, or write over them with --force")
+    if target == "jax" and importlib.util.find_spec("jax") is None:
+        raise InputError("--to jax checks the file with JAX, which is not installed: pip install 'autoloss[jax]'")
+    files = texts(export, target)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error}") from None
+    try:
+        for name, text in files.items():
+            (fresh / name).write_text(text)
+        if "losses.py" in files:
+            check(export, fresh, target)
+        if target != "latex":
+            card.write(export.name, export.spec(), export.about, export.row, target, sorted(files), fresh)
+        folder.mkdir(exist_ok=True)
+        written = [path.rename(folder / path.name) for path in sorted(fresh.iterdir())]
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return written
 
 
-def _above_zero(grammar: Grammar) -> frozenset[str]:
-    """In units of the target's area union and enclosing area are at least 1."""
-    return frozenset() if grammar.name == "box_pixels" else frozenset("ue")
+def check(export: Export, folder: Path, target: str) -> None:
+    """Compares losses.py with the formulas, in a process where our packages cannot be imported.
+
+    Values and gradients on 1,000 inputs, to 1e-6 or what float32 rounding costs the formula itself; see `cases`.
+
+    Raises:
+        ExportError: what differs.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        for name in ("losses.py", "mmcv_ops.py"):
+            if (folder / name).exists():
+                shutil.copy(folder / name, place)
+        backend = target if target in ("numpy", "jax") else "torch"
+        losses = [
+            {
+                "function": function_name(export.name, slot),
+                "class": _class_of(export.name, slot) if target == "mmdet" else "",
+                "leaf": "pred" if slot == "loss_bbox" else "x",
+                "wanted": cases.wanted(loss, backend),
+            }
+            for slot, loss in export.losses.items()
+        ]
+        torch.save({"backend": backend, "losses": losses}, Path(place) / "case.pt")
+        line = [sys.executable, "-I", "-W", "ignore", elsewhere.__file__, place]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=place)
+    if done.returncode != 0:
+        raise ExportError(f"what was exported cannot be used elsewhere: {_last(done.stderr)}")
+    if done.stdout.strip():
+        raise ExportError(f"what was exported differs from the formula: {'; '.join(done.stdout.split(chr(10))).strip('; ')}")
 
 
-def _closure(names: list[str]) -> set[str]:
-    found: set[str] = set()
-    while names:
-        name = names.pop()
-        found.add(name)
-        names.extend(_NEEDS.get(name, ()))
-    return found
+def _class_of(name: str, slot: str) -> str:
+    return f"{name}{'BoxLoss' if slot == 'loss_bbox' else 'ClassLoss'}"
 
 
-def _indented(lines: list[str]) -> str:
-    return "".join(f"    {line}\n" for line in lines)
-
-
-def _function(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
-
-
-def _doc(expression: Expression, grammar: Grammar) -> str:
-    """The formula in plain text and in LaTeX, and what its inputs mean."""
-    lines = [f"Formula: {expression}", f"LaTeX: {algebra.latex(expression)}", "Inputs:"]
-    used = [terminal for terminal in grammar.terminals if terminal.name in expression.names]
-    lines += [f"    {terminal.name}: {terminal.text} ({terminal.unit})" for terminal in used]
-    wrapped = []
-    for line in lines:
-        hanging = " " * (8 if line.startswith(" ") else 4)
-        wrapped += textwrap.wrap(line, 112, subsequent_indent=hanging, break_long_words=False)
-    return "\n".join(f"    {line}" for line in wrapped).replace("\\", "\\\\")
+def _last(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"

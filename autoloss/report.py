@@ -107,7 +107,7 @@ def leaderboard(found: Mapping[str, Any], top: int | None = None) -> RenderableT
         table.add_column(f"mAP\n{rung}", justify="right", no_wrap=True)
     for row in shown:
         style = "bold cyan" if row["candidate"] == 0 else ""
-        cells = [_score(row["scores"].get(rung), row["error"]) for rung in rungs]
+        cells = [score(row["scores"].get(rung), row["error"]) for rung in rungs]
         table.add_row(str(row["candidate"]), formula(row), str(row["size"] or ""), *cells, style=style)
     return table
 
@@ -128,7 +128,8 @@ def formula_lines(losses: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _score(score: Mapping[str, Any] | None, error: str | None) -> str:
+def score(score: Mapping[str, Any] | None, error: str | None = None) -> str:
+    """A mean score with its standard deviation over the seeds; `failed`, or nothing, where there is none."""
     if score is None:
         return "failed" if error else ""
     spread = f" ± {score['sd']:.3f}" if score["sd"] is not None else ""

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from autoloss import gates, recognition, variation
+from autoloss.calibration import calibrated
 from autoloss.candidate import Candidate, Kind, Loss, Refusal
 from autoloss.certificates import certify
 from autoloss.ladder import ranked
@@ -46,7 +47,6 @@ class Search:
         self._seen: set[str] = set()
         self._scores: dict[int, float] = {}
         self._thresholds = settings.thresholds.model_dump()
-        self._norms = {name: _reference_norm(slot) for name, slot in settings.slots.items()}
         for candidate in candidates:
             self._add(candidate)
 
@@ -108,9 +108,8 @@ class Search:
 
     def _loss(self, slot: str, expression: Expression, grammar: str, alpha: float | None, factor: float = 1.0) -> Loss:
         """The formula at the gradient norm of the loss it replaces, times a factor."""
-        _, norm = recognition.identity(expression, GRAMMARS[grammar], alpha)
-        weight = factor * self.settings.slots[slot].weight * self._norms[slot] / norm
-        return Loss(str(expression), grammar, float(f"{weight:.6g}"), alpha)
+        replaced = self.settings.slots[slot]
+        return calibrated(expression, GRAMMARS[grammar], alpha, replaced.like, factor * replaced.weight)
 
     def _identity(self, losses: Mapping[str, Loss]) -> str:
         parts = []
@@ -235,8 +234,3 @@ def _certificates(losses: Mapping[str, Loss]) -> dict[str, list[dict[str, Any]]]
 def _tournament(rng: random.Random, pool: list[Candidate], size: int) -> Candidate:
     """The best of some drawn from a pool that is sorted, best first."""
     return pool[min(rng.randrange(len(pool)) for _ in range(size))]
-
-
-def _reference_norm(slot: Slot) -> float:
-    known = known_loss(slot.like)
-    return recognition.identity(known.expression, GRAMMARS[known.grammar], known.alpha)[1]

@@ -88,8 +88,7 @@ def configure(
             not fit its head.
     """
     config = Config(config.to_dict())
-    for head in box_heads(config):
-        _put_losses(head, losses, centerness_target)
+    put_losses(config, losses, centerness_target)
     _set_classes(config.model, len(evaluate.classes))
     _set_data(config, train, evaluate, batch_size, seed)
     _set_schedule(config, iterations)
@@ -97,8 +96,15 @@ def configure(
     return config
 
 
+def put_losses(config: Config, losses: Mapping[str, Mapping[str, Any]], centerness_target: str | None = None) -> None:
+    """Puts losses into the slots of every box head of a config, in place; arguments and errors as of `configure`."""
+    for head in box_heads(config):
+        _put_losses(head, losses, centerness_target)
+
+
 def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], centerness_target: str | None) -> None:
     from detectors.heads import iou_aware_type
+    from detectors.iou_aware import CenternessIoUAware
 
     for slot, loss in losses.items():
         if slot not in SLOTS or slot not in head:
@@ -113,6 +119,8 @@ def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], cente
         head["type"] = iou_aware_type(head["type"])
     if centerness_target is not None:
         head["type"] = iou_aware_type(head["type"])
+        if not issubclass(_class(head["type"]), CenternessIoUAware):
+            raise InputError(f"centerness_target={centerness_target!r} is for FCOSHead, this head is {head['type']}")
         head["centerness_target"] = centerness_target
 
 

@@ -76,7 +76,7 @@ class DetectorEvaluator:
                 _log.warning("data.%s: left out %d boxes without width or height", split, source.left_out)
         losses = {slot: _any_formula(name) for slot, name in slots.items()}
         for task in tasks:
-            self._configure(losses, task, 0)
+            self.configured(losses, task, 0)
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""
@@ -109,10 +109,11 @@ class DetectorEvaluator:
         """
         from detectors.train import train
 
-        metrics = train(self._configure(losses, rung, seed))
+        metrics = train(self.configured(losses, rung, seed))
         return {"score": metrics["mAP"], **metrics}
 
-    def _configure(self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int) -> Config:
+    def configured(self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int) -> Config:
+        """The training that `evaluate` does, as a config for mmengine's Runner."""
         from detectors import train  # noqa: F401  imports mmdetection without its noise
         from detectors.configure import configure
 

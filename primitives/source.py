@@ -15,6 +15,7 @@ from primitives.operators import OPERATORS, Operator
 
 EPS = "1e-20"
 _NEGATE = OPERATORS["neg"]
+_LONGEST = 60  # characters of an operation that stays inside another; a longer one becomes a statement
 
 
 class _Binding(IntEnum):
@@ -125,8 +126,8 @@ def source(expression: Expression, backend: str = "torch", above_zero: frozenset
     formula = folded(expression)
     uses = Counter(_operators(formula))
     writer = _Writer(BACKENDS[backend], {text for text, count in uses.items() if count > 1}, above_zero, formula.names)
-    result, _ = writer.write(formula)
-    return Source(tuple(writer.statements), result, tuple(sorted(formula.names)))
+    result, _ = writer.write(formula, inside=False)
+    return Source(tuple(writer.statements), _bare(result), tuple(sorted(formula.names)))
 
 
 def folded(expression: Expression) -> Expression:
@@ -175,8 +176,18 @@ def _operators(formula: Expression, met: set[str] | None = None) -> list[str]:
     return [formula.text, *(text for part in formula.arguments for text in _operators(part, met))]
 
 
+def _bare(text: str) -> str:
+    """Without parentheses around the whole."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and place < len(text) - 1:
+            return text
+    return text[1:-1] if text.startswith("(") else text
+
+
 class _Writer:
-    """Writes parts depth first; a part that is used more than once becomes a statement where it is first met."""
+    """Writes parts depth first; a part that is used more than once, or is long, becomes a statement."""
 
     def __init__(
         self, calls: Mapping[str, str], shared: set[str], above_zero: frozenset[str], names: frozenset[str]
@@ -186,8 +197,8 @@ class _Writer:
         self._like = min(names)
         self._names: dict[str, str] = {}
 
-    def write(self, formula: Expression) -> tuple[str, _Binding]:
-        """The text of a part, and how tightly it binds."""
+    def write(self, formula: Expression, inside: bool = True) -> tuple[str, _Binding]:
+        """The text of a part, and how tightly it binds; `inside` another one it may become a statement."""
         if isinstance(formula.head, str):
             return formula.head, _Binding.ATOM
         if not isinstance(formula.head, Operator):
@@ -195,11 +206,9 @@ class _Writer:
         if formula.text in self._names:
             return self._names[formula.text], _Binding.ATOM
         text, binding = self._operation(formula.head, formula.arguments)
-        if formula.text not in self._shared:
-            return text, binding
-        name = self._names[formula.text] = f"t{len(self._names) + 1}"
-        self.statements.append(f"{name} = {text}")
-        return name, _Binding.ATOM
+        if formula.text in self._shared or (inside and len(text) > _LONGEST):
+            return self._statement(formula, text), _Binding.ATOM
+        return text, binding
 
     def _operation(self, head: Operator, parts: tuple[Expression, ...]) -> tuple[str, _Binding]:
         if head.name == "neg":
@@ -236,8 +245,11 @@ class _Writer:
         text, binding = self.write(part)
         if binding is _Binding.ATOM and text.isidentifier():
             return text
+        return self._statement(part, text)
+
+    def _statement(self, part: Expression, text: str) -> str:
         name = self._names[part.text] = f"t{len(self._names) + 1}"
-        self.statements.append(f"{name} = {text}")
+        self.statements.append(f"{name} = {_bare(text)}")
         return name
 
     def _tensor(self, part: Expression, least: _Binding) -> str:

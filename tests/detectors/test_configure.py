@@ -118,9 +118,9 @@ def test_data_and_seed_are_set(scenes: dict[str, CocoSource]) -> None:
         (FCOS, {"loss_cls": class_loss("softmax")}, "FCOSHead classifies by sigmoid, .* got 'softmax'"),
         (FASTER, {"loss_cls": class_loss("sigmoid")}, "classifies by softmax, .* got 'sigmoid'"),
         (
-            "mmdet::atss/atss_r50_fpn_1x_coco.py",
+            "mmdet::yolof/yolof_r50-c5_8xb8-1x_coco.py",
             {"loss_cls": class_loss("sigmoid", "neg(mul(w, mul(y, x)))")},
-            "stands in for 'ATSSHead'; known: FCOSHead, Shared2FCBBoxHead",
+            "stands in for 'YOLOFHead'; known: FCOSHead, ATSSHead",
         ),
     ],
 )

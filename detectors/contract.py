@@ -1,0 +1,155 @@
+"""Contract: what mmdetection's heads rely on in a loss; every loss of the toolkit is one of these two modules.
+
+Exported losses carry this code with them, so it needs PyTorch alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+class Loss(nn.Module):
+    """Reduction, weights and the average factor.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+
+    Raises:
+        ValueError: no such reduction.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.reduction, self.loss_weight = reduction, loss_weight
+        self._how(None, None)
+
+    def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
+        how = reduction_override or self.reduction
+        if how not in REDUCTIONS:
+            raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
+        if avg_factor is not None and how == "sum":
+            raise ValueError('avg_factor can not be used with reduction="sum"')
+        return how
+
+    def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
+        """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
+        if weight is not None:
+            loss = torch.where(weight == 0, 0.0, loss * weight)
+        if how == "none":
+            return loss * self.loss_weight
+        total = loss.sum() * self.loss_weight
+        if how == "sum":
+            return total
+        if avg_factor is None:
+            return total / max(loss.numel(), 1)
+        # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
+        return total / (avg_factor + torch.finfo(torch.float32).eps)
+
+
+class BoxLoss(Loss):
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
+
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **kwargs: object,  # noqa: ARG002  what heads hand to other losses
+    ) -> Tensor:
+        """Loss of aligned boxes.
+
+        Args:
+            pred: predicted boxes, (N, 4) xyxy in pixels.
+            target: target boxes, (N, 4) xyxy in pixels.
+            weight: (N,), or (N, 4), which is averaged over its last axis.
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
+            kwargs: not used.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+        """
+        how = self._how(avg_factor, reduction_override)
+        pred, target = at_least_float32(pred), at_least_float32(target)
+        if weight is not None:
+            weight = weight.mean(-1) if weight.dim() == 2 else weight
+            pred = alive(pred, weight)
+        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        with torch.autocast(pred.device.type, enabled=False):
+            return self._reduce(self.formula(pred, target), weight, avg_factor, how)
+
+
+class ClassLoss(Loss):
+    """A `loss_cls`; a subclass has `formula(x, labels, iou)`, which gives losses (N,), and the two facts about it.
+
+    `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
+    `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
+    """
+
+    use_sigmoid: bool
+    reads_iou: bool
+
+    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+        """Losses (N,) of logits x, labels (N,) and IoU (N,)."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor | tuple[Tensor, Tensor],
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        iou: Tensor | None = None,
+        **kwargs: object,  # noqa: ARG002  what heads hand to other losses
+    ) -> Tensor:
+        """Loss of class logits.
+
+        Args:
+            pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
+            target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
+            weight: (N,) or (N, 1).
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
+            iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
+            kwargs: not used.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
+
+        Raises:
+            ValueError: the formula reads the IoU and the head gave none.
+        """
+        how = self._how(avg_factor, reduction_override)
+        labels, iou = target if isinstance(target, tuple) else (target, iou)
+        if self.reads_iou and iou is None:
+            raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
+        pred = at_least_float32(pred)
+        if weight is not None:
+            weight = weight.reshape(labels.shape)
+            pred = alive(pred, weight)
+        if len(pred) == 0:
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        with torch.autocast(pred.device.type, enabled=False):
+            return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision as float32."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def alive(pred: Tensor, weight: Tensor) -> Tensor:
+    """Cuts the gradient of rows with weight 0, so that 0 * inf in a formula's derivative cannot reach them."""
+    return torch.where((weight == 0)[:, None], pred.detach(), pred)

@@ -1,0 +1,184 @@
+"""IoU-aware: heads that hand the IoU of each predicted box to the class loss; one mechanism for every stock head.
+
+A head asks for `loss_cls` before handing the decoded boxes to `loss_bbox`. The IoU-aware twin of a head therefore puts
+off the class loss until the boxes were seen: the stock code runs unchanged, its call of `loss_cls` leaves a note, its
+call of `loss_bbox` shows the boxes, and the note is paid when the head returns.
+
+Exported losses carry this code with them, so it needs PyTorch and mmdetection alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmdet.structures.bbox import get_box_tensor
+from mmdet.utils import reduce_mean
+from torch import Tensor, nn
+
+
+class ClassCall:
+    """A class loss to be computed once the IoU is known."""
+
+    def __init__(self, loss: nn.Module, labels: Tensor, background: int, args: tuple[Any, ...], kwargs: Any) -> None:
+        self.loss, self.labels, self.args, self.kwargs = loss, labels, args, kwargs
+        self.positive = (labels >= 0) & (labels < background)
+        self.iou: Tensor | None = None
+
+    def see(self, iou: Tensor) -> None:
+        """Takes the IoU of all samples, or of the positives in their order."""
+        if len(iou) != len(self.labels):
+            iou = iou.new_zeros(self.labels.shape).masked_scatter(self.positive, iou)
+        self.iou = iou
+
+    def pay(self) -> Tensor:
+        """The class loss; without boxes there were no positives, so no IoU is read."""
+        iou = torch.zeros(self.labels.shape, device=self.labels.device) if self.iou is None else self.iou
+        return self.loss(*self.args, iou=iou, **self.kwargs)
+
+
+class Intercepted(nn.Module):
+    """Stands where a loss stood: calls go to the head first, attributes to the loss."""
+
+    def __init__(self, loss: nn.Module, intercept: Callable[..., Any]) -> None:
+        super().__init__()
+        self.loss = loss
+        self._intercept = intercept
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("loss"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """See the class."""
+        return self._intercept(self.loss, *args, **kwargs)
+
+
+class IoUAware:
+    """The mechanism, mixed in before a stock head that hands over boxes."""
+
+    # Of the stock head.
+    loss_cls: Any
+    loss_bbox: Any
+    num_classes: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._calls: list[ClassCall] = []
+        self._iou: Tensor | None = None
+        if getattr(self.loss_cls, "reads_iou", False):
+            self.loss_cls = Intercepted(self.loss_cls, self._put_off)
+        self.loss_bbox = Intercepted(self.loss_bbox, self._see_boxes)
+
+    def loss(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The stock head's losses, the class loss computed last."""
+        self._calls, self._iou = [], None
+        losses = super().loss(*args, **kwargs)  # type: ignore[misc]
+        return {name: paid(value) for name, value in losses.items()}
+
+    def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The xyxy boxes behind what the head hands to `loss_bbox`."""
+        return pred, target
+
+    def _put_off(self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any) -> ClassCall:
+        self._calls.append(ClassCall(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
+        return self._calls[-1]
+
+    def _see_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        with torch.no_grad():
+            self._iou = aligned_iou(*self.boxes(pred.float(), target.float()))
+        if self._calls:
+            self._calls[-1].see(self._iou)
+        return loss(pred, target, *args, **kwargs)
+
+
+class CenternessIoUAware(IoUAware):
+    """The same for FCOS, where the IoU can also take the place of the centerness.
+
+    Args:
+        centerness_target: None for the head's own; `iou` makes the IoU of the predicted box the target of the
+            centerness branch and the weight of the box loss, as the published one-stage results have it.
+
+    Source: Liu et al. 2021, arXiv 2102.04700, and the authors' FCOS head.
+    """
+
+    loss_centerness: Any
+
+    def __init__(self, *args: Any, centerness_target: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if centerness_target not in (None, "iou"):
+            raise ValueError(f"unknown centerness_target {centerness_target!r}; known: None, 'iou'")
+        self._iou_as_centerness = centerness_target == "iou"
+        if self._iou_as_centerness:
+            self.loss_centerness = Intercepted(self.loss_centerness, self._centerness_loss)
+
+    def _see_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        def weighted(pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Any:
+            if self._iou_as_centerness and self._iou is not None:
+                kwargs["weight"] = self._iou
+                kwargs["avg_factor"] = reduce_mean(self._iou.sum()).clamp(min=1e-6)
+            return loss(pred, target, *args, **kwargs)
+
+        return super()._see_boxes(weighted, pred, target, *args, **kwargs)
+
+    def _centerness_loss(self, loss: nn.Module, pred: Tensor, _: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return loss(pred, self._iou, *args, **kwargs)
+
+
+class AnchorIoUAware(IoUAware):
+    """A head with anchors hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+
+    reg_decoded_bbox: bool
+    bbox_coder: Any
+
+    def loss_by_feat_single(self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, *args: Any) -> Any:
+        """See AnchorHead.loss_by_feat_single."""
+        self._priors = anchors.reshape(-1, anchors.size(-1))
+        return super().loss_by_feat_single(cls_score, bbox_pred, anchors, *args)  # type: ignore[misc]
+
+    def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """See IoUAware.boxes."""
+        return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
+
+
+class RoIIoUAware(IoUAware):
+    """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+
+    reg_decoded_bbox: bool
+    bbox_coder: Any
+
+    def loss(
+        self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """See BBoxHead.loss."""
+        self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
+        return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
+
+    def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """See IoUAware.boxes."""
+        return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
+
+
+def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (N, 4) xyxy of deltas from priors (N, 4) xyxy."""
+    first, second = (get_box_tensor(coder.decode(priors, deltas)) for deltas in (pred, target))
+    return first, second
+
+
+def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
+    """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
+    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
+    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
+    i = wh_i[:, 0] * wh_i[:, 1]
+    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
+    return (i / u.clamp(min=1e-7)).clamp(0, 1)
+
+
+def paid(value: Any) -> Any:
+    """A head's loss with every note in it paid."""
+    if isinstance(value, list):
+        return [paid(item) for item in value]
+    return value.pay() if isinstance(value, ClassCall) else value
