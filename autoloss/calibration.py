@@ -36,7 +36,7 @@ def calibrated(expression: Expression, grammar: Grammar, alpha: float | None, li
     """
     _, norm = recognition.identity(expression, grammar, alpha)
     if not norm:
-        raise InputError(f"{expression} has no finite gradient to calibrate its loss_weight by; autoloss check says why")
+        raise InputError(f"{expression} has no finite gradient to weight it by; autoloss check says why")
     return Loss(str(expression), grammar.name, float(f"{weight * _norm(like) / norm:.6g}"), alpha)
 
 

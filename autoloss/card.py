@@ -16,8 +16,8 @@ from primitives.function import function_name
 FILE = "card.md"
 _TITLES = {"loss_cls": "Class loss", "loss_bbox": "Box loss"}
 _USE = {
-    "mmdet": "```console\n$ python tools/train.py {folder}/config.py\n```\n\nwith mmdetection's own `tools/train.py`; it "
-    "needs nothing of the toolkit. `losses.py` can also be imported without mmdetection.",
+    "mmdet": "```console\n$ python tools/train.py {folder}/config.py\n```\n\nwith mmdetection's own `tools/train.py`; "
+    "it needs nothing of the toolkit. `losses.py` can also be imported without mmdetection.",
     "torch": "Import the functions from `losses.py`. They give a loss per sample: sum over positives for a box loss, "
     "over all samples for a class loss, divide by the number of positives (or of samples, in two-stage heads), and "
     "multiply by the `_WEIGHT` beside each.",
@@ -108,8 +108,9 @@ def _evidence(row: Mapping[str, Any]) -> list[str]:
     return [
         "## Evidence",
         "\n".join(lines),
-        f"COCO mAP, mean and standard deviation over seeds (number of seeds: {said}); every row of a column has the same "
-        "seeds, images and schedule. Controls are the detector's own loss with another weight: a gain must be more.",
+        f"COCO mAP, mean and standard deviation over seeds (number of seeds: {said}); every row of a column has the "
+        "same seeds, images and schedule. Controls are the detector's own loss with another weight: a gain must be "
+        "more.",
     ]
 
 
@@ -144,7 +145,7 @@ def _limits(losses: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> 
             )
         else:
             limits.append("Areas count in units of the target's area: image size does not matter.")
-    limits.append("`loss_weight` gives it the gradient norm of the loss it replaces; another detector may want another.")
+    limits.append("`loss_weight` gives it the gradient norm of the loss it replaces; elsewhere it may want another.")
     if row:
         limits.append("What it gains was measured on the data, detector and schedule named above, and nowhere else.")
     return limits

@@ -247,6 +247,7 @@ def export(
     from rich.console import Console
 
     from autoloss import export as exports
+    from autoloss import package
     from autoloss.run import Run
 
     setup = {"detector": detector, "centerness_target": "iou" if centerness_iou else None, "stand_in": stand_in}
@@ -272,11 +273,12 @@ def export(
         folder = folder / stem if out is not None and len(found) > 1 else folder
         with console.status(f"{one.name}: writing, and comparing with the formula in a process of its own"):
             try:
-                written = exports.write(one, to, folder, force)
-            except exports.ExportError as error:
+                written = package.write(one, to, folder, force)
+            except package.ExportError as error:
                 typer.echo(f"autoloss: {error}", err=True)
                 raise typer.Exit(1) from None
-        typer.echo("\n".join([f"{one.name}: the file equals the formula; in {folder}:", *(f"  {path.name}" for path in written)]))
+        typer.echo(f"{one.name}: the file equals the formula; in {folder}:")
+        typer.echo("\n".join(f"  {path.name}" for path in written))
 
 
 def _console() -> Any:

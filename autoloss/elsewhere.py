@@ -1,6 +1,6 @@
-"""Elsewhere: a script that compares an exported file with given values where none of our packages can be imported.
+"""Elsewhere: a script that compares exported files with given values where none of our packages can be imported.
 
-`python -I elsewhere.py FOLDER`: FOLDER holds losses.py and case.pt; what differs is printed, a line each.
+`python -I elsewhere.py FOLDER ...`: a folder holds losses.py and case.pt; what differs is printed, a line each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ class _Closed:
 
 def main(folder: Path) -> None:
     """Prints what differs."""
-    sys.meta_path.insert(0, _Closed())  # type: ignore[arg-type]
     import torch
 
     torch.set_num_threads(1)
@@ -66,13 +65,14 @@ def _compare(name: str, wanted: dict[str, Any], found: dict[str, Any]) -> None:
     for what, value in found.items():
         want, allowed = wanted[what], wanted[f"{what}_allowed"]
         if value.shape != want.shape:
-            print(f"{name}: {wanted['dtype']} {what} have shape {tuple(value.shape)}, not {tuple(want.shape)}")  # noqa: T201
+            print(f"{name}: {wanted['dtype']} {what} have shape {tuple(value.shape)}, not {tuple(want.shape)}")
             continue
         wrong = ~((value.double() - want).abs() <= allowed) & ~(value.isnan() & want.isnan())
         if bool(wrong.any()):
             worst = float((value.double() - want).abs()[wrong].max())
-            text = f"{name}: {wanted['dtype']} {what} differ in {int(wrong.sum())} of {wrong.numel()} by up to {worst:.3g}"
-            print(text)  # noqa: T201
+            print(
+                f"{name}: {wanted['dtype']} {what} differ in {int(wrong.sum())} of {wrong.numel()} by up to {worst:.3g}"
+            )
 
 
 def _narrow(module: Any, loss: dict[str, Any], inputs: dict[str, Any]) -> None:
@@ -86,9 +86,12 @@ def _narrow(module: Any, loss: dict[str, Any], inputs: dict[str, Any]) -> None:
             named = {{"x": "pred", "labels": "target"}.get(name, name): value for name, value in named.items()}
         with torch.autocast("cpu", dtype=torch.bfloat16):
             values = call(**named)
-        if values.dtype != torch.float32 or not bool(values.isfinite().all()):
-            print(f"{loss['function']}: {dtype} under autocast gives {values.dtype}, finite {bool(values.isfinite().all())}")  # noqa: T201
+        finite = bool(values.isfinite().all())
+        if values.dtype != torch.float32 or not finite:
+            print(f"{loss['function']}: {dtype} under autocast gives {values.dtype}, finite: {finite}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.meta_path.insert(0, _Closed())  # type: ignore[arg-type]
+    for place in sys.argv[1:]:
+        main(Path(place))

@@ -1,43 +1,22 @@
-"""Export: a loss as a folder that is used without this toolkit; checked where our packages cannot be imported."""
+"""Export: what is taken out of the toolkit: losses of a run, or formulas given as text, with where they come from."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from autoloss import __version__, card, cases, elsewhere, report
+from autoloss import __version__, report
 from autoloss.calibration import LIKE, calibrated
 from autoloss.candidate import SLOTS, Kind, Loss
 from autoloss.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, find_grammar, grammar
 from primitives.errors import InputError
-from primitives.function import function_name
+from primitives.grammar import Grammar
 
-TARGETS = {
-    "mmdet": "detectors.export:mmdet",
-    "torch": "autoloss.functions:torch_files",
-    "torchvision": "detectors.torchvision_export:files",
-    "jax": "autoloss.functions:jax_files",
-    "numpy": "autoloss.functions:numpy_files",
-    "latex": "autoloss.functions:latex_files",
-}
-"""Who writes the files of a target, as 'module:function'."""
 _NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
-
-
-class ExportError(RuntimeError):
-    """What was exported does not compute what the formula says."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +76,7 @@ def of_run(run: Run, number: int | None = None, top: int = 1, name: str | None =
 def _of_row(found: Mapping[str, Any], row: Mapping[str, Any], name: str) -> Export:
     settings = found["settings"]
     rung = settings["finale"]["rung"] if settings["finale"] else settings["ladder"][-1]
-    beside = [other for other in found["leaderboard"] if other["candidate"] == 0 or other["kind"] in ("known", "control")]
+    beside = [other for other in found["leaderboard"] if other["kind"] != Kind.FOUND.value]
     rungs = [one for one in found["rungs"] if one in row["scores"]]
     best = f" Score at {rungs[-1]}: {report.score(row['scores'][rungs[-1]])}" if rungs else ""
     own = next((other["scores"].get(rungs[-1]) for other in beside if other["candidate"] == 0), None) if rungs else None
@@ -107,7 +86,8 @@ def _of_row(found: Mapping[str, Any], row: Mapping[str, Any], name: str) -> Expo
     about = [
         f"Candidate {row['candidate']} of run {Path(found['run']).name} (seed {settings['seed']}): {row['origin']}."
         f"{best + ' (COCO mAP on the images of that rung).' if best else ''}",
-        f"Found with {trained.get('detector', 'an evaluator of its own')} on {_images(trained)} by autoloss {__version__}.",
+        f"Found with {trained.get('detector', 'an evaluator of its own')} on {_images(trained)}, "
+        f"by autoloss {__version__}.",
     ]
     losses = {slot: Loss(**loss) for slot, loss in row["losses"].items()}
     setup = {"evaluator": settings["evaluator"], "task": rung["task"], "seed": rung["seeds"][0]}
@@ -156,8 +136,8 @@ def of_text(
         given = (weights or {}).get(slot)
         losses[slot] = loss if given is None else Loss(loss.expression, loss.grammar, given, own_alpha)
     if name is None:
-        names = {text for text in texts.values() if text in KNOWN}
-        name = "".join(part.title() for part in next(iter(names)).split("_")) if len(names) == 1 == len(texts) else "Exported"
+        alone = KNOWN.get(next(iter(texts.values()))) if len(texts) == 1 else None
+        name = "".join(part.title() for part in alone.name.split("_")) if alone else "Exported"
     sources = [known.source for known in KNOWN.values() if known.name in texts.values()]
     what = " and ".join(known_names) if len(known_names) == len(texts) else "A formula given as text"
     source = f" Source: {'; '.join(dict.fromkeys(sources))}." if sources else ""
@@ -169,11 +149,13 @@ def of_text(
 def changed(export: Export, setup: Mapping[str, Any], weights: Mapping[str, float]) -> Export:
     """The same with what a person asked for: a detector, a weight."""
     given = {key: value for key, value in setup.items() if value is not None}
-    losses = {slot: replace(loss, loss_weight=weights.get(slot, loss.loss_weight)) for slot, loss in export.losses.items()}
+    losses = {
+        slot: replace(loss, loss_weight=weights.get(slot, loss.loss_weight)) for slot, loss in export.losses.items()
+    }
     return replace(export, setup={**export.setup, **given}, losses=losses)
 
 
-def _rules(slot: str, text: str, class_grammar: str | None) -> Any:
+def _rules(slot: str, text: str, class_grammar: str | None) -> Grammar:
     known = KNOWN.get(text)
     if known:
         rules = GRAMMARS[known.grammar]
@@ -190,98 +172,3 @@ def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InputError(f"--name {name!r}: a class's name begins with a capital and holds letters and digits only")
     return name
-
-
-def texts(export: Export, target: str) -> dict[str, str]:
-    """The files of a target but for the card and its pictures: text by file name.
-
-    Raises:
-        InputError: no such target, or what its writer says.
-    """
-    if target not in TARGETS:
-        raise InputError(f"unknown target {target!r}; choices: {', '.join(TARGETS)}")
-    module, _, writer = TARGETS[target].partition(":")
-    files: dict[str, str] = getattr(importlib.import_module(module), writer)(
-        export.spec(), export.name, export.about, export.setup
-    )
-    return files
-
-
-def write(export: Export, target: str, folder: Path, force: bool = False) -> list[Path]:
-    """Writes a folder, as a whole or not at all, after its losses were checked.
-
-    Args:
-        export: what.
-        target: one of TARGETS.
-        folder: made where it is missing.
-        force: write over files that are there.
-
-    Returns:
-        The files written.
-
-    Raises:
-        InputError: the folder holds files, or what the target's writer says.
-        ExportError: what was written computes something else.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
-        raise InputError(f"{folder} holds other files; name another folder, or write over them with --force")
-    if target == "jax" and importlib.util.find_spec("jax") is None:
-        raise InputError("--to jax checks the file with JAX, which is not installed: pip install 'autoloss[jax]'")
-    files = texts(export, target)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error}") from None
-    try:
-        for name, text in files.items():
-            (fresh / name).write_text(text)
-        if "losses.py" in files:
-            check(export, fresh, target)
-        if target != "latex":
-            card.write(export.name, export.spec(), export.about, export.row, target, sorted(files), fresh)
-        folder.mkdir(exist_ok=True)
-        written = [path.rename(folder / path.name) for path in sorted(fresh.iterdir())]
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return written
-
-
-def check(export: Export, folder: Path, target: str) -> None:
-    """Compares losses.py with the formulas, in a process where our packages cannot be imported.
-
-    Values and gradients on 1,000 inputs, to 1e-6 or what float32 rounding costs the formula itself; see `cases`.
-
-    Raises:
-        ExportError: what differs.
-    """
-    with tempfile.TemporaryDirectory() as place:
-        for name in ("losses.py", "mmcv_ops.py"):
-            if (folder / name).exists():
-                shutil.copy(folder / name, place)
-        backend = target if target in ("numpy", "jax") else "torch"
-        losses = [
-            {
-                "function": function_name(export.name, slot),
-                "class": _class_of(export.name, slot) if target == "mmdet" else "",
-                "leaf": "pred" if slot == "loss_bbox" else "x",
-                "wanted": cases.wanted(loss, backend),
-            }
-            for slot, loss in export.losses.items()
-        ]
-        torch.save({"backend": backend, "losses": losses}, Path(place) / "case.pt")
-        line = [sys.executable, "-I", "-W", "ignore", elsewhere.__file__, place]
-        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=place)
-    if done.returncode != 0:
-        raise ExportError(f"what was exported cannot be used elsewhere: {_last(done.stderr)}")
-    if done.stdout.strip():
-        raise ExportError(f"what was exported differs from the formula: {'; '.join(done.stdout.split(chr(10))).strip('; ')}")
-
-
-def _class_of(name: str, slot: str) -> str:
-    return f"{name}{'BoxLoss' if slot == 'loss_bbox' else 'ClassLoss'}"
-
-
-def _last(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"

@@ -13,7 +13,11 @@ from primitives.function import function, function_name, imports
 
 
 def files(
-    losses: Mapping[str, Mapping[str, Any]], name: str, about: Sequence[str], setup: Mapping[str, Any], backend: str
+    losses: Mapping[str, Mapping[str, Any]],
+    name: str,
+    about: Sequence[str],
+    setup: Mapping[str, Any],  # noqa: ARG001  every target's writer takes the same
+    backend: str,
 ) -> dict[str, str]:
     """losses.py with a function per loss.
 
@@ -47,7 +51,10 @@ jax_files = partial(files, backend="jax")
 
 
 def latex_files(
-    losses: Mapping[str, Mapping[str, Any]], name: str, about: Sequence[str], setup: Mapping[str, Any]
+    losses: Mapping[str, Mapping[str, Any]],
+    name: str,
+    about: Sequence[str],
+    setup: Mapping[str, Any],  # noqa: ARG001
 ) -> dict[str, str]:
     """losses.tex with a display per loss; arguments as of `files`."""
     lines = [f"% {line}" for paragraph in about for line in textwrap.wrap(paragraph, 100)]

@@ -16,7 +16,7 @@ from autoloss.calibration import calibrated
 from autoloss.candidate import Candidate, Kind, Loss, Refusal
 from autoloss.certificates import certify
 from autoloss.ladder import ranked
-from autoloss.settings import Settings, Slot
+from autoloss.settings import Settings
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
 from primitives.expression import Expression

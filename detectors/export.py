@@ -100,8 +100,12 @@ def mmdet(
         about=textwrap.fill(about[0], 115),
         base=base,
         stand_in=_WITHOUT if stand_in else "",
-    ) + _text({"custom_imports": {"imports": [*imports_first, "losses"], "allow_failed_imports": False}, "model": model})
+    ) + _text({"custom_imports": _custom([*imports_first, "losses"]), "model": model})
     return files
+
+
+def _custom(modules: Sequence[str]) -> dict[str, Any]:
+    return {"imports": list(modules), "allow_failed_imports": False}
 
 
 def _own_scale(config: Any, slot: str) -> float:
@@ -131,12 +135,14 @@ def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) ->
 
 
 def _detector_file(config: Any, first: Sequence[str], stand_in: bool) -> str:
-    head = '"""The detector with its own losses, whole: config.py changes it, and it trains as it is to compare with."""\n'
+    head = (
+        '"""The detector with its own losses, whole: config.py changes it, and it trains as it is to compare with."""\n'
+    )
     if stand_in:
         head += '\nimport sys\n\nsys.path.insert(0, "{{ fileDirname }}")\n'
     body = {key: value for key, value in config.to_dict().items() if key != "custom_imports"}
     if first:
-        body = {"custom_imports": {"imports": list(first), "allow_failed_imports": False}, **body}
+        body = {"custom_imports": _custom(first), **body}
     return head + _text(body)
 
 

@@ -23,7 +23,9 @@ MECHANISMS: dict[type, type] = {
 def _register(mechanism: type, head: type) -> None:
     name = f"{PREFIX}{head.__name__}"
     MODELS.register_module(
-        module=type(name, (mechanism, head), {"__doc__": f"{head.__name__}. {mechanism.__doc__}", "__module__": __name__})
+        module=type(
+            name, (mechanism, head), {"__doc__": f"{head.__name__}. {mechanism.__doc__}", "__module__": __name__}
+        )
     )
 
 

@@ -33,6 +33,7 @@ class ExpressionBoxLoss(BoxLoss):
         self.grammar, self.expression = _parsed(expression, grammar, "loss_bbox", type(self).__name__)
 
     def extra_repr(self) -> str:
+        """See nn.Module."""
         return f"{self.expression}, grammar={self.grammar}, loss_weight={self.loss_weight:g}"
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -79,6 +80,7 @@ class ExpressionClassLoss(ClassLoss):
         self.alpha = alpha
 
     def extra_repr(self) -> str:
+        """See nn.Module."""
         return f"{self.expression}, grammar={self.grammar}, loss_weight={self.loss_weight:g}"
 
     def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:

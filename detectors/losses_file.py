@@ -15,8 +15,8 @@ from primitives.catalog import grammar as find_grammar
 from primitives.function import function, function_name, imports, reads_iou
 
 _USE = (
-    "In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and {classes} as "
-    "the type of loss_cls or loss_bbox. config.py beside this file does it."
+    "In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and {classes} "
+    "as the type of loss_cls or loss_bbox. config.py beside this file does it."
 )
 _CONTRACT = (contract.Loss, contract.BoxLoss, contract.ClassLoss, contract.at_least_float32, contract.alive)
 _BOX = '''class {name}(BoxLoss):
@@ -61,19 +61,21 @@ _CLASS = '''class {name}(ClassLoss):
         """See {function}."""
         return {function}(x, labels{passes})
 '''
+# Remarks for the tools that look at our own code.
+_REWRITTEN = (("torch.Tensor", "Tensor"), ("  # noqa: ARG002  what", "  # what"), ("  # type: ignore[misc]", ""))
 _REGISTRY = """if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
 else:
     from mmdet.registry import MODELS
 """
-_HEADS = '''if MODELS is not None:
+_HEADS = """if MODELS is not None:
     try:
 {imports}
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
             raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
         raise
-'''
+"""
 _HEAD = '''
     @MODELS.register_module()
     class {name}{head}({mechanism}, {head}):
@@ -116,11 +118,13 @@ def losses_file(
             )
         )
     listed = ", ".join(class_name(name, slot) for slot in losses)
-    parts.append(f"if MODELS is not None:\n    for _loss in [{listed}]:\n        MODELS.register_module(module=_loss)\n")
+    register = f"    for _loss in [{listed}]:\n        MODELS.register_module(module=_loss)\n"
+    parts.append(f"if MODELS is not None:\n{register}")
     if head is not None:
         parts += _head_parts(head, name)
     body = "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
-    body = body.replace("torch.Tensor", "Tensor").replace("  # noqa: ARG002  what", "  # what").replace("  # type: ignore[misc]", "")
+    for ours, theirs in _REWRITTEN:
+        body = body.replace(ours, theirs)
     lines = ["import importlib.util"]
     lines += ["from collections.abc import Callable", "from typing import Any"] if head else []
     needs = imports(body, "torch").replace("import torch\n", "import torch\nfrom torch import Tensor, nn\n", 1)
@@ -129,7 +133,8 @@ def losses_file(
     if needs.startswith("import math"):
         lines.insert(1, "import math")
         needs = needs.removeprefix("import math\n\n")
-    says = "\n\n".join(textwrap.fill(part, 118) for part in (*about, _USE.format(classes=listed.replace(", ", " and "))))
+    use = _USE.format(classes=listed.replace(", ", " and "))
+    says = "\n\n".join(textwrap.fill(part, 118) for part in (*about, use))
     title = f'"""{" and ".join(class_name(name, slot) for slot in losses)}.\n\n{says}\n"""\n'.replace("\\", "\\\\")
     return f"{title}\nfrom __future__ import annotations\n\n{chr(10).join(lines)}\n\n{needs}\n\n{body}"
 

@@ -135,7 +135,11 @@ def simplified(expression: Expression) -> sympy.Expr:
 
 def latex(expression: Expression) -> str:
     """The formula as LaTeX, as it was written (not simplified)."""
-    return str(sympy.latex(_display(expression)))
+    formula = unless_stuck(_display)(expression)
+    if formula is None:  # such as a division by i - i inside a maximum
+        with sympy.evaluate(False):
+            formula = _display(expression)
+    return str(sympy.latex(formula))
 
 
 def _display(expression: Expression) -> sympy.Expr:
@@ -143,7 +147,8 @@ def _display(expression: Expression) -> sympy.Expr:
     if isinstance(expression.head, str):
         return symbol(expression.head)
     if not isinstance(expression.head, Operator):
-        return sympy.nsimplify(expression.head, rational=True)
+        with sympy.evaluate(True):
+            return sympy.nsimplify(expression.head, rational=True)
     arguments = [_display(part) for part in expression.arguments]
     if expression.head.class_axis:
         return sympy.Function(OPERATORS[expression.head.name].name)(*arguments)

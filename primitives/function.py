@@ -9,7 +9,7 @@ from primitives import algebra, picked
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.operators import Operator
-from primitives.source import folded, source
+from primitives.source import folded, source, wide
 
 IMPORTS = {
     "torch": {"math": "import math", "torch": "import torch", "functional": "from torch.nn import functional"},
@@ -106,7 +106,8 @@ def function(
 
 def imports(text: str, backend: str) -> str:
     """The import lines that a text of functions needs."""
-    plain, other = [], []
+    plain: list[str] = []
+    other: list[str] = []
     for name, line in IMPORTS[backend].items():
         if f"{name}." in text:
             (plain if name == "math" else other).append(line)
@@ -172,11 +173,11 @@ def _class_body(expression: Expression, grammar: Grammar, alpha: float | None, b
     formula = picked.picked(folded(expression))
     whole: Expression | None = formula
     column: Expression | None = None
-    if not _thin(expression) and alpha is None:
+    if wide(expression) and alpha is None:
         whole, column = picked.split(formula, frozenset("yw") if sigmoid else frozenset("y"))
     parts = [part for part in (whole, column) if part is not None]
     names = frozenset().union(*(part.names for part in parts))
-    read = _closure([*names, *(["hit", "index"] if alpha is not None and not _thin(expression) else [])])
+    read = _closure([*names, *(["hit", "index"] if alpha is not None and wide(expression) else [])])
     lines = _class_inputs(read, sigmoid)
     lines += [f"{name} = {text}" for name, text in picked.STATEMENTS.items() if name in read]
     results = []
@@ -184,11 +185,11 @@ def _class_body(expression: Expression, grammar: Grammar, alpha: float | None, b
         found = source(part)
         lines += [statement for statement in found.statements if statement not in lines]
         results.append(found.result)
-    if alpha is not None and not _thin(expression):
+    if alpha is not None and wide(expression):
         lines.append(f"loss = {_for_all_classes(formula, results[0])}")
         at = f"{2 * alpha - 1!r} * (hit * loss.gather(1, index))[:, 0]"
         return [*lines, f"return {1 - alpha!r} * loss.sum(-1) + {at}"]
-    if _thin(expression):
+    if not wide(expression):
         return [*lines, f"loss = {results[0]}", "return loss[:, 0]"]
     sums = []
     if whole is not None:
@@ -201,14 +202,7 @@ def _class_body(expression: Expression, grammar: Grammar, alpha: float | None, b
 
 
 def _for_all_classes(formula: Expression, text: str) -> str:
-    return text if _wide(formula) else f"({text}).expand_as(x)"
-
-
-def _wide(formula: Expression) -> bool:
-    """Whether the value of a formula has a column for every class."""
-    if isinstance(formula.head, Operator):
-        return formula.head.name != "dot" and any(_wide(part) for part in formula.arguments)
-    return formula.head in ("x", "y", "w")
+    return text if wide(formula, constants=False) else f"({text}).expand_as(x)"
 
 
 def _class_inputs(read: set[str], sigmoid: bool) -> list[str]:
@@ -239,17 +233,12 @@ def _array_class_body(expression: Expression, grammar: Grammar, alpha: float | N
         lines.append("positive = ((labels >= 0) & (labels < x.shape[1] - 1))[:, None]")
         lines.append(f"w = {np}.broadcast_to({np}.where(positive, {iou}, 1.0), x.shape).astype(x.dtype)")
     lines += found.statements
-    if _thin(expression):
+    if not wide(expression):
         return [*lines, f"loss = {found.result}", "return loss[:, 0]"]
-    all_classes = found.result if _wide(expression) else f"{np}.broadcast_to({found.result}, x.shape)"
+    all_classes = found.result if wide(expression, constants=False) else f"{np}.broadcast_to({found.result}, x.shape)"
     lines.append(f"loss = {all_classes}")
     weight = f" * ({alpha!r} * y + {1 - alpha!r} * (1 - y))" if alpha is not None else ""
     return [*lines, f"return (loss{weight}).sum(-1)"]
-
-
-def _thin(expression: Expression) -> bool:
-    """Whether the formula ends in one column for all classes."""
-    return not _wide(expression) and any(node.text.startswith("dot(") for node in expression.walk())
 
 
 def _closure(names: list[str]) -> set[str]:

@@ -35,7 +35,7 @@ def picked(formula: Expression) -> Expression:
     if formula.head.name == "dot":
         at = at_label(Expression(OPERATORS["mul"], formula.arguments))
         if at is not None:
-            return folded(at)
+            return folded(at, constants=False)
     return Expression(formula.head, tuple(picked(part) for part in formula.arguments))
 
 
@@ -58,7 +58,7 @@ def split(formula: Expression, zero_off_label: frozenset[str]) -> tuple[Expressi
             everywhere = _sum(everywhere, sign, term)
         else:
             column = _sum(column, sign, at)
-    return everywhere and folded(everywhere), column and folded(column)
+    return everywhere and folded(everywhere), column and folded(column, constants=False)
 
 
 def at_label(term: Expression, zero_off_label: frozenset[str] = frozenset("y")) -> Expression | None:

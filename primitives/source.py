@@ -55,6 +55,7 @@ _TORCH = {
     "min": "torch.minimum({a}, {b})",
     "max": "torch.maximum({a}, {b})",
     "full": "torch.full_like({like}, {a})",
+    "expand": "({a}).expand_as({like})",
 }
 _NUMPY = {
     "dot": "({a} * {b}).sum(-1, keepdims=True)",
@@ -77,6 +78,7 @@ _NUMPY = {
     "min": "np.minimum({a}, {b})",
     "max": "np.maximum({a}, {b})",
     "full": "np.full_like({like}, {a})",
+    "expand": "np.broadcast_to({a}, {like}.shape)",
 }
 _JAX = {
     **{name: call.replace("np.", "jnp.").replace("special.", "jax.scipy.special.") for name, call in _NUMPY.items()},
@@ -130,21 +132,43 @@ def source(expression: Expression, backend: str = "torch", above_zero: frozenset
     return Source(tuple(writer.statements), _bare(result), tuple(sorted(formula.names)))
 
 
-def folded(expression: Expression) -> Expression:
+def wide(formula: Expression, constants: bool = True) -> bool:
+    """Whether the value of a class formula has a column per class; `dot` leaves one, and so has what stands at labels.
+
+    Args:
+        formula: of inputs x, y, w, and of those that `picked` puts in.
+        constants: whether a constant counts as one value per class, as it does when a formula is evaluated.
+    """
+    if isinstance(formula.head, Operator):
+        constants = constants or formula.head.name == "softmax"  # whose argument gets its columns
+        return formula.head.name != "dot" and any(wide(part, constants) for part in formula.arguments)
+    if isinstance(formula.head, str):
+        return formula.head != "hit" and not formula.head.endswith("_at")
+    return constants
+
+
+def folded(expression: Expression, constants: bool = True) -> Expression:
     """The formula with constant parts computed and what is exactly an identity removed.
 
-    The quotient of a part by itself stays: division is protected, so it is not one everywhere.
+    The quotient of a part by itself stays: division is protected, so it is not one everywhere. So does a constant
+    that gives a single column its width.
+
+    Args:
+        expression: the formula.
+        constants: whether a constant counts as one value per class.
     """
     if not isinstance(expression.head, Operator):
         return expression
-    head, parts = expression.head, tuple(folded(part) for part in expression.arguments)
-    constants = [part.head if isinstance(part.head, float) else None for part in parts]
-    if not head.class_axis and None not in constants:
-        value = float(head.tensor(*(torch.tensor(part, dtype=torch.float64) for part in constants)))
+    head, parts = expression.head, tuple(folded(part, constants) for part in expression.arguments)
+    known = [part.head if isinstance(part.head, float) else None for part in parts]
+    if not head.class_axis and None not in known:
+        value = float(head.tensor(*(torch.tensor(part, dtype=torch.float64) for part in known)))
         if not math.isfinite(value):
             raise ValueError(f"{expression} is {value}; a formula with such a constant is not written out")
         return Expression(value)
-    first, last = constants[0], constants[-1]
+    first, last = known[0], known[-1]
+    if constants and len(parts) == 2 and wide(expression) != wide(parts[0 if first is None else 1]):
+        return Expression(head, parts)
     if (head.name in ("add", "sub") and last == 0 and len(parts) == 2) or (head.name in ("mul", "div") and last == 1):
         return parts[0]
     if (head.name == "add" and first == 0) or (head.name == "mul" and first == 1):
@@ -194,7 +218,8 @@ class _Writer:
     ) -> None:
         self.statements: list[str] = []
         self._calls, self._shared, self._above_zero = calls, shared, above_zero
-        self._like = min(names)
+        # What has the shape of all inputs; beside what stands at labels that is x.
+        self._like = min((name for name in names if wide(Expression(name))), default="x")
         self._names: dict[str, str] = {}
 
     def write(self, formula: Expression, inside: bool = True) -> tuple[str, _Binding]:
@@ -223,7 +248,7 @@ class _Writer:
             return self._calls[head.name].format(a=self._named(parts[0])), _Binding.ATOM
         least = _WITHIN.get(head.name, _Binding.SUM)
         if head.class_axis or head.name in ("min", "max"):
-            texts = [self._tensor(part, least) for part in parts]
+            texts = [self._tensor(part, least, head.class_axis) for part in parts]
         else:
             texts = [self._bound(part, least) for part in parts]
         return self._calls[head.name].format(**dict(zip("ab", texts, strict=False))), _Binding.ATOM
@@ -252,8 +277,10 @@ class _Writer:
         self.statements.append(f"{name} = {_bare(text)}")
         return name
 
-    def _tensor(self, part: Expression, least: _Binding) -> str:
-        """An argument that must be a tensor."""
+    def _tensor(self, part: Expression, least: _Binding, columns: bool) -> str:
+        """An argument that must be a tensor, or one with a column per class."""
         if isinstance(part.head, float):
             return self._calls["full"].format(like=self._like, a=repr(part.head))
+        if columns and wide(part) and not wide(part, constants=False):
+            return self._calls["expand"].format(like=self._like, a=self._bound(part, _Binding.SUM))
         return self._bound(part, least)

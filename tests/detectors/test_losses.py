@@ -6,6 +6,7 @@ from detectors import mmcv_ops
 
 mmcv_ops.install()
 
+from loss_contract import BoxLossContract, ClassLossContract  # noqa: E402
 from mmdet.models.losses import (  # noqa: E402
     CrossEntropyLoss,
     DIoULoss,
@@ -16,8 +17,6 @@ from mmdet.models.losses import (  # noqa: E402
     VarifocalLoss,
 )
 from mmdet.registry import MODELS  # noqa: E402
-
-from loss_contract import BoxLossContract, ClassLossContract  # noqa: E402
 
 from detectors.losses import ExpressionBoxLoss, ExpressionClassLoss  # noqa: E402
 from primitives.catalog import KNOWN  # noqa: E402
