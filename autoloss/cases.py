@@ -15,7 +15,8 @@ from primitives.grammar import Grammar
 
 COUNT = 1000
 RELATIVE = {torch.float32: 1e-6, torch.float64: 1e-12}
-"""What may differ, relative to the value of a loss, or to the longest component of its gradient."""
+"""What may differ, relative to the value of a loss, or to the longest component of its gradient; and a thousandth of
+it relative to their mean, for where they vanish."""
 _ROUNDING = {torch.float32: 2**-24, torch.float64: 2**-53}
 _TRIES = 4
 _SLACK = 16.0
@@ -70,12 +71,16 @@ def wanted(loss: Loss, backend: str = "torch") -> list[dict[str, Any]]:
                 "dtype": str(dtype).removeprefix("torch."),
                 "inputs": inputs,
                 "values": values,
-                "values_allowed": RELATIVE[dtype] * values.abs() + _SLACK * slack[0],
+                "values_allowed": RELATIVE[dtype] * _size(values.abs()) + _SLACK * slack[0],
                 "gradient": gradient,
-                "gradient_allowed": RELATIVE[dtype] * size + _SLACK * slack[1].amax(-1, keepdim=True),
+                "gradient_allowed": RELATIVE[dtype] * _size(size) + _SLACK * slack[1].amax(-1, keepdim=True),
             }
         )
     return found
+
+
+def _size(values: Tensor) -> Tensor:
+    return values + 1e-3 * values.nan_to_num(posinf=0).mean()
 
 
 def _wide(inputs: dict[str, Tensor]) -> dict[str, Tensor]:

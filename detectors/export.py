@@ -131,6 +131,12 @@ def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) ->
     config.val_evaluator = {"type": "CocoMetric", "ann_file": truth, "metric": "bbox"}
     config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
     config.test_cfg = {"type": "TestLoop"}
+    config.log_processor = {"type": "LogProcessor", "window_size": 50, "by_epoch": False}
+    config.default_hooks["checkpoint"] = {
+        "type": "CheckpointHook",
+        "by_epoch": False,
+        "interval": config.train_cfg.max_iters,
+    }
     return config
 
 

@@ -134,10 +134,12 @@ class AnchorIoUAware(IoUAware):
     reg_decoded_bbox: bool
     bbox_coder: Any
 
-    def loss_by_feat_single(self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, *args: Any) -> Any:
+    def loss_by_feat_single(
+        self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
         """See AnchorHead.loss_by_feat_single."""
         self._priors = anchors.reshape(-1, anchors.size(-1))
-        return super().loss_by_feat_single(cls_score, bbox_pred, anchors, *args)  # type: ignore[misc]
+        return super().loss_by_feat_single(cls_score, bbox_pred, anchors, *args, **kwargs)  # type: ignore[misc]
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See IoUAware.boxes."""

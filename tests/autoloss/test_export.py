@@ -1,149 +1,123 @@
-"""Exported files are imported in a process of their own, where none of our packages can be."""
+from __future__ import annotations
 
-import subprocess
-import sys
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
+from small import section
 
-from autoloss import gates
-from autoloss.candidate import Loss
-from autoloss.export import losses_file
-from autoloss.variation import random_formula, seeded
-from primitives.catalog import GRAMMARS, KNOWN
-from primitives.features import box_features, class_features, per_sample
+from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
+from autoloss.export import of_run, of_text
+from autoloss.run import Run
+from autoloss.settings import from_mapping
+from primitives.catalog import KNOWN
+from primitives.errors import InputError
 
-# Compares every file of a folder with the values and gradients that lie beside it.
-ELSEWHERE = """
-import importlib.util, sys
-from pathlib import Path
-
-class Closed:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("autoloss", "primitives", "detectors"):
-            raise ImportError(name)
-
-sys.meta_path.insert(0, Closed())
-import torch
-torch.set_num_threads(1)
-for file in sorted(Path(sys.argv[1]).glob("*.py")):
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    case = torch.load(file.with_suffix(".pt"), weights_only=True)
-    for dtype, (inputs, values, gradient) in case.items():
-        inputs = {name: value.clone() for name, value in inputs.items()}
-        pred = inputs.pop("pred").requires_grad_()
-        found = getattr(module, file.stem.title().replace("_", ""))(reduction="none", loss_weight=1.0)(pred, **inputs)
-        (mine,) = torch.autograd.grad(found.sum(), pred)
-        tolerance = 1e-6 if dtype == "float32" else 1e-12
-        for name, got, want in (("values", found.detach(), values), ("gradient", mine, gradient)):
-            scale = want.abs().amax(-1, keepdim=True) if want.dim() == 2 else want.abs()
-            wrong = (got - want).abs() > 4 * tolerance * scale + tolerance
-            if bool(wrong.any()):
-                print(file.stem, dtype, name, float((got - want).abs().max()), int(wrong.sum()))
-    for low in (torch.float16, torch.bfloat16):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            narrow = {n: v.to(low) if v.is_floating_point() else v for n, v in case["float32"][0].items()}
-            loss = getattr(module, file.stem.title().replace("_", ""))()(narrow.pop("pred"), **narrow)
-        if loss.dtype != torch.float32:
-            print(file.stem, low, loss)
-"""
+GIOU = Loss(KNOWN["giou"].text, "box", 2.0)
+FOCAL = Loss(KNOWN["focal"].text, "sigmoid", 1.5, 0.25)
 
 
-def inputs_of(grammar: str, dtype: torch.dtype) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    if GRAMMARS[grammar].slot == "loss_bbox":
-        centre, size = (torch.rand(1000, 2, generator=generator, dtype=torch.float64) for _ in range(2))
-        target = torch.cat((100 * centre, 100 * centre + 4 + 60 * size), dim=-1)
-        moved = target + 8 * (torch.rand(1000, 4, generator=generator, dtype=torch.float64) - 0.5) * (
-            1 + size.repeat(1, 2)
-        )
-        return {"pred": moved.to(dtype), "target": target.to(dtype)}
-    width = 5 if grammar == "sigmoid" else 6
-    return {
-        "pred": 3 * torch.randn(1000, width, generator=generator, dtype=torch.float64).to(dtype),
-        "target": torch.arange(1000) % 6,
-        "iou": torch.rand(1000, generator=generator, dtype=torch.float64).to(dtype),
-    }
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run with the detector's own loss (0), a known one (1) and three that were found (2 to 4); 4 never trained."""
+    settings = from_mapping(section())
+    store = Run.create(tmp_path / "run", settings.identity())
+    store.describe({"detector": "tiny.py", "images": {"train": 10, "val": 5}, "classes": ["a", "b"]})
+    candidates = [
+        Candidate(0, Kind.OWN, 0, {}, "the detector's own loss"),
+        Candidate(1, Kind.KNOWN, 0, {"loss_cls": FOCAL}, "known: focal"),
+        Candidate(2, Kind.FOUND, 0, {"loss_bbox": GIOU}, "random: loss_bbox"),
+        Candidate(3, Kind.FOUND, 1, {"loss_cls": FOCAL, "loss_bbox": GIOU}, "crossover of 1 and 2"),
+        Candidate(4, Kind.FOUND, 1, {"loss_bbox": GIOU}, "mutation of 2"),
+    ]
+    store.born(candidates, [])
+    for number, rung, seed, score in [
+        (0, "verify", 0, 0.5),
+        (0, "full", 2, 0.40),
+        (0, "full", 3, 0.44),
+        (1, "full", 2, 0.30),
+        (2, "full", 2, 0.50),
+        (2, "full", 3, 0.52),
+        (3, "verify", 0, 0.9),
+    ]:
+        store.started(number, rung, seed)
+        store.finished(Evaluation(number, rung, seed, State.DONE, score, {}, None, 1.0, 1.0))
+    return store
 
 
-def expected(loss: Loss, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    rules = GRAMMARS[loss.grammar]
-    pred = inputs["pred"].clone().requires_grad_()
-    if rules.slot == "loss_bbox":
-        named = box_features(
-            pred, inputs["target"], pixels=rules.name == "box_pixels", extended=rules.name == "box_extended"
-        )
-    else:
-        named = class_features(pred, inputs["target"], inputs["iou"], use_sigmoid=rules.name == "sigmoid")
-    values = per_sample(rules.parse(loss.expression)(named), named, loss.alpha)
-    return values.detach(), torch.autograd.grad(values.sum(), pred)[0]
-
-
-def put(loss: Loss, folder: Path, stem: str) -> None:
-    slot = GRAMMARS[loss.grammar].slot
-    (folder / f"{stem}.py").write_text(
-        losses_file({slot: loss}, {slot: stem.title().replace("_", "")}, "By a test.", "0")
+def test_the_best_found_is_taken_with_its_provenance(run: Run) -> None:
+    (best,) = of_run(run)
+    assert best.name == "Candidate2"
+    assert best.losses == {"loss_bbox": GIOU}
+    assert best.about[0] == (
+        "Candidate 2 of run run (seed 7): random: loss_bbox. Score at full: 0.510 ± 0.014, the detector's own loss "
+        "0.420 ± 0.028 (COCO mAP on the images of that rung)."
     )
-    case = {}
-    for dtype in (torch.float32, torch.float64):
-        inputs = inputs_of(loss.grammar, dtype)
-        case[str(dtype).removeprefix("torch.")] = (inputs, *expected(loss, inputs))
-    torch.save(case, folder / f"{stem}.pt")
+    assert best.about[1] == "Found with tiny.py on 10 train, 5 val images with 2 classes, by autoloss 0.1.0."
+    assert best.setup == {"evaluator": {"type": "fast_evaluator:DescentEvaluator"}, "task": {"steps": 8}, "seed": 2}
+    assert [row["candidate"] for row in best.row["beside"]] == [0, 1]
 
 
-def compare(folder: Path) -> str:
-    line = [sys.executable, "-c", ELSEWHERE, str(folder)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def test_more_of_the_best_and_a_candidate_by_number(run: Run) -> None:
+    assert [one.name for one in of_run(run, top=5)] == ["Candidate2", "Candidate3"]
+    assert of_run(run, number=1)[0].losses == {"loss_cls": FOCAL}
+    assert of_run(run, number=3, name="Mine")[0].name == "Mine"
 
 
-def test_known_losses_are_the_same_where_our_packages_cannot_be_imported(tmp_path: Path) -> None:
-    for known in KNOWN.values():
-        put(Loss(str(known.expression), known.grammar, 1.0, known.alpha), tmp_path, known.name)
-    assert compare(tmp_path) == ""
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(9, "no candidate 9 in .*; it has 0 to 4"), (0, "candidate 0 is the detector's own loss")],
+)
+def test_a_candidate_that_is_not_there_is_named(run: Run, number: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        of_run(run, number)
 
 
-@pytest.mark.parametrize("grammar", GRAMMARS)
-def test_random_survivors_are_the_same_too(grammar: str, tmp_path: Path) -> None:
-    rules, found = GRAMMARS[grammar], 0
-    with seeded("export", grammar):
-        while found < 5:
-            judgement = gates.sifted(random_formula(rules), rules)
-            if judgement.passed:
-                put(Loss(str(judgement.expression), grammar, 1.0, None), tmp_path, f"formula_{found}")
-                found += 1
-    assert compare(tmp_path) == ""
+def test_a_run_without_a_finished_candidate_says_so(tmp_path: Path) -> None:
+    store = Run.create(tmp_path / "run", from_mapping(section()).identity())
+    store.born([Candidate(0, Kind.FOUND, 0, {"loss_bbox": GIOU}, "random")], [])
+    with pytest.raises(InputError, match="no candidate that the search found has finished a training"):
+        of_run(store)
 
 
-def test_classes_are_registered_in_mmdetection(tmp_path: Path) -> None:
-    losses = {
-        "loss_cls": Loss(KNOWN["quality_focal"].text, "sigmoid", 1.5, None),
-        "loss_bbox": Loss(KNOWN["giou"].text, "box", 2.0, None),
+def test_a_known_loss_keeps_its_name_alpha_and_the_weight_of_the_loss_it_replaces() -> None:
+    export = of_text({"loss_cls": "focal"})
+    assert export.name == "Focal"
+    assert export.losses["loss_cls"].alpha == 0.25
+    assert export.losses["loss_cls"].loss_weight == 1.0
+    assert "Lin et al. 2017" in export.about[0]
+    assert of_text({"loss_bbox": "giou"}).losses["loss_bbox"].loss_weight == 1.0
+    assert of_text({"loss_cls": "cse_a_cls", "loss_bbox": "cse_a_reg"}).name == "Exported"
+
+
+def test_a_formula_is_weighted_like_the_loss_it_replaces_unless_a_weight_is_given() -> None:
+    twice = of_text({"loss_bbox": "mul(2, sub(1, sub(div(i, u), div(sub(e, u), e))))"}).losses["loss_bbox"]
+    assert twice.loss_weight == pytest.approx(0.5, rel=1e-4)
+    export = of_text({"loss_bbox": "giou"}, weights={"loss_bbox": 3.0})
+    assert export.losses["loss_bbox"].loss_weight == 3.0
+    assert export.setup["scale"] == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "arguments", "message"),
+    [
+        ({"loss_cls": "giou"}, {}, "--loss-cls giou: a formula of grammar box is for loss_bbox"),
+        ({"loss_bbox": "mul(x, y)"}, {"class_grammar": "sigmoid"}, "fit two grammars"),
+        ({"loss_bbox": "div(i, foo)"}, {}, "unknown name 'foo'"),
+        ({"loss_bbox": "giou"}, {"name": "my loss"}, "--name 'my loss': a class's name begins with a capital"),
+        ({"loss_cls": "cross_entropy"}, {"alpha": 0.3}, "--alpha 0.3 is for sigmoid losses"),
+        ({"loss_bbox": "add(1, 2)"}, {}, "reads none|has no finite gradient"),
+        ({"loss_cls": "mul(x, y)"}, {}, "fit two grammars"),
+    ],
+)
+def test_text_that_cannot_be_exported_is_named(texts: dict[str, str], arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        of_text(texts, **arguments)
+
+
+def test_the_specification_is_plain(run: Run) -> None:
+    (best,) = of_run(run)
+    assert json.loads(json.dumps(best.spec())) == {
+        "loss_bbox": {"expression": GIOU.expression, "grammar": "box", "loss_weight": 2.0, "alpha": None}
     }
-    names = {"loss_cls": "ExportedClassLoss", "loss_bbox": "ExportedBoxLoss"}
-    (tmp_path / "losses.py").write_text(losses_file(losses, names, "Made by a test.", "0"))
-    script = (
-        "import detectors.mmcv_ops as ops; ops.install(); import losses; from mmdet.registry import MODELS;"
-        "box = MODELS.build(dict(type='ExportedBoxLoss')); cls = MODELS.build(dict(type='ExportedClassLoss'));"
-        "print(box.loss_weight, cls.loss_weight, cls.use_sigmoid)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.stdout == "2.0 1.5 True\n", done.stderr
-
-
-def test_the_file_says_what_it_holds() -> None:
-    loss = {"loss_bbox": Loss(KNOWN["iou"].text, "box", 1.0, None)}
-    text = losses_file(loss, {"loss_bbox": "LinearIoULoss"}, "Candidate 7 of a run.", "0.1.0")
-    for part in (
-        "Candidate 7 of a run.",
-        "Formula: sub(1, div(i, u))",
-        "LaTeX: - \\\\frac{i}{u} + 1",
-        "return 1.0 - i / u",
-    ):
-        assert part in text
-    assert not any(word in text for word in ("import autoloss", "import primitives", "functional", "import math"))

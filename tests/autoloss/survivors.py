@@ -1,0 +1,33 @@
+"""Random formulas that pass the gates, for tests."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from autoloss import gates
+from autoloss.candidate import Loss
+from autoloss.variation import random_formula, seeded
+from primitives.catalog import GRAMMARS, KNOWN
+
+COUNT = 40
+"""Of every grammar: 200 in all."""
+
+
+@cache
+def survivors(grammar: str) -> tuple[Loss, ...]:
+    """The first COUNT random formulas of a grammar that pass every gate, all different."""
+    rules = GRAMMARS[grammar]
+    found: dict[str, Loss] = {}
+    with seeded("survivors", grammar):
+        while len(found) < COUNT:
+            judgement = gates.sifted(random_formula(rules), rules)
+            if judgement.passed and gates.judge(judgement.expression, rules).passed:
+                text = str(judgement.expression)
+                found.setdefault(text, Loss(text, grammar))
+    return tuple(found.values())
+
+
+def known(name: str) -> Loss:
+    """A known loss as it is exported."""
+    one = KNOWN[name]
+    return Loss(str(one.expression), one.grammar, 1.0, one.alpha)
