@@ -86,8 +86,7 @@ class BoxLoss(Loss):
             pred = alive(pred, weight)
         if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        with torch.autocast(pred.device.type, enabled=False):
-            return self._reduce(self.formula(pred, target), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, target), weight, avg_factor, how)
 
 
 class ClassLoss(Loss):
@@ -141,12 +140,11 @@ class ClassLoss(Loss):
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        with torch.autocast(pred.device.type, enabled=False):
-            return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision as float32."""
+    """Half precision as float32; autocast leaves it so, for it lowers matrix products and convolutions alone."""
     return values if values.dtype == torch.float64 else values.float()
 
 

@@ -21,46 +21,49 @@ _ARRAY = {"torch": "torch.Tensor", "numpy": "np.ndarray", "jax": "jax.Array"}
 _EPS = "1e-7"
 
 # Lines by the input they make, each after those it needs; {np} is numpy or jax.numpy.
+# Coordinates apart: in PyTorch slices of boxes cost more than the arithmetic, backward above all.
+_P, _T = "x1_p, y1_p, x2_p, y2_p", "x1_t, y1_t, x2_t, y2_t"
 _TORCH_BOX = {
-    "wh_t": "target[:, 2:] - target[:, :2]",
-    "wh_p": "pred[:, 2:] - pred[:, :2]",
-    "wh_i": "(torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)",
-    "wh_e": "(torch.max(pred[:, 2:], target[:, 2:]) - torch.min(pred[:, :2], target[:, :2])).clamp(min=0)",
-    "area": "wh_t[:, 0] * wh_t[:, 1]",
-    "i": "wh_i[:, 0] * wh_i[:, 1]",
-    "u": f"wh_p[:, 0] * wh_p[:, 1] + area - i + {_EPS}",
-    "e": f"wh_e[:, 0] * wh_e[:, 1] + {_EPS}",
+    _P: "pred.t().contiguous().unbind()",
+    _T: "target.t().contiguous().unbind()",
+    "w_t, h_t": "x2_t - x1_t, y2_t - y1_t",
+    "w_p, h_p": "x2_p - x1_p, y2_p - y1_p",
+    "w_i": "(torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)",
+    "h_i": "(torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)",
+    "w_e": "(torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)",
+    "h_e": "(torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)",
+    "area": "w_t * h_t",
+    "i": "w_i * h_i",
+    "u": f"w_p * h_p + area - i + {_EPS}",
+    "e": f"w_e * h_e + {_EPS}",
     "unit": f"area.clamp(min={_EPS})",
-    "offset": "(pred[:, :2] + pred[:, 2:] - target[:, :2] - target[:, 2:]) / 2",
-    "d": f"offset.square().sum(-1) / (wh_e.square().sum(-1) + {_EPS})",
-    "aspect_t": f"torch.atan(wh_t[:, 0] / (wh_t[:, 1] + {_EPS}))",
-    "aspect_p": f"torch.atan(wh_p[:, 0] / (wh_p[:, 1] + {_EPS}))",
-    "v": "(4 / math.pi**2) * (aspect_t - aspect_p).square()",
+    "d_x, d_y": "(x1_p + x2_p - x1_t - x2_t) / 2, (y1_p + y2_p - y1_t - y2_t) / 2",
+    "d": f"(d_x * d_x + d_y * d_y) / (w_e * w_e + h_e * h_e + {_EPS})",
+    "angle_t": f"torch.atan(w_t / (h_t + {_EPS}))",
+    "angle_p": f"torch.atan(w_p / (h_p + {_EPS}))",
+    "v": "(4 / math.pi**2) * (angle_t - angle_p) ** 2",
 }
 _ARRAY_BOX = {
-    **_TORCH_BOX,
-    "wh_i": "({np}.minimum(pred[:, 2:], target[:, 2:]) - {np}.maximum(pred[:, :2], target[:, :2])).clip(0)",
-    "wh_e": "({np}.maximum(pred[:, 2:], target[:, 2:]) - {np}.minimum(pred[:, :2], target[:, :2])).clip(0)",
-    "unit": f"area.clip({_EPS})",
-    "d": f"(offset**2).sum(-1) / ((wh_e**2).sum(-1) + {_EPS})",
-    "aspect_t": f"{{np}}.arctan(wh_t[:, 0] / (wh_t[:, 1] + {_EPS}))",
-    "aspect_p": f"{{np}}.arctan(wh_p[:, 0] / (wh_p[:, 1] + {_EPS}))",
-    "v": "(4 / math.pi**2) * (aspect_t - aspect_p) ** 2",
+    name: text.replace(".t().contiguous().unbind()", ".T")
+    .replace("torch.min", "{np}.minimum")
+    .replace("torch.max", "{np}.maximum")
+    .replace("torch.atan", "{np}.arctan")
+    .replace(".clamp(min=", ".clip(")
+    for name, text in _TORCH_BOX.items()
 }
 _NEEDS = {
-    "area": ("wh_t",),
-    "i": ("wh_i",),
-    "u": ("wh_p", "area", "i"),
-    "e": ("wh_e",),
+    **dict.fromkeys(("w_i", "h_i", "w_e", "h_e", "d_x, d_y"), (_P, _T)),
+    "w_t, h_t": (_T,),
+    "w_p, h_p": (_P,),
+    "area": ("w_t, h_t",),
+    "i": ("w_i", "h_i"),
+    "u": ("w_p, h_p", "area", "i"),
+    "e": ("w_e", "h_e"),
     "unit": ("area",),
-    "d": ("wh_e", "offset"),
-    "v": ("aspect_t", "aspect_p"),
-    "aspect_t": ("wh_t",),
-    "aspect_p": ("wh_p",),
-    "x_at": ("index",),
-    "w_at": ("index", "w"),
-    "p_at": ("index",),
-    "log_p_at": ("index",),
+    "d": ("w_e", "h_e", "d_x, d_y"),
+    "v": ("angle_t", "angle_p"),
+    "angle_t": ("w_t, h_t",),
+    "angle_p": ("w_p, h_p",),
 }
 
 
@@ -170,39 +173,76 @@ def _class_body(expression: Expression, grammar: Grammar, alpha: float | None, b
     if backend != "torch":
         return _array_class_body(expression, grammar, alpha, backend)
     sigmoid = grammar.name == "sigmoid"
-    formula = picked.picked(folded(expression))
-    whole: Expression | None = formula
-    column: Expression | None = None
-    if wide(expression) and alpha is None:
-        whole, column = picked.split(formula, frozenset("yw") if sigmoid else frozenset("y"))
-    parts = [part for part in (whole, column) if part is not None]
-    names = frozenset().union(*(part.names for part in parts))
-    read = _closure([*names, *(["hit", "index"] if alpha is not None and wide(expression) else [])])
-    lines = _class_inputs(read, sigmoid)
-    lines += [f"{name} = {text}" for name, text in picked.STATEMENTS.items() if name in read]
-    results = []
-    for part in parts:
-        found = source(part)
-        lines += [statement for statement in found.statements if statement not in lines]
-        results.append(found.result)
-    if alpha is not None and wide(expression):
-        lines.append(f"loss = {_for_all_classes(formula, results[0])}")
-        at = f"{2 * alpha - 1!r} * (hit * loss.gather(1, index))[:, 0]"
-        return [*lines, f"return {1 - alpha!r} * loss.sum(-1) + {at}"]
+    formula = picked.picked(folded(expression), hit=sigmoid)
     if not wide(expression):
-        return [*lines, f"loss = {results[0]}", "return loss[:, 0]"]
-    sums = []
+        return _split_body(None, formula, sigmoid)
+    if alpha is None:
+        whole, column = picked.split(formula, frozenset("yw") if sigmoid else frozenset("y"), sigmoid)
+        if whole is None or not sigmoid or not whole.names & {"y", "w"}:
+            return _split_body(whole, column, sigmoid)
+    parts = picked.apart(formula) if formula.names & {"y", "w"} else None
+    if parts is not None:
+        return _apart_body(*parts, alpha)
+    if alpha is None:
+        return _split_body(whole, column, sigmoid)
+    lines = [*_picked_lines(formula.names | {"hit", "index"}, sigmoid), *_assigned("loss", formula, wide_value=True)]
+    at = f"{2 * alpha - 1!r} * (hit * loss.gather(1, index))[:, 0]"
+    return [*lines, f"return {1 - alpha!r} * loss.sum(-1) + {at}"]
+
+
+def _split_body(whole: Expression | None, column: Expression | None, sigmoid: bool) -> list[str]:
+    """A sum over all classes, and a column at the label."""
+    names = frozenset().union(*(part.names for part in (whole, column) if part is not None))
+    flat = not names & {"x", "y", "w"}
+    lines, sums = _picked_lines(names, sigmoid, flat), []
     if whole is not None:
-        lines.append(f"loss = {_for_all_classes(whole, results[0])}")
+        lines += _assigned("loss", whole, wide_value=True)
         sums.append("loss.sum(-1)")
     if column is not None:
-        lines.append(f"at_label = {results[-1]}")
-        sums.append("at_label[:, 0]")
+        lines += _assigned("at_label", column, prefix="at" if whole is not None else "t")
+        sums.append("at_label" if flat and column.names else "at_label[:, 0]")
     return [*lines, f"return {' + '.join(sums)}"]
 
 
-def _for_all_classes(formula: Expression, text: str) -> str:
-    return text if wide(formula, constants=False) else f"({text}).expand_as(x)"
+def _apart_body(off: Expression, at: Expression, alpha: float | None) -> list[str]:
+    """Two formulas without y and w, one for the classes off the label and one for the label."""
+    lines = _picked_lines(at.names | {"hit"}, sigmoid=True)
+    lines = [line.replace(".to(x.dtype)", "") if line.startswith("hit = ") else line for line in lines]
+    lines += _assigned("at_label", at, prefix="at")
+    weighted = "" if alpha is None else f"{alpha!r} * "
+    label = f"{weighted}torch.where(hit, at_label, 0.0)[:, 0]"
+    if off.head == 0.0:
+        return [*lines, f"return {label}"]
+    share = 1.0 if alpha is None else 1 - alpha
+    if "index = " not in "".join(lines):
+        lines.insert(0, f"index = {picked.SIGMOID['index']}")
+    lines += _assigned("off_label", off)
+    lines.append(
+        f"others = torch.full_like(x, {share!r}).scatter(1, index, torch.where(hit, 0.0, {share!r}).to(x.dtype))"
+    )
+    return [*lines, f"return (off_label * others).sum(-1) + {label}"]
+
+
+def _assigned(name: str, formula: Expression, wide_value: bool = False, prefix: str = "t") -> list[str]:
+    """Statements that end in an assignment."""
+    found = source(formula, prefix=prefix)
+    result = found.result
+    if isinstance(formula.head, float) and not wide_value:
+        result = f"x.new_full((len(x), 1), {result})"
+    elif wide_value and not wide(formula, constants=False):
+        result = f"({result}).expand_as(x)" if formula.names else f"torch.full_like(x, {result})"
+    return [*found.statements, f"{name} = {result}"]
+
+
+def _picked_lines(names: frozenset[str] | set[str], sigmoid: bool, flat: bool = False) -> list[str]:
+    """Statements of the inputs that a formula reads, those that `picked` puts in among them."""
+    statements = picked.SIGMOID if sigmoid else picked.SOFTMAX
+    read = {*names, *(["ce"] if "log_p_at" in names and not sigmoid else [])}
+    if any("index" in statements[name] for name in read & statements.keys()):
+        read.add("index")
+    shape = {"column": "", "flat": "[:, 0]"} if flat else {"column": "[:, None]", "flat": ""}
+    texts = {name: text.format(**shape) for name, text in statements.items() if name in read}
+    return [*_class_inputs(read, sigmoid), *(f"{name} = {text}" for name, text in texts.items())]
 
 
 def _class_inputs(read: set[str], sigmoid: bool) -> list[str]:

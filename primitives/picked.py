@@ -12,39 +12,59 @@ from primitives.expression import Expression
 from primitives.operators import EPS, OPERATORS, Operator
 from primitives.source import folded
 
-STATEMENTS: Mapping[str, str] = {
+SIGMOID: Mapping[str, str] = {
     "index": "labels.clamp(0, x.shape[1] - 1)[:, None]",
-    "hit": "((labels >= 0) & (labels < x.shape[1]))[:, None].to(x.dtype)",
-    "x_at": "x.gather(1, index)",
-    "w_at": "w.gather(1, index)",
-    "p_at": "torch.softmax(x, dim=-1).gather(1, index)",
-    "log_p_at": f"torch.log_softmax(x, dim=-1).gather(1, index).logaddexp(x.new_tensor({math.log(EPS)!r}))",
+    "hit": "(labels < x.shape[1]){column}.to(x.dtype)",
+    "x_at": "x.gather(1, index){flat}",
+    "w_at": "iou.detach().to(x.dtype){column}",
+    "p_at": "torch.softmax(x, dim=-1).gather(1, index){flat}",
+    "log_p_at": f"torch.log(torch.softmax(x, dim=-1) + {EPS!r}).gather(1, index){{flat}}",
 }
-"""PyTorch for the inputs (N, 1) that the rewriting puts in."""
+"""PyTorch for the inputs that the rewriting puts in; label C is background and has no column.
+
+They are columns (N, 1), or flat (N,): with `column` "[:, None]" and `flat` "", or "" and "[:, 0]".
+"""
+SOFTMAX: Mapping[str, str] = {
+    "index": "labels[:, None]",
+    **{name: SIGMOID[name] for name in ("x_at", "p_at")},
+    "w_at": "torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0){column}",
+    "ce": 'functional.cross_entropy(x, labels, reduction="none"){column}',
+    # log(p + 1e-20) where p = e^-ce
+    "log_p_at": f"functional.softplus(ce - {-math.log(EPS)!r}) - ce",
+}
+"""The same where every label has a column."""
 _SOFTMAX = {"log(softmax(x))": "log_p_at", "softmax(x)": "p_at"}
 _NEGATE = OPERATORS["neg"]
 
 
-def picked(formula: Expression) -> Expression:
+def picked(formula: Expression, hit: bool) -> Expression:
     """The formula with each `dot` over the one-hot y as what stands at the label: one column is computed, not all.
 
-    Inputs that this needs are named in `STATEMENTS`. A `dot` that does not allow it stays.
+    A `dot` that does not allow it stays.
+
+    Args:
+        formula: folded, of a class grammar.
+        hit: whether there are labels without a column, as in sigmoid heads; `SIGMOID` has the new inputs, otherwise
+            `SOFTMAX`.
     """
     if not isinstance(formula.head, Operator):
         return formula
     if formula.head.name == "dot":
-        at = at_label(Expression(OPERATORS["mul"], formula.arguments))
+        at = at_label(Expression(OPERATORS["mul"], formula.arguments), frozenset("y"), hit)
         if at is not None:
             return folded(at, constants=False)
-    return Expression(formula.head, tuple(picked(part) for part in formula.arguments))
+    return Expression(formula.head, tuple(picked(part, hit) for part in formula.arguments))
 
 
-def split(formula: Expression, zero_off_label: frozenset[str]) -> tuple[Expression | None, Expression | None]:
+def split(
+    formula: Expression, zero_off_label: frozenset[str], hit: bool
+) -> tuple[Expression | None, Expression | None]:
     """A formula whose value is summed over the classes, as a part for all classes and a part at the label.
 
     Args:
         formula: folded.
         zero_off_label: inputs that are 0 in every column but the label's.
+        hit: see `picked`.
 
     Returns:
         The terms that are needed in every column, and the column (N, 1) of those that are zero off the label; None
@@ -53,7 +73,7 @@ def split(formula: Expression, zero_off_label: frozenset[str]) -> tuple[Expressi
     everywhere: Expression | None = None
     column: Expression | None = None
     for sign, term in _terms(formula):
-        at = at_label(term, zero_off_label)
+        at = at_label(term, zero_off_label, hit)
         if at is None:
             everywhere = _sum(everywhere, sign, term)
         else:
@@ -61,12 +81,38 @@ def split(formula: Expression, zero_off_label: frozenset[str]) -> tuple[Expressi
     return everywhere and folded(everywhere), column and folded(column, constants=False)
 
 
-def at_label(term: Expression, zero_off_label: frozenset[str] = frozenset("y")) -> Expression | None:
+def apart(formula: Expression) -> tuple[Expression, Expression] | None:
+    """An element-wise sigmoid formula as two without y and w: what it is off the label, and what it is at the label.
+
+    Off the label y and w are 0, at the label y is 1. None where the formula works along the class axis.
+    """
+    if any(isinstance(node.head, Operator) and node.head.class_axis for node in formula.walk()):
+        return None
+    at = _at(formula, hit=True)
+    assert at is not None
+    return _without_zeros(formula, frozenset("yw")), _without_zeros(at, frozenset())
+
+
+def _without_zeros(part: Expression, zero: frozenset[str]) -> Expression:
+    """The formula where some inputs are 0: products with 0 are 0."""
+    if part.head in zero:
+        return Expression(0.0)
+    if not isinstance(part.head, Operator):
+        return part
+    parts = tuple(_without_zeros(argument, zero) for argument in part.arguments)
+    if (part.head.name == "mul" and 0.0 in (one.head for one in parts)) or (
+        part.head.name == "div" and parts[0].head == 0.0
+    ):
+        return Expression(0.0)
+    return folded(Expression(part.head, parts), constants=False)
+
+
+def at_label(term: Expression, zero_off_label: frozenset[str], hit: bool) -> Expression | None:
     """A product with a factor that is zero off the label as what it is at the label; None where there is none."""
     if not _has_factor(term, zero_off_label):
         return None
-    at = _at(term)
-    return at and Expression(OPERATORS["mul"], (Expression("hit"), at))
+    at = _at(term, hit)
+    return Expression(OPERATORS["mul"], (Expression("hit"), at)) if at and hit else at
 
 
 def _has_factor(term: Expression, names: frozenset[str]) -> bool:
@@ -77,18 +123,18 @@ def _has_factor(term: Expression, names: frozenset[str]) -> bool:
     return any(_has_factor(part, names) for part in (term.arguments[:1] if term.head.name == "div" else term.arguments))
 
 
-def _at(part: Expression) -> Expression | None:
+def _at(part: Expression, hit: bool) -> Expression | None:
     if part.head == "y":
         return Expression(1.0)
     if isinstance(part.head, str):
         return Expression(f"{part.head}_at")
     if not isinstance(part.head, Operator) or part.head.name == "dot":
-        return picked(part)
+        return picked(part, hit)
     if part.text in _SOFTMAX:
         return Expression(_SOFTMAX[part.text])
     if part.head.name == "softmax":
         return None
-    arguments = [_at(argument) for argument in part.arguments]
+    arguments = [_at(argument, hit) for argument in part.arguments]
     known = tuple(argument for argument in arguments if argument is not None)
     return Expression(part.head, known) if len(known) == len(arguments) else None
 

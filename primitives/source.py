@@ -112,13 +112,16 @@ class Source:
     inputs: tuple[str, ...]
 
 
-def source(expression: Expression, backend: str = "torch", above_zero: frozenset[str] = frozenset()) -> Source:
+def source(
+    expression: Expression, backend: str = "torch", above_zero: frozenset[str] = frozenset(), prefix: str = "t"
+) -> Source:
     """The formula as statements: shared parts computed once, constants folded, identities removed.
 
     Args:
         expression: the formula.
         backend: `torch`, `numpy` or `jax`.
         above_zero: inputs that are never below 1e-3, by which division needs no protection: 1e-20 is lost beside them.
+        prefix: of the names of statements.
 
     Raises:
         ValueError: no such backend, or a constant of the formula is not finite.
@@ -127,7 +130,9 @@ def source(expression: Expression, backend: str = "torch", above_zero: frozenset
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
     formula = folded(expression)
     uses = Counter(_operators(formula))
-    writer = _Writer(BACKENDS[backend], {text for text, count in uses.items() if count > 1}, above_zero, formula.names)
+    writer = _Writer(
+        BACKENDS[backend], {text for text, count in uses.items() if count > 1}, above_zero, formula.names, prefix
+    )
     result, _ = writer.write(formula, inside=False)
     return Source(tuple(writer.statements), _bare(result), tuple(sorted(formula.names)))
 
@@ -214,13 +219,19 @@ class _Writer:
     """Writes parts depth first; a part that is used more than once, or is long, becomes a statement."""
 
     def __init__(
-        self, calls: Mapping[str, str], shared: set[str], above_zero: frozenset[str], names: frozenset[str]
+        self,
+        calls: Mapping[str, str],
+        shared: set[str],
+        above_zero: frozenset[str],
+        names: frozenset[str],
+        prefix: str,
     ) -> None:
         self.statements: list[str] = []
         self._calls, self._shared, self._above_zero = calls, shared, above_zero
         # What has the shape of all inputs; beside what stands at labels that is x.
         self._like = min((name for name in names if wide(Expression(name))), default="x")
         self._names: dict[str, str] = {}
+        self._prefix = prefix
 
     def write(self, formula: Expression, inside: bool = True) -> tuple[str, _Binding]:
         """The text of a part, and how tightly it binds; `inside` another one it may become a statement."""
@@ -273,7 +284,7 @@ class _Writer:
         return self._statement(part, text)
 
     def _statement(self, part: Expression, text: str) -> str:
-        name = self._names[part.text] = f"t{len(self._names) + 1}"
+        name = self._names[part.text] = f"{self._prefix}{len(self._names) + 1}"
         self.statements.append(f"{name} = {_bare(text)}")
         return name
 

@@ -94,7 +94,9 @@ def test_mmdetections_train_py_trains_the_digits_with_what_was_exported(
     (tmp_path / "closed").mkdir()
     (tmp_path / "closed" / "sitecustomize.py").write_text(CLOSED)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "closed"), "OMP_NUM_THREADS": "1"}
-    refused = subprocess.run([sys.executable, "-c", "import detectors"], env=environment, check=False, capture_output=True)
+    refused = subprocess.run(
+        [sys.executable, "-c", "import detectors"], env=environment, check=False, capture_output=True
+    )
     assert refused.returncode != 0
     line = [sys.executable, str(TOOL), str(folder / "config.py"), "--work-dir", str(tmp_path / "work")]
     line += ["--cfg-options", "train_cfg.max_iters=3", "train_cfg.val_interval=3", "default_hooks.logger.interval=1"]
@@ -197,7 +199,8 @@ def test_a_box_loss_alone_needs_no_head_of_its_own() -> None:
 def test_the_stand_in_is_written_only_when_it_is_needed_or_asked_for() -> None:
     export = of_text({"loss_bbox": "giou"})
     with_it, without = (
-        mmdet_files(export.spec(), "Giou", export.about, {**export.setup, "stand_in": needed}) for needed in (True, False)
+        mmdet_files(export.spec(), "Giou", export.about, {**export.setup, "stand_in": needed})
+        for needed in (True, False)
     )
     assert set(with_it) - set(without) == {"mmcv_ops.py"}
     assert "'mmcv_ops'" in with_it["config.py"]

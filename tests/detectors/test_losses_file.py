@@ -1,4 +1,4 @@
-"""Exported modules: mmdetection's contract over the whole catalog and 200 random survivors, and what PyTorch expects."""
+"""Exported modules: mmdetection's contract over the catalog and 200 random survivors, and what PyTorch expects."""
 
 from __future__ import annotations
 
