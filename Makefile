@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test results benchmark funnel clean
+.PHONY: search test results published benchmark benchmark-export funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, 10 to 12 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
@@ -21,6 +21,13 @@ results: .venv/installed  ## The two default runs and their files in results/.
 	  $(BIN)/autoloss show runs/$$run --top 7 > results/$$run.txt && \
 	  $(BIN)/autoloss show runs/$$run --json > results/$$run.json || exit 1; \
 	done
+
+published: .venv/installed  ## The known losses, the published four among them, ready for mmdetection; about 3 minutes.
+	$(BIN)/autoloss export --catalog --stand-in --force --out results/published
+
+benchmark-export: .venv/installed  ## Exported losses beside mmdetection's own and an interpreter; about 2 minutes.
+	@mkdir -p results
+	@$(BIN)/python tests/benchmarks/bench_export.py 2> /dev/null | tee results/benchmark_export.txt
 
 benchmark: .venv/installed  ## Speed of the gates, and what the default run (of make search) spends beside training.
 	@mkdir -p results

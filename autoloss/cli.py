@@ -204,6 +204,9 @@ def export(
     candidate: Annotated[int | None, typer.Option(min=0, help="This candidate of the run.")] = None,
     loss_cls: Annotated[str | None, typer.Option(metavar="TEXT", help="Class formula, or a known loss's name.")] = None,
     loss_bbox: Annotated[str | None, typer.Option(metavar="TEXT", help="Box formula, or a known loss's name.")] = None,
+    catalog: Annotated[
+        bool, typer.Option("--catalog", help="Every known loss, a folder each; the published ones as pairs.")
+    ] = False,
     to: Annotated[str, typer.Option(help="mmdet, torch, torchvision, jax, numpy or latex.")] = "mmdet",
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: exports/ and the loss's name.")] = None,
     name: Annotated[
@@ -253,24 +256,25 @@ def export(
     setup = {"detector": detector, "centerness_target": "iou" if centerness_iou else None, "stand_in": stand_in}
     given = {slot: text for slot, text in (("loss_cls", loss_cls), ("loss_bbox", loss_bbox)) if text is not None}
     weights = {slot: w for slot, w in (("loss_cls", weight_cls), ("loss_bbox", weight_bbox)) if w is not None}
-    if (run is None) != bool(given):
-        raise InputError("export takes a RUN, or --loss-cls and --loss-bbox; one of the two")
-    if run is None:
-        if candidate is not None or top != 1:
-            raise InputError("--candidate and --top choose among the losses of a RUN; name its directory")
-        found = [exports.of_text(given, name, grammar, alpha, weights, setup)]
+    if (run is not None) + bool(given) + catalog != 1:
+        raise InputError("export takes a RUN, or --loss-cls and --loss-bbox, or --catalog; one of the three")
+    if run is None and (candidate is not None or top != 1):
+        raise InputError("--candidate and --top choose among the losses of a RUN; name its directory")
+    if catalog:
+        found = exports.catalog(setup)
+    elif run is None:
+        one = exports.of_text(given, name, grammar, alpha, weights, setup)
+        found = {one.name.lower(): one}
     else:
-        for option, value in (("--grammar", grammar), ("--alpha", alpha), ("--weight-cls", weight_cls)):
+        for option, value in (("--grammar", grammar), ("--alpha", alpha)):
             if value is not None:
                 raise InputError(f"{option} is for formulas given as text; the run's losses bring theirs")
         with Run.open(run) as store:
-            found = exports.of_run(store, candidate, top, name if top == 1 else None)
-        found = [exports.changed(one, setup, weights) for one in found]
+            chosen = exports.of_run(store, candidate, top, name if top == 1 else None)
+        found = {f"{run.resolve().name}_{one.name.lower()}": exports.changed(one, setup, weights) for one in chosen}
     console = Console(stderr=True)
-    for one in found:
-        stem = f"{run.name}_{one.name.lower()}" if run is not None else one.name.lower()
-        folder = out or Path("exports") / stem
-        folder = folder / stem if out is not None and len(found) > 1 else folder
+    for stem, one in found.items():
+        folder = (out or Path("exports")) / stem if out is None or len(found) > 1 else out
         with console.status(f"{one.name}: writing, and comparing with the formula in a process of its own"):
             try:
                 written = package.write(one, to, folder, force)

@@ -146,13 +146,38 @@ def of_text(
     return Export(_checked_name(name), losses, about, {**(setup or {}), "scale": sorted(scales)})
 
 
+def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
+    """Every known loss by its name; the published ones as the pairs they are, FCOS's with the IoU as centerness.
+
+    Args:
+        setup: see Export.
+    """
+    pairs: dict[str, dict[str, Any]] = {"cse_a": {}, "cse_b": {"centerness_target": "iou"}}
+    found = {}
+    for name, more in pairs.items():
+        texts = {"loss_cls": f"{name}_cls", "loss_bbox": f"{name}_reg"}
+        title = "".join(part.title() for part in name.split("_"))
+        found[name] = of_text(texts, title, setup={**(setup or {}), **more})
+    for known in KNOWN.values():
+        if known.name.rpartition("_")[0] not in pairs:
+            found[known.name] = of_text({GRAMMARS[known.grammar].slot: known.name}, setup=setup)
+    return found
+
+
 def changed(export: Export, setup: Mapping[str, Any], weights: Mapping[str, float]) -> Export:
     """The same with what a person asked for: a detector, a weight."""
     given = {key: value for key, value in setup.items() if value is not None}
     losses = {
         slot: replace(loss, loss_weight=weights.get(slot, loss.loss_weight)) for slot, loss in export.losses.items()
     }
-    return replace(export, setup={**export.setup, **given}, losses=losses)
+    about = list(export.about)
+    for slot, loss in losses.items():
+        before = export.losses[slot].loss_weight
+        if loss.loss_weight != before:
+            about.append(
+                f"The loss_weight of {slot} was changed for this export: {before:g} there, {loss.loss_weight:g} here."
+            )
+    return replace(export, setup={**export.setup, **given}, losses=losses, about=about)
 
 
 def _rules(slot: str, text: str, class_grammar: str | None) -> Grammar:

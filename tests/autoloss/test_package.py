@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from survivors import known, survivors
 from test_cli import autoloss
 
-from autoloss import cases, elsewhere, package
+from autoloss import card, cases, elsewhere, package
 from autoloss.candidate import Loss
-from autoloss.export import Export, of_text
+from autoloss.export import Export, catalog, of_text
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 from primitives.function import function_name
@@ -106,6 +107,27 @@ def test_an_export_that_fails_its_check_leaves_nothing(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+PUBLISHED = Path(__file__).parent.parent.parent / "results" / "published"
+
+
+@pytest.mark.parametrize("name", catalog({"stand_in": True}))
+def test_results_hold_what_the_command_writes(name: str) -> None:
+    """`autoloss export --catalog --stand-in --force --out results/published`, but for the bytes of the pictures."""
+    export = catalog({"stand_in": True})[name]
+    files = package.texts(export, "mmdet")
+    files[card.FILE] = card.text(export.name, export.spec(), export.about, export.row, "mmdet", sorted(files))
+    for file, text in files.items():
+        assert (PUBLISHED / name / file).read_text() == text, f"{name}/{file}: run make published"
+    pictures = {f"{slot}.png" for slot in export.losses}
+    assert {path.name for path in (PUBLISHED / name).iterdir()} == {*files, *pictures}
+    for picture in pictures:
+        assert Image.open(PUBLISHED / name / picture).size == (1320, 960)
+
+
+def test_results_hold_nothing_else() -> None:
+    assert {path.name for path in PUBLISHED.iterdir()} == set(catalog())
+
+
 def test_an_unknown_target_is_named_with_the_choices() -> None:
     with pytest.raises(InputError, match="unknown target 'tensorflow'; choices: mmdet, torch, torchvision, jax, numpy"):
         package.texts(of_text({"loss_bbox": "giou"}), "tensorflow")
@@ -114,8 +136,8 @@ def test_an_unknown_target_is_named_with_the_choices() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "export takes a RUN, or --loss-cls and --loss-bbox; one of the two"),
-        (["run", "--loss-bbox", "giou"], "export takes a RUN, or --loss-cls and --loss-bbox; one of the two"),
+        ([], "export takes a RUN, or --loss-cls and --loss-bbox, or --catalog"),
+        (["run", "--loss-bbox", "giou"], "export takes a RUN, or --loss-cls and --loss-bbox, or --catalog"),
         (["nowhere"], "no run in 'nowhere'"),
         (["--loss-bbox", "giou", "--candidate", "3"], "--candidate and --top choose among the losses of a RUN"),
         (["--loss-bbox", "giou", "--detector", "mmdet::detr/detr_r50_8xb2-150e_coco.py"], "DETRHead"),

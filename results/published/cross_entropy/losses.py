@@ -1,0 +1,174 @@
+"""CrossEntropyClassLoss.
+
+cross-entropy. Source: textbook.
+
+Written by autoloss 0.1.0; not trained for this export.
+
+In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and
+CrossEntropyClassLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
+    MODELS = None
+else:
+    from mmdet.registry import MODELS
+
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+class Loss(nn.Module):
+    """Reduction, weights and the average factor.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+
+    Raises:
+        ValueError: no such reduction.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.reduction, self.loss_weight = reduction, loss_weight
+        self._how(None, None)
+
+    def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
+        how = reduction_override or self.reduction
+        if how not in REDUCTIONS:
+            raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
+        if avg_factor is not None and how == "sum":
+            raise ValueError('avg_factor can not be used with reduction="sum"')
+        return how
+
+    def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
+        """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
+        if weight is not None:
+            loss = torch.where(weight == 0, 0.0, loss * weight)
+        if how == "none":
+            return loss * self.loss_weight
+        total = loss.sum() * self.loss_weight
+        if how == "sum":
+            return total
+        if avg_factor is None:
+            return total / max(loss.numel(), 1)
+        # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
+        return total / (avg_factor + torch.finfo(torch.float32).eps)
+
+
+class ClassLoss(Loss):
+    """A `loss_cls`; a subclass has `formula(x, labels, iou)`, which gives losses (N,), and the two facts about it.
+
+    `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
+    `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
+    """
+
+    use_sigmoid: bool
+    reads_iou: bool
+
+    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+        """Losses (N,) of logits x, labels (N,) and IoU (N,)."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor | tuple[Tensor, Tensor],
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        iou: Tensor | None = None,
+        **kwargs: object,  # what heads hand to other losses
+    ) -> Tensor:
+        """Loss of class logits.
+
+        Args:
+            pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
+            target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
+            weight: (N,) or (N, 1).
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
+            iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
+            kwargs: not used.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
+
+        Raises:
+            ValueError: the formula reads the IoU and the head gave none.
+        """
+        how = self._how(avg_factor, reduction_override)
+        labels, iou = target if isinstance(target, tuple) else (target, iou)
+        if self.reads_iou and iou is None:
+            raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
+        pred = at_least_float32(pred)
+        if weight is not None:
+            weight = weight.reshape(labels.shape)
+            pred = alive(pred, weight)
+        if len(pred) == 0:
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision as float32; autocast leaves it so, for it lowers matrix products and convolutions alone."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def alive(pred: Tensor, weight: Tensor) -> Tensor:
+    """Cuts the gradient of rows with weight 0, so that 0 * inf in a formula's derivative cannot reach them."""
+    return torch.where((weight == 0)[:, None], pred.detach(), pred)
+
+
+def cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+
+    Formula: neg(dot(y, log(softmax(x))))
+    LaTeX: - \\operatorname{dot}{\\left(y,\\log{\\left(\\operatorname{softmax}{\\left(x \\right)} \\right)} \\right)}
+    Inputs:
+        x: predicted logits (logit)
+        y: target (one-hot)
+    """
+    ce = functional.cross_entropy(x, labels, reduction="none")
+    log_p_at = functional.softplus(ce - 46.051701859880914) - ce
+    at_label = -log_p_at
+    return at_label
+
+
+class CrossEntropyClassLoss(ClassLoss):
+    """`cross_entropy_class_loss` as a `loss_cls`.
+
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+
+    Args:
+        use_sigmoid: heads read it; it is False for this loss.
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    use_sigmoid = False
+    reads_iou = False
+
+    def __init__(
+        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 1.0
+    ) -> None:
+        super().__init__(reduction, loss_weight)
+        if use_sigmoid is not self.use_sigmoid:
+            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
+
+    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+        """See cross_entropy_class_loss."""
+        return cross_entropy_class_loss(x, labels)
+
+
+if MODELS is not None:
+    for _loss in [CrossEntropyClassLoss]:
+        MODELS.register_module(module=_loss)

@@ -1,0 +1,398 @@
+"""CseAClassLoss and CseABoxLoss.
+
+CSE-Autoloss-A class and CSE-Autoloss-A box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
+authors' repository.
+
+Written by autoloss 0.1.0; not trained for this export.
+
+In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and CseAClassLoss
+and CseABoxLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
+    MODELS = None
+else:
+    from mmdet.registry import MODELS
+
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+class Loss(nn.Module):
+    """Reduction, weights and the average factor.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+
+    Raises:
+        ValueError: no such reduction.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.reduction, self.loss_weight = reduction, loss_weight
+        self._how(None, None)
+
+    def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
+        how = reduction_override or self.reduction
+        if how not in REDUCTIONS:
+            raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
+        if avg_factor is not None and how == "sum":
+            raise ValueError('avg_factor can not be used with reduction="sum"')
+        return how
+
+    def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
+        """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
+        if weight is not None:
+            loss = torch.where(weight == 0, 0.0, loss * weight)
+        if how == "none":
+            return loss * self.loss_weight
+        total = loss.sum() * self.loss_weight
+        if how == "sum":
+            return total
+        if avg_factor is None:
+            return total / max(loss.numel(), 1)
+        # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
+        return total / (avg_factor + torch.finfo(torch.float32).eps)
+
+
+class BoxLoss(Loss):
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
+
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **kwargs: object,  # what heads hand to other losses
+    ) -> Tensor:
+        """Loss of aligned boxes.
+
+        Args:
+            pred: predicted boxes, (N, 4) xyxy in pixels.
+            target: target boxes, (N, 4) xyxy in pixels.
+            weight: (N,), or (N, 4), which is averaged over its last axis.
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
+            kwargs: not used.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+        """
+        how = self._how(avg_factor, reduction_override)
+        pred, target = at_least_float32(pred), at_least_float32(target)
+        if weight is not None:
+            weight = weight.mean(-1) if weight.dim() == 2 else weight
+            pred = alive(pred, weight)
+        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        return self._reduce(self.formula(pred, target), weight, avg_factor, how)
+
+
+class ClassLoss(Loss):
+    """A `loss_cls`; a subclass has `formula(x, labels, iou)`, which gives losses (N,), and the two facts about it.
+
+    `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
+    `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
+    """
+
+    use_sigmoid: bool
+    reads_iou: bool
+
+    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+        """Losses (N,) of logits x, labels (N,) and IoU (N,)."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor | tuple[Tensor, Tensor],
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        iou: Tensor | None = None,
+        **kwargs: object,  # what heads hand to other losses
+    ) -> Tensor:
+        """Loss of class logits.
+
+        Args:
+            pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
+            target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
+            weight: (N,) or (N, 1).
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
+            iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
+            kwargs: not used.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
+
+        Raises:
+            ValueError: the formula reads the IoU and the head gave none.
+        """
+        how = self._how(avg_factor, reduction_override)
+        labels, iou = target if isinstance(target, tuple) else (target, iou)
+        if self.reads_iou and iou is None:
+            raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
+        pred = at_least_float32(pred)
+        if weight is not None:
+            weight = weight.reshape(labels.shape)
+            pred = alive(pred, weight)
+        if len(pred) == 0:
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision as float32; autocast leaves it so, for it lowers matrix products and convolutions alone."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def alive(pred: Tensor, weight: Tensor) -> Tensor:
+    """Cuts the gradient of rows with weight 0, so that 0 * inf in a formula's derivative cannot reach them."""
+    return torch.where((weight == 0)[:, None], pred.detach(), pred)
+
+
+def cse_a_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+
+    Formula: neg(dot(mul(y, add(1, sin(w))), log(softmax(x))))
+    LaTeX: - \\operatorname{dot}{\\left(y \\left(\\sin{\\left(w \\right)} +
+        1\\right),\\log{\\left(\\operatorname{softmax}{\\left(x \\right)} \\right)} \\right)}
+    Inputs:
+        x: predicted logits (logit)
+        y: target (one-hot)
+        w: IoU of the predicted box, detached (IoU)
+    """
+    w_at = torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0)
+    ce = functional.cross_entropy(x, labels, reduction="none")
+    log_p_at = functional.softplus(ce - 46.051701859880914) - ce
+    at_label = -((1.0 + torch.sin(w_at)) * log_p_at)
+    return at_label
+
+
+class CseAClassLoss(ClassLoss):
+    """`cse_a_class_loss` as a `loss_cls`.
+
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+
+    Args:
+        use_sigmoid: heads read it; it is False for this loss.
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    use_sigmoid = False
+    reads_iou = True
+
+    def __init__(
+        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.590815
+    ) -> None:
+        super().__init__(reduction, loss_weight)
+        if use_sigmoid is not self.use_sigmoid:
+            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
+
+    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+        """See cse_a_class_loss."""
+        return cse_a_class_loss(x, labels, iou)
+
+
+def cse_a_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
+
+    Formula: add(1, neg(add(div(i, u), neg(div(add(e, neg(add(i, 2))), e)))))
+    LaTeX: - \\frac{i}{u} + 1 + \\frac{e - i - 2}{e}
+    Inputs:
+        i: intersection of the predicted box and its target (square pixel)
+        u: union of the predicted box and its target (square pixel)
+        e: smallest box around both (square pixel)
+    """
+    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
+    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
+    w_t, h_t = x2_t - x1_t, y2_t - y1_t
+    w_p, h_p = x2_p - x1_p, y2_p - y1_p
+    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
+    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
+    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
+    area = w_t * h_t
+    i = w_i * h_i
+    u = w_p * h_p + area - i + 1e-7
+    e = w_e * h_e + 1e-7
+    return 1.0 - (i / (u + 1e-20) - (e - (i + 2.0)) / (e + 1e-20))
+
+
+class CseABoxLoss(BoxLoss):
+    """`cse_a_box_loss` as a `loss_bbox`, on decoded boxes.
+
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 6.22609) -> None:
+        super().__init__(reduction, loss_weight)
+
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See cse_a_box_loss."""
+        return cse_a_box_loss(pred, target)
+
+
+if MODELS is not None:
+    for _loss in [CseAClassLoss, CseABoxLoss]:
+        MODELS.register_module(module=_loss)
+
+
+class ClassCall:
+    """A class loss to be computed once the IoU is known."""
+
+    def __init__(self, loss: nn.Module, labels: Tensor, background: int, args: tuple[Any, ...], kwargs: Any) -> None:
+        self.loss, self.labels, self.args, self.kwargs = loss, labels, args, kwargs
+        self.positive = (labels >= 0) & (labels < background)
+        self.iou: Tensor | None = None
+
+    def see(self, iou: Tensor) -> None:
+        """Takes the IoU of all samples, or of the positives in their order."""
+        if len(iou) != len(self.labels):
+            iou = iou.new_zeros(self.labels.shape).masked_scatter(self.positive, iou)
+        self.iou = iou
+
+    def pay(self) -> Tensor:
+        """The class loss; without boxes there were no positives, so no IoU is read."""
+        iou = torch.zeros(self.labels.shape, device=self.labels.device) if self.iou is None else self.iou
+        return self.loss(*self.args, iou=iou, **self.kwargs)
+
+
+class Intercepted(nn.Module):
+    """Stands where a loss stood: calls go to the head first, attributes to the loss."""
+
+    def __init__(self, loss: nn.Module, intercept: Callable[..., Any]) -> None:
+        super().__init__()
+        self.loss = loss
+        self._intercept = intercept
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("loss"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """See the class."""
+        return self._intercept(self.loss, *args, **kwargs)
+
+
+class IoUAware:
+    """The mechanism, mixed in before a stock head that hands over boxes."""
+
+    # Of the stock head.
+    loss_cls: Any
+    loss_bbox: Any
+    num_classes: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._calls: list[ClassCall] = []
+        self._iou: Tensor | None = None
+        if getattr(self.loss_cls, "reads_iou", False):
+            self.loss_cls = Intercepted(self.loss_cls, self._put_off)
+        self.loss_bbox = Intercepted(self.loss_bbox, self._see_boxes)
+
+    def loss(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The stock head's losses, the class loss computed last."""
+        self._calls, self._iou = [], None
+        losses = super().loss(*args, **kwargs)
+        return {name: paid(value) for name, value in losses.items()}
+
+    def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The xyxy boxes behind what the head hands to `loss_bbox`."""
+        return pred, target
+
+    def _put_off(self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any) -> ClassCall:
+        self._calls.append(ClassCall(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
+        return self._calls[-1]
+
+    def _see_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        with torch.no_grad():
+            self._iou = aligned_iou(*self.boxes(pred.float(), target.float()))
+        if self._calls:
+            self._calls[-1].see(self._iou)
+        return loss(pred, target, *args, **kwargs)
+
+
+class RoIIoUAware(IoUAware):
+    """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+
+    reg_decoded_bbox: bool
+    bbox_coder: Any
+
+    def loss(
+        self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """See BBoxHead.loss."""
+        self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
+        return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
+
+    def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """See IoUAware.boxes."""
+        return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
+
+
+def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (N, 4) xyxy of deltas from priors (N, 4) xyxy."""
+    first, second = (get_box_tensor(coder.decode(priors, deltas)) for deltas in (pred, target))
+    return first, second
+
+
+def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
+    """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
+    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
+    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
+    i = wh_i[:, 0] * wh_i[:, 1]
+    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
+    return (i / u.clamp(min=1e-7)).clamp(0, 1)
+
+
+def paid(value: Any) -> Any:
+    """A head's loss with every note in it paid."""
+    if isinstance(value, list):
+        return [paid(item) for item in value]
+    return value.pay() if isinstance(value, ClassCall) else value
+
+
+if MODELS is not None:
+    try:
+        from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
+        from mmdet.structures.bbox import get_box_tensor
+        from mmdet.utils import reduce_mean
+    except ModuleNotFoundError as error:
+        if error.name == "mmcv._ext":
+            raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
+        raise
+
+    @MODELS.register_module()
+    class CseAShared2FCBBoxHead(RoIIoUAware, Shared2FCBBoxHead):
+        """Shared2FCBBoxHead that hands the IoU of its boxes to `CseAClassLoss`."""
+
+    @MODELS.register_module()
+    class CseAShared4Conv1FCBBoxHead(RoIIoUAware, Shared4Conv1FCBBoxHead):
+        """Shared4Conv1FCBBoxHead that hands the IoU of its boxes to `CseAClassLoss`."""

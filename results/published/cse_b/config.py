@@ -1,0 +1,32 @@
+"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with CseBClassLoss and CseBBoxLoss.
+
+CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
+authors' repository.
+
+    python tools/train.py {folder}/config.py
+
+mmcv_ops stands in for the compiled ops that the mmcv of `pip install` lacks; it leaves an mmcv that has them alone.
+With such an mmcv, take "mmcv_ops" out of custom_imports and delete the file.
+"""
+
+import sys
+
+_base_ = 'mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py'
+
+sys.path.insert(0, "{{ fileDirname }}")  # losses.py lies beside this file
+custom_imports = dict(
+    allow_failed_imports=False, imports=[
+        'mmcv_ops',
+        'losses',
+    ])
+model = dict(
+    bbox_head=dict(
+        centerness_target='iou',
+        loss_bbox=dict(
+            _delete_=True, loss_weight=0.803812, type='CseBBoxLoss'),
+        loss_cls=dict(
+            _delete_=True,
+            loss_weight=1.0126,
+            type='CseBClassLoss',
+            use_sigmoid=True),
+        type='CseBFCOSHead'))

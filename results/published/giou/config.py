@@ -1,0 +1,26 @@
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with GiouBoxLoss.
+
+GIoU. Source: Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1.
+
+    python tools/train.py {folder}/config.py
+
+mmcv_ops stands in for the compiled ops that the mmcv of `pip install` lacks; it leaves an mmcv that has them alone.
+With such an mmcv, take "mmcv_ops" out of custom_imports and delete the file.
+"""
+
+import sys
+
+_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
+
+sys.path.insert(0, "{{ fileDirname }}")  # losses.py lies beside this file
+custom_imports = dict(
+    allow_failed_imports=False, imports=[
+        'mmcv_ops',
+        'losses',
+    ])
+model = dict(
+    roi_head=dict(
+        bbox_head=dict(
+            loss_bbox=dict(
+                _delete_=True, loss_weight=10.0, type='GiouBoxLoss'),
+            reg_decoded_bbox=True)))
