@@ -122,13 +122,12 @@ def of_text(
     Raises:
         InputError: not a formula, one for the other slot, or one without a gradient.
     """
-    losses, known_names = {}, []
+    losses, named = {}, []
     for slot, text in texts.items():
         known = KNOWN.get(text)
         rules = _rules(slot, text, class_grammar)
         expression = rules.parse(known.text if known else text)
-        if known:
-            known_names.append(known.title)
+        named.append(known.title if known else f"a formula given as text for {slot}")
         own_alpha = (known.alpha if known and alpha is None else alpha) if rules.name == "sigmoid" else None
         if alpha is not None and slot == "loss_cls" and rules.name != "sigmoid":
             raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
@@ -139,7 +138,7 @@ def of_text(
         alone = KNOWN.get(next(iter(texts.values()))) if len(texts) == 1 else None
         name = "".join(part.title() for part in alone.name.split("_")) if alone else "Exported"
     sources = [known.source for known in KNOWN.values() if known.name in texts.values()]
-    what = " and ".join(known_names) if len(known_names) == len(texts) else "A formula given as text"
+    what = " and ".join(named)
     source = f" Source: {'; '.join(dict.fromkeys(sources))}." if sources else ""
     about = [f"{what}.{source}", f"Written by autoloss {__version__}; not trained for this export."]
     scales = {slot for slot in losses if (weights or {}).get(slot) is None}

@@ -121,7 +121,8 @@ def test_results_hold_what_the_command_writes(name: str) -> None:
     pictures = {f"{slot}.png" for slot in export.losses}
     assert {path.name for path in (PUBLISHED / name).iterdir()} == {*files, *pictures}
     for picture in pictures:
-        assert Image.open(PUBLISHED / name / picture).size == (1320, 960)
+        with Image.open(PUBLISHED / name / picture) as image:
+            assert image.size == (1320, 960)
 
 
 def test_results_hold_nothing_else() -> None:
