@@ -198,6 +198,54 @@ def show(
 
 
 @app.command()
+def fidelity(
+    config: Annotated[Path, typer.Argument(help="A search config; its ladder is measured, its finale is the truth.")],
+    run: Annotated[
+        Path | None, typer.Argument(help="Directory; one that is there goes on. Default: runs/fidelity-CONFIG-NAME.")
+    ] = None,
+    of: Annotated[
+        Path | None, typer.Option(help="Measure on the last losses that this search found, not on random ones.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=2, help="How many of them.")] = 24,
+    cfg_options: Annotated[
+        list[str] | None, typer.Option("--cfg-options", metavar="KEY=VALUE ...", help="As of `autoloss search`.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0 is one per core.")] = None,
+) -> None:
+    """Measure how well the cheap rungs of a ladder rank: every loss at every rung, and at a long training.
+
+    The losses are the first generation of the config: known ones, and random formulas that pass the gates.
+
+    Example: `autoloss fidelity configs/fidelity/digits_fcos.py`
+    """
+    from rich.console import Console
+
+    from autoloss import fidelity as measuring
+    from autoloss.run import Run
+    from autoloss.screen import Screen
+    from autoloss.settings import load
+
+    options = list(cfg_options or [])
+    if workers is not None:
+        options.append(f"search.workers={workers}")
+    settings = load(config, options)
+    measuring.rungs(settings)
+    directory = run or Path("runs") / f"fidelity-{config.stem}"
+    console = Console(stderr=True)
+    population = []
+    if of is not None:
+        with Run.open(of) as search:
+            population = measuring.late(search, last)
+    with Run.create(directory, settings.identity(), measuring.FREE) as store:
+        try:
+            with Screen(settings, console) as screen:
+                measuring.measure(settings, store, population, screen)
+        except KeyboardInterrupt:
+            console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
+            raise typer.Exit(130) from None
+
+
+@app.command()
 def export(
     run: Annotated[Path | None, typer.Argument(help="Directory of a run; none for formulas given as text.")] = None,
     top: Annotated[int, typer.Option(min=1, help="The best found of the run: so many, a folder each.")] = 1,

@@ -76,14 +76,19 @@ def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None) -> N
     Raises:
         InputError: the set-up cannot work: the evaluator, its data, or the detector's own loss fails.
     """
+    prepared(settings, run)
+    with executors.make(settings.workers, settings.evaluator) as executor, _clocked(run):
+        Loop(settings, run, watch, executor).run_all()
+
+
+def prepared(settings: Settings, run: Run) -> None:
+    """Makes or checks the evaluator's data and tasks, and readies the run to go on; errors as of `discover`."""
     rungs = [*settings.ladder, *([settings.finale.rung] if settings.finale else [])]
     grammars = {name: slot.grammar for name, slot in settings.slots.items()}
     evaluator = build(settings.evaluator)
     evaluator.prepare(grammars, [rung.task for rung in rungs])
     run.describe(evaluator.describe())
     run.forget_running()
-    with executors.make(settings.workers, settings.evaluator) as executor, _clocked(run):
-        _Discovery(settings, run, watch, executor).run_all()
 
 
 @contextmanager
@@ -95,7 +100,16 @@ def _clocked(run: Run) -> Iterator[None]:
         run.note("seconds", time.perf_counter() - begin)
 
 
-class _Discovery:
+class Loop:
+    """Generations and evaluations of a run, as far as they are not done.
+
+    Args:
+        settings: of the search.
+        run: holds what is done already.
+        watch: sees the progress.
+        executor: its workers hold the evaluator.
+    """
+
     def __init__(self, settings: Settings, run: Run, watch: Watcher, executor: Executor) -> None:
         self.settings, self.store, self.watch, self.executor = settings, run, watch, executor
         self.candidates = {candidate.number: candidate for candidate in run.candidates()}
@@ -106,15 +120,16 @@ class _Discovery:
         self.progress = Progress(born=len(self.candidates), refused=refused)
 
     def run_all(self) -> None:
+        """The whole search."""
         for generation in range(self.settings.generations):
             self._show(generation=generation, stage="gates", done=0, total=0, running="")
-            self._climb(self._generation(generation))
+            self._climb(self.generation(generation))
             self.search.tell(mean_scores(self.store.evaluations(self.ranking.name), self.ranking.seeds))
         if self.settings.finale:
             self._show(generation=self.settings.generations, stage=self.settings.finale.rung.name, done=0, total=0)
-            self._evaluate(self.finalists(), self.settings.finale.rung)
+            self.evaluate(self.finalists(), self.settings.finale.rung)
 
-    def _generation(self, generation: int) -> list[int]:
+    def generation(self, generation: int) -> list[int]:
         """Numbers of a generation's candidates, born now unless the run has them."""
         numbers = [number for number, candidate in self.candidates.items() if candidate.generation == generation]
         if numbers:
@@ -131,7 +146,7 @@ class _Discovery:
     def _climb(self, numbers: list[int]) -> None:
         """Leads a generation up the ladder."""
         for rung in self.settings.ladder:
-            self._evaluate(numbers, rung)
+            self.evaluate(numbers, rung)
             scores = mean_scores(self.store.evaluations(rung.name), rung.seeds)
             here = {number: scores[number] for number in numbers if number in scores}
             numbers = ladder.promoted(here, scores[OWN], rung.keep)
@@ -148,7 +163,7 @@ class _Discovery:
         found = [n for n in ladder.ranked(scores) if self.candidates[n].kind is Kind.FOUND]
         return [OWN, *(index + 1 for index in finale.known), *controls[:1], *found[: finale.count]]
 
-    def _evaluate(self, numbers: Sequence[int], rung: Rung) -> None:
+    def evaluate(self, numbers: Sequence[int], rung: Rung) -> None:
         """Trains what has not been trained at this rung; a failure of the own loss ends the search."""
         ended = {(e.candidate, e.seed) for e in self.store.evaluations(rung.name)}
         todo = [(n, seed) for n in sorted(numbers) for seed in rung.seeds if (n, seed) not in ended]

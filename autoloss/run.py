@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,13 @@ class Run:
         self._sql = connection
 
     @classmethod
-    def create(cls, directory: str | Path, settings: Mapping[str, Any]) -> Run:
+    def create(cls, directory: str | Path, settings: Mapping[str, Any], free: Sequence[str] = ()) -> Run:
         """Opens the run in `directory`, or starts one there.
 
         Args:
             directory: of the run; made where it is missing.
             settings: what must be the same when a run goes on.
+            free: keys that may differ; the run takes the new values.
 
         Raises:
             InputError: the directory holds a run with other settings, or other files.
@@ -59,10 +60,16 @@ class Run:
         if (directory / FILE).exists():
             run = cls.open(directory)
             try:
-                _same(run.settings, settings, directory)
+                before = run.settings
+                fixed = [{key: one[key] for key in one if key not in free} for one in (before, settings)]
+                _same(fixed[0], fixed[1], directory)
             except InputError:
                 run.close()
                 raise
+            if free and before != settings:
+                with run._sql:
+                    changed = json.dumps(settings, sort_keys=True)
+                    run._sql.execute("UPDATE meta SET value = ? WHERE key = 'settings'", (changed,))
             return run
         fresh = directory / f"{FILE}.new"
         if directory.exists() and (not directory.is_dir() or any(path != fresh for path in directory.iterdir())):

@@ -237,7 +237,7 @@ def _assigned(name: str, formula: Expression, wide_value: bool = False, prefix: 
 def _picked_lines(names: frozenset[str] | set[str], sigmoid: bool, flat: bool = False) -> list[str]:
     """Statements of the inputs that a formula reads, those that `picked` puts in among them."""
     statements = picked.SIGMOID if sigmoid else picked.SOFTMAX
-    read = {*names, *(["ce"] if "log_p_at" in names and not sigmoid else [])}
+    read = {*names, *(["ce"] if "nll_at" in names and not sigmoid else [])}
     if any("index" in statements[name] for name in read & statements.keys()):
         read.add("index")
     shape = {"column": "", "flat": "[:, 0]"} if flat else {"column": "[:, None]", "flat": ""}

@@ -18,7 +18,7 @@ SIGMOID: Mapping[str, str] = {
     "x_at": "x.gather(1, index){flat}",
     "w_at": "iou.detach().to(x.dtype){column}",
     "p_at": "torch.softmax(x, dim=-1).gather(1, index){flat}",
-    "log_p_at": f"torch.log(torch.softmax(x, dim=-1) + {EPS!r}).gather(1, index){{flat}}",
+    "nll_at": f"-torch.log(torch.softmax(x, dim=-1) + {EPS!r}).gather(1, index){{flat}}",
 }
 """PyTorch for the inputs that the rewriting puts in; label C is background and has no column.
 
@@ -29,12 +29,15 @@ SOFTMAX: Mapping[str, str] = {
     **{name: SIGMOID[name] for name in ("x_at", "p_at")},
     "w_at": "torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0){column}",
     "ce": 'functional.cross_entropy(x, labels, reduction="none"){column}',
-    # log(p + 1e-20) where p = e^-ce
-    "log_p_at": f"functional.softplus(ce - {-math.log(EPS)!r}) - ce",
+    # -log(p + 1e-20) where p = e^-ce
+    "nll_at": f"ce - functional.softplus(ce - {-math.log(EPS)!r})",
 }
 """The same where every label has a column."""
-_SOFTMAX = {"log(softmax(x))": "log_p_at", "softmax(x)": "p_at"}
 _NEGATE = OPERATORS["neg"]
+_SOFTMAX = {
+    "log(softmax(x))": Expression(_NEGATE, (Expression("nll_at"),)),
+    "softmax(x)": Expression("p_at"),
+}
 
 
 def picked(formula: Expression, hit: bool) -> Expression:
@@ -131,7 +134,7 @@ def _at(part: Expression, hit: bool) -> Expression | None:
     if not isinstance(part.head, Operator) or part.head.name == "dot":
         return picked(part, hit)
     if part.text in _SOFTMAX:
-        return Expression(_SOFTMAX[part.text])
+        return _SOFTMAX[part.text]
     if part.head.name == "softmax":
         return None
     arguments = [_at(argument, hit) for argument in part.arguments]

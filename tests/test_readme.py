@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 _BLOCK = re.compile(r"```console\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)```", re.DOTALL)
-# Commands that take minutes leave what they print in results/ (make results, make benchmark, make benchmark-export, make funnel).
+# Commands that take minutes leave what they print in results/ (make results, benchmark, benchmark-export, funnel).
 _KEPT = {
     "autoloss show runs/digits_fcos --top 7": "digits_fcos.txt",
     "autoloss show runs/digits_faster_rcnn --top 7": "digits_faster_rcnn.txt",

@@ -57,11 +57,11 @@ class Loss(nn.Module):
             loss = torch.where(weight == 0, 0.0, loss * weight)
         if how == "none":
             return loss * self.loss_weight
+        if how == "mean" and avg_factor is None and loss.numel():
+            return loss.mean() * self.loss_weight
         total = loss.sum() * self.loss_weight
-        if how == "sum":
-            return total
         if avg_factor is None:
-            return total / max(loss.numel(), 1)
+            return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
 
