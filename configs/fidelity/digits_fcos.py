@@ -2,7 +2,6 @@
 
 _base_ = "../search/digits_fcos.py"
 
-_short = dict(train_on="train", evaluate_on="val")
 search = dict(
     generations=1,
     births=18,
@@ -22,9 +21,9 @@ search = dict(
     ],
     ladder=[
         dict(name="verify", task=dict(iterations=120, train_on="verify", evaluate_on="verify"), seeds=[11, 12]),
-        dict(name="train 100", task=dict(iterations=100, **_short), seeds=[13, 14]),
-        dict(name="train 200", task=dict(iterations=200, **_short), seeds=[15, 16]),
-        dict(name="train 400", task=dict(iterations=400, **_short), seeds=[17, 18]),
+        dict(name="train 100", task=dict(iterations=100, train_on="train", evaluate_on="val"), seeds=[13, 14]),
+        dict(name="train 200", task=dict(iterations=200, train_on="train", evaluate_on="val"), seeds=[15, 16]),
+        dict(name="train 400", task=dict(iterations=400, train_on="train", evaluate_on="val"), seeds=[17, 18]),
     ],
     finale=dict(
         _delete_=True,
