@@ -15,8 +15,24 @@ from primitives.errors import InputError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from detectors.frozen import Frozen
+
 _log = logging.getLogger(__name__)
-_TASK = {"iterations": None, "train_on": ("train", "verify"), "evaluate_on": ("verify", "val", "test")}
+_TRAIN, _EVALUATE = ("train", "verify"), ("verify", "val", "test")
+_TASKS: dict[str, dict[str, tuple[str, ...] | None]] = {
+    "train": {"iterations": None, "train_on": _TRAIN, "evaluate_on": _EVALUATE},
+    # A small head per candidate on the features of a detector that was trained for `pretrain` iterations.
+    "frozen": {
+        "iterations": None,
+        "pretrain": None,
+        "images": None,
+        "positives": None,
+        "negatives": None,
+        "train_on": _TRAIN,
+        "evaluate_on": _EVALUATE,
+    },
+}
+_DEFAULTS = {"frozen": {"pretrain": 200, "images": 400, "positives": 192, "negatives": 320, "train_on": "train"}}
 
 
 class DetectorEvaluator:
@@ -53,6 +69,7 @@ class DetectorEvaluator:
         self.batch_size, self.centerness_target = batch_size, centerness_target
         self.config = load(detector, cfg_options)
         self._sources: dict[str, CocoSource] | None = None
+        self._frozen: tuple[str, Frozen] | None = None
 
     @property
     def sources(self) -> dict[str, CocoSource]:
@@ -97,7 +114,8 @@ class DetectorEvaluator:
 
         Args:
             losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`; a slot left out keeps its loss.
-            rung: `iterations`, `train_on` (train or verify) and `evaluate_on` (verify, val or test).
+            rung: `iterations`, `train_on` (train or verify) and `evaluate_on` (verify, val or test); with `kind`
+                'frozen' see `evaluate_many`.
             seed: of weights and data order.
 
         Returns:
@@ -107,10 +125,63 @@ class DetectorEvaluator:
             InputError: the rung asks for something else.
             TrainingFailedError: a loss, a weight or a predicted box is not finite.
         """
-        from detectors.train import train
+        from detectors.train import TrainingFailedError, train
 
+        if self._task(rung)["kind"] == "frozen":
+            (found,) = self.evaluate_many([losses], rung, seed)
+            if isinstance(found, str):
+                raise TrainingFailedError(found)
+            return found
         metrics = train(self.configured(losses, rung, seed))
         return {"score": metrics["mAP"], **metrics}
+
+    def warm(self, rung: Mapping[str, object], seed: int) -> None:
+        """Makes what every evaluation of a rung with a seed shares; errors as of `evaluate`."""
+        if self._task(rung)["kind"] == "frozen":
+            self._features(self._task(rung), seed)
+
+    def evaluate_many(
+        self, losses: Sequence[Mapping[str, Mapping[str, object]]], rung: Mapping[str, object], seed: int
+    ) -> list[dict[str, float] | str]:
+        """A small head per candidate on frozen features, side by side.
+
+        Args:
+            losses: of every candidate, as `evaluate` takes them.
+            rung: `kind` 'frozen', `iterations` and `evaluate_on`; `pretrain` iterations of the detector with its own
+                losses, training `images`, `positives` and `negatives` of an iteration and `train_on` have defaults.
+            seed: of the pretraining, of first weights and of order.
+
+        Returns:
+            For every candidate `score` and the COCO metrics, or what went wrong.
+
+        Raises:
+            InputError: the rung asks for something else, or the detector cannot be frozen.
+        """
+        from detectors import frozen
+
+        task = self._task(rung)
+        if task["kind"] != "frozen":
+            raise InputError("search.ladder: batch is for rungs of kind 'frozen'; others train one candidate at a time")
+        return frozen.evaluate(
+            self._features(task, seed),
+            losses,
+            iterations=task["iterations"],
+            positives=task["positives"],
+            negatives=task["negatives"],
+            centerness_target=self.centerness_target,
+            seed=seed,
+        )
+
+    def _features(self, task: Mapping[str, Any], seed: int) -> Frozen:
+        """The frozen features of a rung with a seed; the last ones stay in memory."""
+        from detectors import frozen
+
+        key = f"{task} {seed}"
+        if self._frozen is None or self._frozen[0] != key:
+            pretraining = {name: task[name] for name in _TASKS["train"]} | {"iterations": task["pretrain"]}
+            config = self.configured({}, pretraining, seed)
+            self._frozen = (key, frozen.freeze(config, task["images"], seed))
+        return self._frozen[1]
 
     def configured(self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int) -> Config:
         """The training that `evaluate` does, as a config for mmengine's Runner."""
@@ -130,17 +201,23 @@ class DetectorEvaluator:
         )
 
     def _task(self, rung: Mapping[str, object]) -> dict[str, Any]:
-        for key in {**_TASK, **rung}:
-            if key not in _TASK or key not in rung:
-                state = "unknown" if key not in _TASK else "missing"
-                raise InputError(f"{state} key {key!r} in a rung's task; needed: {', '.join(_TASK)}")
-        for key, choices in _TASK.items():
-            known = [choice for choice in choices or () if choice in self.sources]
-            if choices and rung[key] not in known:
-                raise InputError(f"a rung's {key} is {rung[key]!r}; choices: {', '.join(known)}")
-        if not isinstance(rung["iterations"], int) or rung["iterations"] < 1:
-            raise InputError(f"a rung's iterations must be a whole number from 1, got {rung['iterations']!r}")
-        return dict(rung)
+        kind = str(rung.get("kind", "train"))
+        if kind not in _TASKS:
+            raise InputError(f"a rung's kind is {kind!r}; choices: {', '.join(_TASKS)}")
+        known = _TASKS[kind]
+        task: dict[str, Any] = {"kind": kind, **_DEFAULTS.get(kind, {}), **rung}
+        for key in {**known, **task}:
+            if key not in {*known, "kind"} or key not in task:
+                state = "missing" if key in known else "unknown"
+                raise InputError(f"{state} key {key!r} in a rung's task; needed: {', '.join(known)}")
+        for key, choices in known.items():
+            here = [choice for choice in choices or () if choice in self.sources]
+            if choices and task[key] not in here:
+                raise InputError(f"a rung's {key} is {task[key]!r}; choices: {', '.join(here)}")
+            whole = isinstance(task[key], int) and not isinstance(task[key], bool)
+            if not choices and not (whole and task[key] >= 1):
+                raise InputError(f"a rung's {key} must be a whole number from 1, got {task[key]!r}")
+        return task
 
 
 def _sources(data: Mapping[str, Any]) -> dict[str, CocoSource]:

@@ -15,6 +15,35 @@ class ExplodedBoxError(RuntimeError):
     """A predicted box or score is not finite."""
 
 
+class Truth:
+    """Annotated images that detections are scored against.
+
+    Args:
+        file: COCO JSON.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._coco = COCO(file)
+        self._categories = np.asarray([category["id"] for category in self._coco.dataset["categories"]])
+
+    def score(self, rows: np.ndarray[Any, Any], images: Sequence[int]) -> dict[str, float]:
+        """mAP over IoU 0.50 to 0.95, and at 0.50 and 0.75; all 0 when nothing was detected.
+
+        Args:
+            rows: (N, 7) image id, x, y, width, height, score, class index.
+            images: ids of the images that count.
+        """
+        if len(rows) == 0:
+            return {"mAP": 0.0, "mAP_50": 0.0, "mAP_75": 0.0}
+        rows = rows.copy()
+        rows[:, 6] = self._categories[rows[:, 6].astype(int)]
+        evaluation = COCOeval_faster(self._coco, self._coco.loadRes(rows), "bbox", print_function=lambda *_, **__: None)
+        evaluation.params.imgIds = sorted(images)
+        evaluation.run()
+        stats = evaluation.stats_as_dict
+        return {name: float(stats[key]) for name, key in (("mAP", "AP_all"), ("mAP_50", "AP_50"), ("mAP_75", "AP_75"))}
+
+
 @METRICS.register_module()
 class FastCocoMetric(BaseMetric):  # type: ignore[misc]
     """COCO box mAP.
@@ -27,11 +56,10 @@ class FastCocoMetric(BaseMetric):  # type: ignore[misc]
 
     def __init__(self, ann_file: str) -> None:
         super().__init__()
-        self._truth = COCO(ann_file)
+        self._truth = Truth(ann_file)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:  # noqa: ARG002
-        """Keeps the predictions of a batch as COCO rows: image, x, y, width, height, score, category."""
-        categories = np.asarray([category["id"] for category in self._truth.dataset["categories"]])
+        """Keeps the predictions of a batch as rows of `Truth.score`."""
         for sample in data_samples:
             found = sample["pred_instances"]
             boxes, scores = found["bboxes"].cpu().numpy(), found["scores"].cpu().numpy()
@@ -39,18 +67,10 @@ class FastCocoMetric(BaseMetric):  # type: ignore[misc]
                 raise ExplodedBoxError(f"a predicted box of image {sample['img_id']} is not finite")
             rows = np.empty((len(boxes), 7))
             rows[:, 0], rows[:, 1:3], rows[:, 3:5] = sample["img_id"], boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
-            rows[:, 5], rows[:, 6] = scores, categories[found["labels"].cpu().numpy()]
+            rows[:, 5], rows[:, 6] = scores, found["labels"].cpu().numpy()
             self.results.append((sample["img_id"], rows))
 
     def compute_metrics(self, results: list[tuple[int, np.ndarray[Any, Any]]]) -> dict[str, float]:
-        """mAP over IoU 0.50 to 0.95, and at 0.50 and 0.75; all 0 when nothing was detected."""
+        """See `Truth.score`."""
         rows = np.concatenate([row for _, row in results]) if results else np.empty((0, 7))
-        if len(rows) == 0:
-            return {"mAP": 0.0, "mAP_50": 0.0, "mAP_75": 0.0}
-        evaluation = COCOeval_faster(
-            self._truth, self._truth.loadRes(rows), "bbox", print_function=lambda *_, **__: None
-        )
-        evaluation.params.imgIds = sorted({image for image, _ in results})
-        evaluation.run()
-        stats = evaluation.stats_as_dict
-        return {name: float(stats[key]) for name, key in (("mAP", "AP_all"), ("mAP_50", "AP_50"), ("mAP_75", "AP_75"))}
+        return self._truth.score(rows, list({image for image, _ in results}))

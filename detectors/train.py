@@ -44,8 +44,12 @@ class _Watch(Hook):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.loss = math.nan
-        self.trained = 0.0
+        self.begun = self.trained = 0.0
         self.metrics: dict[str, float] = {}
+
+    def before_train(self, runner: Runner) -> None:  # noqa: ARG002
+        """See mmengine's Hook."""
+        self.begun = time.perf_counter()
 
     def after_train_iter(
         self,
@@ -87,21 +91,39 @@ def train(config: Config) -> dict[str, float]:
     Raises:
         TrainingFailedError: a loss, a weight or a predicted box is not finite.
     """
+    _, watch = _run(config)
+    times = {"seconds_train": watch.trained - watch.begun, "seconds_eval": time.perf_counter() - watch.trained}
+    return {**watch.metrics, "loss": watch.loss, **times}
+
+
+def trained(config: Config) -> torch.nn.Module:
+    """Trains without an evaluation.
+
+    Args:
+        config: as `configure` gives it.
+
+    Raises:
+        TrainingFailedError: a loss is not finite.
+    """
+    config = Config(config.to_dict())
+    config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    return _run(config)[0]
+
+
+def _run(config: Config) -> tuple[torch.nn.Module, _Watch]:
     config = Config(config.to_dict())
     name = f"autoloss-{next(_numbers)}"
+    watch = _Watch()
     with tempfile.TemporaryDirectory(prefix="autoloss-") as folder, _quiet():
-        watch = _Watch()
         try:
             runner = _runner(config, folder, name)
             runner.register_hook(watch)
-            begin = time.perf_counter()
             runner.train()
         except metric.ExplodedBoxError as error:
             raise TrainingFailedError(f"{error} after {config.train_cfg.max_iters} iterations") from None
         finally:
             _forget(name)
-    times = {"seconds_train": watch.trained - begin, "seconds_eval": time.perf_counter() - watch.trained}
-    return {**watch.metrics, "loss": watch.loss, **times}
+    return runner.model, watch
 
 
 def _runner(config: Config, folder: str, name: str) -> Runner:

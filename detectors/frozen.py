@@ -1,0 +1,180 @@
+"""Frozen: the rung that trains a small head per candidate on the features of a briefly trained detector.
+
+The detector is trained once with its own losses; what its head would see is computed once and kept on disk. A candidate
+then costs a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+
+from detectors import extraction, small_heads
+from detectors.configure import box_heads, put_losses
+from detectors.datasets import cache_folder, once
+from detectors.detections import scored
+from detectors.metric import Truth
+from detectors.train import trained
+from primitives.errors import InputError
+
+_log = logging.getLogger(__name__)
+_VERSION = 1  # of what is kept; part of the name of its folder
+_FILE = "features.pt"
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A detector's frozen features, and its configuration.
+
+    Args:
+        config: of the detector with its own losses and data, as `configure` gives it.
+        model: the detector.
+        training: samples of the training images.
+        scenes: images that are evaluated.
+        truth: of these images.
+    """
+
+    config: Config
+    model: Any
+    training: extraction.Training
+    scenes: Sequence[extraction.Scenes]
+    truth: Truth
+
+    @property
+    def test(self) -> Mapping[str, Any]:
+        """Rules of the evaluation."""
+        found = self.model.test_cfg
+        return dict(found["rcnn"] if extraction.two_stage(self.model) else found)
+
+
+def freeze(config: Config, images: int, seed: int, device: str = "cpu") -> Frozen:
+    """Trains a detector, or takes what was kept of an equal one, and computes what its head sees.
+
+    Args:
+        config: of the detector with its own losses, its data and the length of its training, as `configure` gives it.
+        images: training images that samples are taken from.
+        seed: of the training and of the choice of samples.
+        device: where heads are to train.
+
+    Raises:
+        InputError: the head is not known, too few samples, or the file that was kept is another one's.
+        TrainingFailedError: the detector's own loss fails.
+    """
+    from mmdet.registry import MODELS
+
+    extraction.check(_quietly(lambda: MODELS.build(config.model)))
+    described = {"version": _VERSION, "images": images, "seed": seed, "config": config.to_dict()}
+    text = json.dumps(described, sort_keys=True, default=str)
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = once(cache_folder() / f"frozen-{key}", lambda fresh: _make(config, images, seed, text, fresh / _FILE))
+    kept = torch.load(folder / _FILE, weights_only=True, map_location=device)
+    if kept["described"] != text:
+        raise InputError(f"{folder} holds features of another config; remove it, and they are made anew")
+    model = _quietly(lambda: MODELS.build(config.model))
+    model.load_state_dict(kept["weights"])
+    model.eval()
+    return Frozen(
+        config,
+        model.to(device),
+        extraction.Training(**kept["training"]),
+        [extraction.Scenes(**group) for group in kept["scenes"]],
+        Truth(config.val_evaluator.ann_file),
+    )
+
+
+def evaluate(
+    frozen: Frozen,
+    losses: Sequence[Mapping[str, Mapping[str, Any]]],
+    iterations: int,
+    positives: int,
+    negatives: int,
+    seed: int,
+    centerness_target: str | None = None,
+) -> list[dict[str, float] | str]:
+    """Trains and scores a head per candidate, all on the same samples in the same order.
+
+    Args:
+        frozen: the features.
+        losses: of every candidate, per slot `expression`, `grammar`, `loss_weight` and `alpha`.
+        iterations: how many.
+        positives: samples with an object an iteration.
+        negatives: samples without one.
+        seed: of first weights and order.
+        centerness_target: None for the head's own, `iou` for the IoU of the predicted box.
+
+    Returns:
+        For every candidate `score` and the COCO metrics, or what went wrong.
+    """
+    boxes = small_heads.Boxes(
+        frozen.model.roi_head.bbox_head if extraction.two_stage(frozen.model) else frozen.model.bbox_head
+    )
+    pairs = [_pair(frozen.config, one, boxes) for one in losses]
+    try:
+        heads, failed = small_heads.train(
+            frozen.training, pairs, boxes, iterations, positives, negatives, seed, centerness_target == "iou"
+        )
+        metrics = scored(heads, frozen.scenes, frozen.test, frozen.truth)
+    except torch.cuda.OutOfMemoryError:
+        if len(losses) == 1:
+            raise InputError(
+                "rung of kind 'frozen': out of GPU memory with one candidate; lower its images, positives or negatives"
+            ) from None
+        half = len(losses) // 2
+        _log.warning("out of GPU memory with %d heads at once; going on with %d", len(losses), half)
+        parts = (losses[:half], losses[half:])
+        again = (iterations, positives, negatives, seed, centerness_target)
+        return [found for part in parts for found in evaluate(frozen, part, *again)]
+    return [
+        {"score": one["mAP"], **one} if first is None else f"the gradient is not finite at iteration {first + 1}"
+        for one, first in zip(metrics, failed, strict=True)
+    ]
+
+
+def _pair(config: Config, losses: Mapping[str, Mapping[str, Any]], boxes: small_heads.Boxes) -> small_heads.Pair:
+    """The losses of a candidate as modules; of a slot left out the detector's own."""
+    from mmdet.registry import MODELS
+
+    changed = Config({"model": config.model.to_dict()})
+    put_losses(changed, losses)
+    head = next(box_heads(changed))
+    # Heads that scale their outputs decode them before the loss; the others do where they are told to.
+    decoded = boxes.scaled or bool(head.get("reg_decoded_bbox", False))
+    return small_heads.Pair(MODELS.build(head["loss_cls"]), MODELS.build(head["loss_bbox"]), decoded)
+
+
+def _make(config: Config, images: int, seed: int, text: str, file: Path) -> None:
+    """Trains, extracts, and writes."""
+    from mmdet.registry import DATASETS
+
+    model = trained(config)
+    model.eval()
+
+    def extract() -> dict[str, Any]:
+        set_random_seed(seed)
+        init_default_scope("mmdet")
+        training, mean, deviation = extraction.training(
+            model, DATASETS.build(config.train_dataloader.dataset), images, seed
+        )
+        scenes = extraction.scenes(model, DATASETS.build(config.val_dataloader.dataset), mean, deviation)
+        return {"training": extraction.plain(training), "scenes": [extraction.plain(group) for group in scenes]}
+
+    torch.save({"described": text, "weights": model.state_dict(), **_quietly(extract)}, file)
+
+
+def _quietly(call: Any) -> Any:
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call()
