@@ -17,7 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from autoloss.candidate import Loss
 from autoloss.samples import Boxes, Logits, sampled_boxes, sampled_logits
+from primitives.catalog import GRAMMARS
 from primitives.expression import Expression
 from primitives.features import box_features, class_features, per_sample
 from primitives.grammar import Grammar
@@ -134,6 +136,22 @@ def derived(outcomes: Iterable[Mapping[str, float]]) -> dict[str, float]:
             if name in numbers:
                 worst[name] = min(worst.get(name, math.inf), numbers[name])
     return {name: math.floor((value - MARGIN) * 100) / 100 for name, value in worst.items()}
+
+
+def scored(losses: Mapping[str, Loss]) -> dict[str, float]:
+    """How predictions fare under a candidate's losses: every number, and `score`, the mean of the slots' chief ones.
+
+    The chief numbers are the mean IoU at the end and the AP of the ranking of samples by their score.
+
+    Args:
+        losses: per slot.
+    """
+    numbers: dict[str, float] = {}
+    for loss in losses.values():
+        rules = GRAMMARS[loss.grammar]
+        numbers |= descend(rules.parse(loss.expression), rules, loss.alpha).numbers
+    chief = [numbers[name] for name in ("iou", "ap") if name in numbers]
+    return {"score": math.fsum(chief) / len(chief), **numbers}
 
 
 def _gradient(losses: Sequence[Tensor], place: Tensor) -> Tensor:

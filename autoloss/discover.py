@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from autoloss import executors, ladder
-from autoloss.candidate import Candidate, Evaluation, Kind, State
+from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
 from autoloss.evaluator import build
 from autoloss.run import Run
 from autoloss.search import OWN, Search
 from autoloss.settings import Rung, Settings
+from primitives.catalog import known_loss
 from primitives.errors import InputError
 
 
@@ -86,7 +87,7 @@ def prepared(settings: Settings, run: Run) -> None:
     rungs = [*settings.ladder, *([settings.finale.rung] if settings.finale else [])]
     grammars = {name: slot.grammar for name, slot in settings.slots.items()}
     evaluator = build(settings.evaluator)
-    evaluator.prepare(grammars, [rung.task for rung in rungs])
+    evaluator.prepare(grammars, [rung.task for rung in rungs if not rung.descends])
     run.describe(evaluator.describe())
     run.forget_running()
 
@@ -145,11 +146,13 @@ class Loop:
 
     def _climb(self, numbers: list[int]) -> None:
         """Leads a generation up the ladder."""
+        passed: list[dict[int, float]] = []
         for rung in self.settings.ladder:
             self.evaluate(numbers, rung)
             scores = mean_scores(self.store.evaluations(rung.name), rung.seeds)
             here = {number: scores[number] for number in numbers if number in scores}
-            numbers = ladder.promoted(here, scores[OWN], rung.keep)
+            numbers = ladder.promoted(here, scores[OWN], rung.keep, passed)
+            passed += [here] if rung.ranks else []
             if OWN in here and OWN not in numbers:
                 numbers.append(OWN)  # every rung is measured against the detector's own loss
 
@@ -166,29 +169,53 @@ class Loop:
     def evaluate(self, numbers: Sequence[int], rung: Rung) -> None:
         """Trains what has not been trained at this rung; a failure of the own loss ends the search."""
         ended = {(e.candidate, e.seed) for e in self.store.evaluations(rung.name)}
-        todo = [(n, seed) for n in sorted(numbers) for seed in rung.seeds if (n, seed) not in ended]
+        missing = {(n, seed) for n in numbers for seed in rung.seeds} - ended
         total = len(numbers) * len(rung.seeds)
-        self._show(stage=rung.name, done=total - len(todo), total=total, running="")
-        pending: dict[Future[Evaluation], int] = {}
+        self._show(stage=rung.name, done=total - len(missing), total=total, running="")
+        # Who stands beside whom does not depend on what is done already, so neither do the scores.
+        order = sorted(numbers)
+        groups = [order[index : index + rung.batch] for index in range(0, len(order), rung.batch)]
+        todo = [(group, seed) for group in groups for seed in rung.seeds if any((n, seed) in missing for n in group)]
+        pending: set[Future[list[Evaluation]]] = set()
         try:
+            self._warm(rung, sorted({seed for _, seed in todo}))
             while todo or pending:
                 while todo and len(pending) < self.width:
-                    number, seed = todo.pop(0)
-                    self.store.started(number, rung.name, seed)
-                    self._show(running=f"candidate {number}, seed {seed}")
-                    future = self.executor.submit(executors.evaluate, self.candidates[number], rung, seed)
-                    pending[future] = number
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    del pending[future]
-                    evaluation = future.result()
-                    _check_own(evaluation)
-                    self.store.finished(evaluation)
-                    self._show(done=self.progress.done + 1)
+                    group, seed = todo.pop(0)
+                    for number in group:
+                        if (number, seed) in missing:
+                            self.store.started(number, rung.name, seed)
+                    name = f"candidate {group[0]}" if len(group) == 1 else f"candidates {group[0]} to {group[-1]}"
+                    self._show(running=f"{name}, seed {seed}")
+                    pending.add(self._submit([self.candidates[number] for number in group], rung, seed))
+                ready = wait(pending, return_when=FIRST_COMPLETED).done
+                pending -= ready
+                for evaluation in (evaluation for future in ready for evaluation in future.result()):
+                    if (evaluation.candidate, evaluation.seed) in missing:
+                        _check_own(evaluation)
+                        self.store.finished(evaluation)
+                        self._show(done=self.progress.done + 1)
         except BrokenProcessPool:
             raise InputError(
                 "a worker process died (out of memory, or killed); what finished is kept, "
                 "the same command goes on from there"
             ) from None
+
+    def _warm(self, rung: Rung, seeds: Sequence[int]) -> None:
+        """Lets a worker make what the evaluations of a rung share."""
+        if not rung.descends:
+            self._show(running="what all candidates share") if seeds else None
+            for future in [self.executor.submit(executors.warm, rung, seed) for seed in seeds]:
+                future.result()
+
+    def _submit(self, candidates: Sequence[Candidate], rung: Rung, seed: int) -> Future[list[Evaluation]]:
+        if rung.descends:
+            own = {}
+            for slot, rules in self.settings.slots.items():
+                known = known_loss(rules.like)
+                own[slot] = Loss(known.expression.text, known.grammar, 1.0, known.alpha)
+            return self.executor.submit(executors.descend, candidates, rung, seed, own)
+        return self.executor.submit(executors.evaluate, candidates, rung, seed)
 
     def _show(self, **changes: object) -> None:
         scores = mean_scores(self.store.evaluations(self.ranking.name), self.ranking.seeds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from primitives.errors import InputError
 
@@ -41,6 +41,33 @@ class Evaluator(Protocol):
 
         Raises:
             Exception: the evaluation failed; the text becomes the reason.
+        """
+
+
+@runtime_checkable
+class SideBySide(Protocol):
+    """What an evaluator may do besides: many candidates in one go, on what they share."""
+
+    def warm(self, rung: Mapping[str, object], seed: int) -> None:
+        """Makes what every evaluation of a rung with a seed shares; called once, in a worker, before any of them.
+
+        Args:
+            rung: the rung's `task` from the config.
+            seed: of weights and data order.
+
+        Raises:
+            InputError: what a person can mend.
+        """
+
+    def evaluate_many(
+        self, losses: Sequence[Mapping[str, Mapping[str, object]]], rung: Mapping[str, object], seed: int
+    ) -> Sequence[Mapping[str, float] | str]:
+        """Metrics of every candidate, `score` among them, or the reason why there are none.
+
+        Args:
+            losses: of every candidate, as of `Evaluator.evaluate`.
+            rung: the rung's `task` from the config.
+            seed: of weights and data order.
         """
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from autoloss.candidate import Candidate, Evaluation, State
-from autoloss.evaluator import Evaluator, build
+from autoloss import descent
+from autoloss.candidate import Candidate, Evaluation, Loss, State
+from autoloss.evaluator import Evaluator, SideBySide, build
 from autoloss.settings import Rung
 from primitives.errors import InputError
 
@@ -76,24 +78,69 @@ def _start(spec: Mapping[str, Any]) -> None:
     _evaluator = build(spec)
 
 
-def evaluate(candidate: Candidate, rung: Rung, seed: int) -> Evaluation:
-    """Trains a candidate in a worker; what goes wrong in training is a failed evaluation.
+def warm(rung: Rung, seed: int) -> None:
+    """Makes what the evaluations of a rung with a seed share, where the evaluator has that.
 
     Raises:
-        InputError: the set-up is wrong, not the candidate.
+        InputError: the set-up is wrong.
     """
-    if _evaluator is None:
-        raise RuntimeError("evaluate() runs in a worker that make() started")
-    begin = time.perf_counter()
+    evaluator = _held()
+    if isinstance(evaluator, SideBySide):
+        try:
+            evaluator.warm(rung.task, seed)
+        except InputError:
+            raise
+        except Exception as caught:
+            raise InputError(
+                f"what the candidates of rung {rung.name!r} share could not be made, so the set-up is wrong: {caught}"
+            ) from None
+    elif rung.batch > 1:
+        raise InputError(
+            f"rung {rung.name!r}: {type(evaluator).__name__} evaluates one candidate at a time; batch is 1"
+        )
+
+
+def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Evaluation]:
+    """Evaluates candidates in a worker, side by side; what goes wrong in training is a failed evaluation.
+
+    Raises:
+        InputError: the set-up is wrong, not a candidate.
+    """
+    evaluator, begin = _held(), time.perf_counter()
+    found: Sequence[Mapping[str, float] | str]
     try:
-        metrics = dict(_evaluator.evaluate(candidate.spec(), rung.task, seed))
-        score = float(metrics["score"])
-        error = None if score == score else "the score is NaN"
+        if rung.batch > 1 and isinstance(evaluator, SideBySide):
+            found = evaluator.evaluate_many([candidate.spec() for candidate in candidates], rung.task, seed)
+        else:
+            found = [dict(evaluator.evaluate(candidate.spec(), rung.task, seed)) for candidate in candidates]
     except InputError:
         raise
     except Exception as caught:
-        metrics, score, error = {}, float("nan"), f"{type(caught).__name__}: {caught}"
-    seconds = time.perf_counter() - begin
-    if error is not None:
-        return Evaluation(candidate.number, rung.name, seed, State.FAILED, None, {}, error, seconds, time.time())
-    return Evaluation(candidate.number, rung.name, seed, State.DONE, score, metrics, None, seconds, time.time())
+        found = [f"{type(caught).__name__}: {caught}"] * len(candidates)
+    seconds = (time.perf_counter() - begin) / len(candidates)
+    return [_ended(one.number, rung, seed, what, seconds) for one, what in zip(candidates, found, strict=True)]
+
+
+def descend(candidates: Sequence[Candidate], rung: Rung, seed: int, own: Mapping[str, Loss]) -> list[Evaluation]:
+    """The same without an evaluator: free boxes and logits descend; `own` stands for slots left out."""
+    ended = []
+    for candidate in candidates:
+        begin = time.perf_counter()
+        metrics = descent.scored({**own, **candidate.losses})
+        ended.append(_ended(candidate.number, rung, seed, metrics, time.perf_counter() - begin))
+    return ended
+
+
+def _held() -> Evaluator:
+    if _evaluator is None:
+        raise RuntimeError("this runs in a worker that make() started")
+    return _evaluator
+
+
+def _ended(number: int, rung: Rung, seed: int, found: Mapping[str, float] | str, seconds: float) -> Evaluation:
+    if not isinstance(found, str) and math.isnan(float(found["score"])):
+        found = "the score is NaN"
+    if isinstance(found, str):
+        return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, time.time())
+    score = float(found["score"])
+    return Evaluation(number, rung.name, seed, State.DONE, score, dict(found), None, seconds, time.time())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
@@ -28,15 +29,32 @@ def ranked(scores: Mapping[int, float]) -> list[int]:
     return sorted(scores, key=lambda number: (-scores[number], number))
 
 
-def promoted(scores: Mapping[int, float], own: float, keep: KeepRule) -> list[int]:
-    """Candidates that go on, best first.
+def mean_ranked(rungs: Sequence[Mapping[int, float]]) -> list[int]:
+    """Candidates of the last rung by their mean rank over all rungs; equal ones as the last rung ranks them.
+
+    Args:
+        rungs: scores of the rungs that candidates passed, in order.
+    """
+    last = ranked(rungs[-1])
+    ranks: dict[int, list[int]] = {number: [] for number in last}
+    for scores in rungs:
+        for rank, number in enumerate(ranked({number: scores[number] for number in last if number in scores})):
+            ranks[number].append(rank)
+    return sorted(last, key=lambda number: statistics.fmean(ranks[number]))
+
+
+def promoted(
+    scores: Mapping[int, float], own: float, keep: KeepRule, before: Sequence[Mapping[int, float]] = ()
+) -> list[int]:
+    """Candidates that go on, best mean rank first.
 
     Args:
         scores: score of each candidate of the rung that finished, higher is better.
         own: score of the detector's own loss at this rung.
         keep: the rules of the rung; all of them must hold.
+        before: scores at the rungs passed before that count.
     """
-    kept = ranked(scores)
+    kept = mean_ranked([*before, scores])
     if keep.of_own is not None:
         kept = [number for number in kept if scores[number] >= keep.of_own * own]
     if keep.share is not None:

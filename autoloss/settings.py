@@ -65,15 +65,31 @@ class Rung(_Frozen):
 
     Args:
         name: as reports show it.
-        task: what the evaluator is to do; the evaluator checks it.
-        seeds: one training each; the score is their mean.
+        task: what the evaluator is to do; the evaluator checks it. `kind` 'descend' asks no evaluator: free boxes and
+            logits descend under the formulas alone.
+        seeds: one training each; the score is their mean. Rungs have seeds of their own, so that luck does not climb.
         keep: who goes on to the next rung.
+        ranks: whether the score counts when candidates are ranked; False for a rung that only finds what is broken.
+        batch: candidates that are evaluated side by side, where the evaluator can.
     """
 
     name: str
     task: dict[str, Any]
     seeds: list[int] = Field(default=[0], min_length=1)
     keep: Keep = Keep()
+    ranks: bool = True
+    batch: int = Field(default=1, gt=0)
+
+    @property
+    def descends(self) -> bool:
+        """Whether no evaluator is asked."""
+        return self.task.get("kind") == "descend"
+
+    @model_validator(mode="after")
+    def _descent_has_no_options(self) -> Rung:
+        if self.descends and len(self.task) > 1:
+            raise ValueError(f"a task of kind 'descend' has no other keys, got {', '.join(self.task)}")
+        return self
 
 
 class Variation(_Frozen):
@@ -142,7 +158,7 @@ class Settings(_Frozen):
         controls: the loss that stands for the detector's own with its weight times a factor per slot: a gain must
             be more than a better weight. The best of them takes part in the finale.
         slots: what is searched.
-        ladder: rungs, cheapest first; the last one ranks.
+        ladder: rungs in the order they are climbed; the last one chooses parents and finalists.
         finale: the comparison after the last generation, None for none.
         evaluator: `type` as 'module:Class' and its arguments.
         variation: how children come about.
@@ -187,6 +203,16 @@ class Settings(_Frozen):
         names = [rung.name for rung in self.ladder] + ([self.finale.rung.name] if self.finale else [])
         if len(set(names)) != len(names):
             raise ValueError(f"rungs need names of their own, got {', '.join(names)}")
+        rungs = [*self.ladder, *([self.finale.rung] if self.finale else [])]
+        owner: dict[int, str] = {}
+        for rung in rungs:
+            for seed in () if rung.descends else rung.seeds:
+                if owner.setdefault(seed, rung.name) != rung.name:
+                    raise ValueError(
+                        f"rungs {owner[seed]} and {rung.name} share seed {seed}: the same luck counts twice"
+                    )
+        if rungs[len(self.ladder) - 1].descends:
+            raise ValueError("the last rung of the ladder ranks, so it must train; 'descend' finds what is broken")
         for row in self.known:
             for slot, name in row.items():
                 if slot not in self.slots:

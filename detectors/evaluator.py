@@ -92,8 +92,8 @@ class DetectorEvaluator:
             if source.left_out:
                 _log.warning("data.%s: left out %d boxes without width or height", split, source.left_out)
         losses = {slot: _any_formula(name) for slot, name in slots.items()}
-        for task in tasks:
-            self.configured(losses, task, 0)
+        for task in map(self._task, tasks):
+            self.configured(losses, {name: task[name] for name in _TASKS["train"]}, 0)
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""

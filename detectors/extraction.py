@@ -297,7 +297,7 @@ def _dense_samples(model: Any, inputs: Tensor, sample: Any) -> dict[str, Any]:
         outs = head(features)
         head.loss_by_feat(*outs, truth, metas, ignored)
     finally:
-        head.eval()
+        head.train(False)
         for slot, loss in own.items():
             setattr(head, slot, loss)
     sizes = [score.shape[2:] for score in outs[0]]

@@ -85,7 +85,7 @@ def freeze(config: Config, images: int, seed: int, device: str = "cpu") -> Froze
         raise InputError(f"{folder} holds features of another config; remove it, and they are made anew")
     model = _quietly(lambda: MODELS.build(config.model))
     model.load_state_dict(kept["weights"])
-    model.eval()
+    model.train(False)
     return Frozen(
         config,
         model.to(device),
@@ -160,7 +160,7 @@ def _make(config: Config, images: int, seed: int, text: str, file: Path) -> None
     from mmdet.registry import DATASETS
 
     model = trained(config)
-    model.eval()
+    model.train(False)
 
     def extract() -> dict[str, Any]:
         set_random_seed(seed)

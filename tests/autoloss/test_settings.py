@@ -40,7 +40,16 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
         ({"variation": {"constants": [-1.0]}}, r"constants are finite and not negative .*got -1"),
         ({"evaluator": {"type": "nothing"}}, r"evaluator needs a type such as"),
         ({"finale": {"rung": {"name": "proxy", "task": {}}}}, r"rungs need names of their own"),
-        ({"finale": {"rung": {"name": "full", "task": {}}, "known": [5]}}, r"finale.known names row 5, known has 2"),
+        (
+            {"finale": {"rung": {"name": "full", "task": {}, "seeds": [2]}, "known": [5]}},
+            r"finale.known names row 5, known has 2",
+        ),
+        ({"finale": {"rung": {"name": "full", "task": {}, "seeds": [1]}}}, r"rungs proxy and full share seed 1"),
+        ({"ladder": [{"name": "descend", "task": {"kind": "descend"}}]}, r"the last rung of the ladder ranks"),
+        (
+            {"ladder": [{"name": "descend", "task": {"kind": "descend", "steps": 3}}]},
+            r"a task of kind 'descend' has no other keys, got kind, steps",
+        ),
     ],
 )
 def test_mistakes_are_named_with_place_and_choices(changes: dict, message: str) -> None:

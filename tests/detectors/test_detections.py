@@ -15,7 +15,7 @@ from detectors import mmcv_ops
 
 mmcv_ops.install()
 
-from mmdet.registry import DATASETS, MODELS  # noqa: E402
+from mmdet.registry import DATASETS  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
 from detectors import extraction  # noqa: E402
@@ -107,7 +107,7 @@ def outputs(model: Any, dataset: Any) -> tuple[list[Any], extraction.Scenes]:
             head = model.bbox_head
             head.train()  # boxes in the units of the loss; `detected` multiplies by the stride
             outs = head(features)
-            head.eval()
+            head.train(False)
             logits = [score.permute(0, 2, 3, 1).reshape(-1, head.cls_out_channels) for score in outs[0]]
             raw = [box.permute(0, 2, 3, 1).reshape(-1, 4) for box in outs[1]]
             if Boxes(head).distances and not head.norm_on_bbox:
@@ -134,7 +134,7 @@ def test_the_same_predictions_score_within_0_002_of_mmdetections_own_evaluation(
     )
     config = evaluator.configured({}, TASK, 0)
     model: Any = trained(config)
-    model.eval()
+    model.train(False)
     init_default_scope("mmdet")
     dataset = DATASETS.build(config.val_dataloader.dataset)
     truth = Truth(config.val_evaluator.ann_file)
