@@ -211,6 +211,10 @@ def fidelity(
         list[str] | None, typer.Option("--cfg-options", metavar="KEY=VALUE ...", help="As of `autoloss search`.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0 is one per core.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw every rung against the truth: PNG, SVG or PDF.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
 ) -> None:
     """Measure how well the cheap rungs of a ladder rank: every loss at every rung, and at a long training.
 
@@ -221,6 +225,7 @@ def fidelity(
     from rich.console import Console
 
     from autoloss import fidelity as measuring
+    from autoloss import report
     from autoloss.run import Run
     from autoloss.screen import Screen
     from autoloss.settings import load
@@ -243,6 +248,15 @@ def fidelity(
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
+        found = measuring.analysed(store)
+    if plot is not None:
+        from autoloss import chart
+
+        chart.fidelity(found, plot)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in found], indent=2))
+    else:
+        _console().print(report.fidelity(found))
 
 
 @app.command()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
 
 from autoloss import executors
 from autoloss.candidate import Candidate, Kind
-from autoloss.discover import Loop, Watcher, prepared
+from autoloss.discover import Loop, Watcher, mean_scores, prepared
 from autoloss.run import Run
 from autoloss.search import OWN
 from autoloss.settings import Rung, Settings
@@ -15,6 +20,47 @@ from primitives.errors import InputError
 
 FREE = ("ladder", "finale")
 """Settings that may change when a measurement goes on: rungs come and go, what was measured at others stays."""
+RESAMPLES = 2000
+"""Populations drawn with replacement for an interval."""
+KINDS = ("all", "class", "box", "pairs")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well a rung ranks some of the losses.
+
+    Args:
+        losses: how many were scored at both.
+        spearman: rank correlation with the truth, and its 95 % bootstrap interval over losses.
+        kendall: tau-b, the same way.
+        kept: share of the best quarter by the truth that stands in the rung's better half.
+    """
+
+    losses: int
+    spearman: tuple[float, float, float]
+    kendall: tuple[float, float, float]
+    kept: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A rung beside the truth.
+
+    Args:
+        rung: its name.
+        seconds: of a candidate, over all its seeds.
+        seeds: how many.
+        agreement: by kind of loss: `all`, `class`, `box`, `pairs`.
+        scores: (rung, truth) of every candidate that has both.
+        failed: candidates without a score at the rung.
+    """
+
+    rung: str
+    seconds: float
+    seeds: int
+    agreement: Mapping[str, Agreement]
+    scores: Mapping[int, tuple[float, float]]
+    failed: int
 
 
 def measure(
@@ -74,3 +120,71 @@ def late(search: Run, count: int) -> list[Candidate]:
             for number, one in enumerate(found, start=1)
         ),
     ]
+
+
+def analysed(run: Run) -> list[Measured]:
+    """Every rung of a measurement beside its truth; a loss that failed at a rung stands below all others there.
+
+    Raises:
+        InputError: the truth is not there yet.
+    """
+    settings = run.settings
+    truth = settings["finale"]["rung"]
+    wanted = _means(run, truth)
+    if len(wanted) < 4:
+        raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth['name']!r}; needed: 4")
+    kinds = {candidate.number: _kind(candidate) for candidate in run.candidates()}
+    found = []
+    for rung in settings["ladder"]:
+        scores = _means(run, rung)
+        ended = {e.candidate for e in run.evaluations(rung["name"])}
+        pairs = {n: (scores.get(n, -1.0), wanted[n]) for n in sorted(ended & wanted.keys())}
+        agreement = {}
+        for kind in KINDS:
+            mine = [pair for number, pair in pairs.items() if kind in ("all", kinds[number])]
+            if len(mine) >= 4:
+                agreement[kind] = agreed(np.asarray(mine))
+        seconds = _seconds(run, rung)
+        failed = len(ended - scores.keys())
+        found.append(Measured(rung["name"], seconds, len(rung["seeds"]), agreement, pairs, failed))
+    return found
+
+
+def agreed(pairs: np.ndarray[Any, np.dtype[np.float64]]) -> Agreement:
+    """Agreement of two columns of scores (N, 2): of a rung, and the truth.
+
+    Source: bootstrap percentile intervals: Efron 1979, Annals of Statistics 7(1).
+    """
+    rng = np.random.default_rng(0)
+    drawn = [pairs[rng.integers(len(pairs), size=len(pairs))] for _ in range(RESAMPLES)]
+    found = []
+    for measure in (stats.spearmanr, stats.kendalltau):
+        values = [_correlation(measure, sample) for sample in drawn]
+        low, high = np.nanpercentile(values, (2.5, 97.5))
+        found.append((_correlation(measure, pairs), float(low), float(high)))
+    best = np.argsort(-pairs[:, 1], kind="stable")[: max(1, len(pairs) // 4)]
+    half = np.argsort(-pairs[:, 0], kind="stable")[: (len(pairs) + 1) // 2]
+    return Agreement(len(pairs), found[0], found[1], len({*best.tolist()} & {*half.tolist()}) / len(best))
+
+
+def _correlation(measure: Any, pairs: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    """NaN where one column is constant, as it is in some small resamples."""
+    if np.ptp(pairs[:, 0]) == 0 or np.ptp(pairs[:, 1]) == 0:
+        return float("nan")
+    return float(measure(pairs[:, 0], pairs[:, 1]).statistic)
+
+
+def _kind(candidate: Candidate) -> str:
+    if len(candidate.losses) == 1:
+        return "class" if "loss_cls" in candidate.losses else "box"
+    return "pairs" if candidate.losses else "own"
+
+
+def _means(run: Run, rung: Mapping[str, Any]) -> dict[int, float]:
+    return mean_scores(run.evaluations(rung["name"]), rung["seeds"])
+
+
+def _seconds(run: Run, rung: Mapping[str, Any]) -> float:
+    """Of a candidate that finished, all seeds."""
+    spent = [e.seconds for e in run.evaluations(rung["name"]) if e.score is not None]
+    return statistics.fmean(spent) * len(rung["seeds"]) if spent else float("nan")

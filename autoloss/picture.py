@@ -13,9 +13,9 @@ from torch import Tensor
 
 from autoloss import probes
 from autoloss.certificates import asked
+from autoloss.chart import save
 from autoloss.descent import descend
 from autoloss.samples import FARTHEST, all_boxes
-from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.features import class_features, pairwise_iou, per_sample
 from primitives.grammar import Grammar
@@ -66,10 +66,7 @@ def draw(mine: Drawn, other: Drawn, file: Path) -> None:
         panel.legend(fontsize=7)
     text = str(mine.expression)
     figure.suptitle(text if len(text) <= 130 else f"{text[:127]}...", fontsize=9)
-    try:
-        figure.savefig(file, dpi=120)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the picture {str(file)!r}: {error}") from None
+    save(figure, file)
 
 
 def _scale(loss: Drawn) -> float:

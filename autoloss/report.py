@@ -14,6 +14,7 @@ from autoloss.candidate import GATES, SLOTS, Candidate, Evaluation, Kind, State
 from autoloss.run import Run
 
 if TYPE_CHECKING:
+    from autoloss.fidelity import Measured
     from autoloss.funnel import Funnel
 
 
@@ -241,3 +242,44 @@ def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], 
     cells = (f"{derived[name]:.2f}" if name in derived else "" for name in names)
     table.add_row("threshold", f"worst - {margin:g}", *cells, style="bold")
     return table
+
+
+def fidelity(found: Sequence[Measured]) -> RenderableType:
+    """How well rungs rank, a row each."""
+    table = Table(
+        title="Rungs beside the truth: rank correlation over losses, with 95 % intervals", title_justify="left"
+    )
+    for name in (
+        "rung",
+        "seeds",
+        "seconds",
+        "cheaper",
+        "losses",
+        "Spearman",
+        "Kendall",
+        "kept",
+        "class",
+        "box",
+        "pairs",
+    ):
+        table.add_column(name, justify="left" if name == "rung" else "right", no_wrap=True)
+    for row in found:
+        whole = row.agreement["all"]
+        parts = (row.agreement.get(kind) for kind in ("class", "box", "pairs"))
+        cells = [f"{part.spearman[0]:.2f} ({part.losses})" if part else "" for part in parts]
+        table.add_row(
+            row.rung,
+            str(row.seeds),
+            f"{row.seconds:.2f}",
+            str(whole.losses),
+            _interval(whole.spearman),
+            _interval(whole.kendall),
+            f"{whole.kept:.2f}",
+            *cells,
+        )
+    says = "seconds: of a candidate, all seeds; kept: share of the true best quarter in the rung's better half"
+    return Group(table, Text(says, style="dim"))
+
+
+def _interval(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:.2f} [{values[1]:.2f}, {values[2]:.2f}]"
