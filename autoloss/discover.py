@@ -175,7 +175,7 @@ class Loop:
         # Who stands beside whom does not depend on what is done already, so neither do the scores.
         order = sorted(numbers)
         groups = [order[index : index + rung.batch] for index in range(0, len(order), rung.batch)]
-        todo = [(group, seed) for group in groups for seed in rung.seeds if any((n, seed) in missing for n in group)]
+        todo = [(group, seed) for seed in rung.seeds for group in groups if any((n, seed) in missing for n in group)]
         pending: set[Future[list[Evaluation]]] = set()
         try:
             self._warm(rung, sorted({seed for _, seed in todo}))

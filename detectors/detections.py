@@ -39,8 +39,8 @@ def scored(
     images: list[int] = []
     for group in scenes:
         images += group.image.tolist()
-        widest = max(level[0].numel() // (1 if level.dim() == 3 else level.shape[1]) for level in group.maps)
-        width = heads.count * widest * heads.boxes.anchors * (heads.boxes.columns + 5)
+        places = max(level.shape[1] if level.dim() == 3 else level[0, 0].numel() for level in group.maps)
+        width = heads.count * places * heads.boxes.anchors * (heads.boxes.columns + 5)
         size = max(1, _AT_ONCE // max(1, width))
         for begin in range(0, len(group.image), size):
             part = slice(begin, begin + size)

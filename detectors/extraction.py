@@ -13,18 +13,21 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from mmdet.models.dense_heads import ATSSHead, FCOSHead, RetinaHead
-from mmdet.models.roi_heads import StandardRoIHead
-from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
-from mmdet.models.utils import unpack_gt_instances
-from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 from torch.nn import functional
 
-from primitives.errors import InputError
+from detectors import mmcv_ops
 
-ONE_STAGE = (FCOSHead, ATSSHead, RetinaHead)
-TWO_STAGE = (Shared2FCBBoxHead, Shared4Conv1FCBBoxHead)
+mmcv_ops.install()
+
+from mmdet.models.dense_heads import RetinaHead  # noqa: E402
+from mmdet.models.roi_heads import StandardRoIHead  # noqa: E402
+from mmdet.models.utils import unpack_gt_instances  # noqa: E402
+from mmdet.structures.bbox import get_box_tensor  # noqa: E402
+
+from detectors.heads import MECHANISMS, PREFIX  # noqa: E402
+from primitives.errors import InputError  # noqa: E402
+
 NEGATIVES = 64
 """Most negatives of an image that are kept; how many there were is kept too."""
 
@@ -63,7 +66,8 @@ class Scenes:
     """Images of one shape that are evaluated.
 
     Args:
-        maps: per level (B, C, H, W), standardised; of a two-stage detector one of RoI features (B, R, F).
+        maps: per level (B, C, H + 2, W + 2), padded and standardised; of a two-stage detector one of RoI features
+            (B, R, F).
         priors: per level (H * W * A, D); of a two-stage detector the proposals (B, R, 4) of every image.
         image: (B,) ids.
         shape: (B, 2) height and width that boxes are clipped to.
@@ -97,26 +101,18 @@ def check(model: Any) -> None:
     Raises:
         InputError: its head is not known.
     """
-    if two_stage(model):
-        known = isinstance(model.roi_head, StandardRoIHead) and type(model.roi_head.bbox_head) in TWO_STAGE
-        name = type(getattr(model.roi_head, "bbox_head", model.roi_head)).__name__
-    else:
-        name = type(getattr(model, "bbox_head", model)).__name__
-        known = stock_head(model) is not None
-    if not known or (two_stage(model) and not isinstance(model.roi_head.bbox_head, TWO_STAGE)):
-        names = ", ".join(head.__name__ for head in (*ONE_STAGE, *TWO_STAGE))
-        raise InputError(f"a rung of kind 'frozen' does not know the head {name}; known: {names}")
+    known = [head.__name__ for head in MECHANISMS]
+    region = getattr(model, "roi_head", None)
+    head = type(getattr(model if region is None else region, "bbox_head", model)).__name__
+    plain = region is None or isinstance(region, StandardRoIHead)
+    if head.removeprefix(PREFIX) not in known or not plain:
+        name = head if plain else type(region).__name__
+        raise InputError(f"a rung of kind 'frozen' does not know the head {name}; known: {', '.join(known)}")
 
 
 def two_stage(model: Any) -> bool:
     """Whether the detector has a head on regions."""
     return hasattr(model, "roi_head")
-
-
-def stock_head(model: Any) -> type | None:
-    """The kind of a one-stage detector's head."""
-    head = getattr(model, "bbox_head", None)
-    return next((kind for kind in ONE_STAGE if type(head) is kind), None)
 
 
 @torch.no_grad()
@@ -187,7 +183,7 @@ def scenes(model: Any, dataset: Sequence[Any], mean: Tensor, deviation: Tensor) 
             one |= {"maps": [(_pooled(model, features, boxes) - mean[:, None]) / deviation[:, None]], "priors": [boxes]}
             groups.setdefault("all", []).append(one)
         else:
-            spread = [(level[0] - mean[:, None, None]) / deviation[:, None, None] for level in features]
+            spread = [(_padded(level)[0] - mean[:, None, None]) / deviation[:, None, None] for level in features]
             groups.setdefault(tuple(level.shape[1:] for level in spread), []).append({**one, "maps": spread})
     return [_together(model, group) for group in groups.values()]
 
@@ -200,7 +196,7 @@ def _together(model: Any, group: list[dict[str, Any]]) -> Scenes:
         there = torch.stack([torch.arange(most) < len(one["priors"][0]) for one in group])
     else:
         maps = [torch.stack(levels) for levels in zip(*(one["maps"] for one in group), strict=True)]
-        sizes = [level.shape[2:] for level in maps]
+        sizes = [(level.shape[2] - 2, level.shape[3] - 2) for level in maps]
         priors = model.bbox_head.prior_generator.grid_priors(sizes, device=maps[0].device)
         there = torch.ones(len(group), 0, dtype=torch.bool)
     return Scenes(
@@ -219,10 +215,13 @@ def _filled(rows: Tensor, count: int) -> Tensor:
 
 
 def patches(maps: Tensor) -> Tensor:
-    """3 x 3 patches (B * H * W, 9 C) of maps (B, C, H, W); RoI features (B, R, F) as they are, (B * R, F)."""
-    if maps.dim() == 3:
-        return maps.flatten(0, 1)
-    return functional.unfold(maps, 3, padding=1).transpose(1, 2).flatten(0, 1)
+    """3 x 3 patches (B * H * W, 9 C) of padded maps (B, C, H + 2, W + 2); RoI features (B, R, F) as (B * R, F)."""
+    return maps.flatten(0, 1) if maps.dim() == 3 else functional.unfold(maps, 3).transpose(1, 2).flatten(0, 1)
+
+
+def _padded(maps: Tensor) -> Tensor:
+    """With a border of zeros, as convolutions see it."""
+    return functional.pad(maps, (1, 1, 1, 1))
 
 
 def _channels(model: Any) -> int:
@@ -307,7 +306,7 @@ def _dense_samples(model: Any, inputs: Tensor, sample: Any) -> dict[str, Any]:
     level = torch.cat([torch.full((len(prior),), number) for number, prior in enumerate(priors)]).to(inputs.device)
     offsets = torch.tensor([0, *places]).cumsum(0)[:-1].to(inputs.device)
     within = torch.cat([torch.arange(len(prior)) for prior in priors]).to(inputs.device)
-    rows = torch.cat([patches(one) for one in features])
+    rows = torch.cat([patches(_padded(one)) for one in features])
     place = offsets[level] + within // anchors
     found = _heard(calls, head.num_classes)
     flat = torch.cat(list(priors))

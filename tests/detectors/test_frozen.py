@@ -1,0 +1,103 @@
+"""The rung on frozen features: made once, the same wherever it is computed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import DIGITS
+
+from detectors import mmcv_ops
+
+mmcv_ops.install()
+
+from detectors import frozen  # noqa: E402
+from detectors.datasets import CocoSource  # noqa: E402
+from detectors.evaluator import DetectorEvaluator  # noqa: E402
+from primitives.errors import InputError  # noqa: E402
+
+FCOS = "configs/detectors/tiny_fcos.py"
+TASK = {"kind": "frozen", "iterations": 4, "pretrain": 20, "images": 20, "evaluate_on": "val"}
+LOSSES: list[dict[str, Any]] = [
+    {},
+    {"loss_bbox": {"expression": "neg(log(div(i, u)))", "grammar": "box", "loss_weight": 1.0}},
+]
+
+
+def test_features_are_made_once_and_scores_are_the_same_in_another_process(
+    scenes: dict[str, CocoSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    evaluator.warm(TASK, 1)
+    found = evaluator.evaluate_many(LOSSES, TASK, 1)
+    assert all(isinstance(one, dict) and one["score"] == one["mAP"] for one in found)
+    monkeypatch.setattr(frozen, "trained", lambda _: pytest.fail("trained again"))
+    assert DetectorEvaluator(FCOS, DIGITS).evaluate_many(LOSSES, TASK, 1) == found
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        assert pool.submit(DetectorEvaluator(FCOS, DIGITS).evaluate_many, LOSSES, TASK, 1).result() == found
+
+
+def test_a_single_evaluation_is_a_group_of_one(scenes: dict[str, CocoSource]) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    (alone,) = evaluator.evaluate_many(LOSSES[:1], TASK, 1)
+    assert evaluator.evaluate({}, TASK, 1) == alone
+
+
+def test_another_seed_makes_other_features(scenes: dict[str, CocoSource]) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    first = evaluator._features(evaluator._task(TASK), 1)
+    second = evaluator._features(evaluator._task(TASK), 2)
+    assert not torch.equal(first.training.x[:8], second.training.x[:8])
+
+
+def test_the_iou_can_take_the_place_of_the_centerness(scenes: dict[str, CocoSource]) -> None:
+    plain = DetectorEvaluator(FCOS, DIGITS).evaluate({}, TASK, 1)
+    other = DetectorEvaluator(FCOS, DIGITS, centerness_target="iou").evaluate({}, TASK, 1)
+    assert plain != other
+
+
+def test_features_of_another_config_are_not_used(scenes: dict[str, CocoSource], small_cache: Path) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    task = {**TASK, "images": 19}
+    evaluator.warm(task, 1)
+    (file,) = [
+        path
+        for path in small_cache.glob("frozen-*/features.pt")
+        if '"images": 19' in torch.load(path, weights_only=True)["described"]
+    ]
+    kept = torch.load(file, weights_only=True)
+    torch.save({**kept, "described": "something else"}, file)
+    with pytest.raises(InputError, match="holds features of another config; remove it"):
+        DetectorEvaluator(FCOS, DIGITS).warm(task, 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"kind": "melted"}, "a rung's kind is 'melted'; choices: train, frozen"),
+        ({**TASK, "images": 0}, "a rung's images must be a whole number from 1, got 0"),
+        ({**TASK, "epochs": 3}, "unknown key 'epochs' in a rung's task; needed: iterations, pretrain, images"),
+        ({"kind": "frozen", "iterations": 3}, "missing key 'evaluate_on'"),
+    ],
+)
+def test_a_task_that_asks_for_something_else_is_named(
+    scenes: dict[str, CocoSource], task: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        DetectorEvaluator(FCOS, DIGITS).warm(task, 0)
+
+
+def test_rungs_of_another_kind_take_one_candidate_at_a_time(scenes: dict[str, CocoSource]) -> None:
+    task = {"iterations": 3, "train_on": "train", "evaluate_on": "val"}
+    with pytest.raises(InputError, match="batch is for rungs of kind 'frozen'"):
+        DetectorEvaluator(FCOS, DIGITS).evaluate_many(LOSSES, task, 0)
+
+
+def test_a_detector_that_cannot_be_frozen_is_named(scenes: dict[str, CocoSource]) -> None:
+    evaluator = DetectorEvaluator("mmdet::gfl/gfl_r50_fpn_1x_coco.py", DIGITS)
+    with pytest.raises(InputError, match="'frozen' does not know the head GFLHead; known: FCOSHead, ATSSHead"):
+        evaluator.warm(TASK, 0)
