@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -77,6 +78,7 @@ def measure(
     Raises:
         InputError: no finale, or the set-up cannot work.
     """
+    _same_tasks(settings, run)
     prepared(settings, run)
     if not run.candidates() and population:
         run.born(population, [])
@@ -85,6 +87,16 @@ def measure(
         numbers = loop.generation(0)
         for rung in rungs(settings):
             loop.evaluate(numbers, rung)
+
+
+def _same_tasks(settings: Settings, run: Run) -> None:
+    """Refuses a rung whose name stands for something else in the run."""
+    for rung in rungs(settings):
+        now = json.dumps({"task": rung.task, "batch": rung.batch}, sort_keys=True)
+        if run.agreed(f"rung:{rung.name}", now) != now:
+            raise InputError(
+                f"{run.directory}: rung {rung.name!r} was measured with another task; give this one another name"
+            )
 
 
 def rungs(settings: Settings) -> list[Rung]:

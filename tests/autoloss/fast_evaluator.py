@@ -62,3 +62,25 @@ class DescentEvaluator:
                 logits -= steps[1].clamp(-1, 1) * 3
         score = (pairwise_iou(pred.detach(), target).mean() + logits.detach().softmax(-1)[range(32), labels].mean()) / 2
         return {"score": float(score)}
+
+
+class GroupEvaluator(DescentEvaluator):
+    """Evaluates side by side; a score also tells who stood beside whom, and what was made to share."""
+
+    shared = 0
+
+    def warm(self, rung: Mapping[str, object], seed: int) -> None:
+        if self.fail == "warm":
+            raise FloatingPointError("the own loss is NaN")
+        self.shared = seed
+
+    def evaluate_many(
+        self, losses: Sequence[Mapping[str, Mapping[str, object]]], rung: Mapping[str, object], seed: int
+    ) -> list[dict[str, float] | str]:
+        found: list[dict[str, float] | str] = []
+        for place, one in enumerate(losses):
+            if self.fail == "one" and place == 2:
+                found.append("the gradient is not finite at iteration 3")
+                continue
+            found.append({"score": self.evaluate(one, rung, seed)["score"] + 1e-6 * place + 1e-5 * len(losses)})
+        return found

@@ -133,3 +133,56 @@ def test_progress_tells_stage_counts_and_time_left(tmp_path: Path) -> None:
     assert seen[-1].left == 0
     left = [progress.left for progress in seen if progress.left is not None]
     assert left[0] > left[-1]
+
+
+GROUPS: dict[str, Any] = {
+    "evaluator": {"type": "fast_evaluator:GroupEvaluator"},
+    "ladder": [
+        {"name": "verify", "task": {"steps": 2}, "keep": {"of_own": 0.5}, "batch": 3},
+        {"name": "proxy", "task": {"steps": 8}, "seeds": [1, 4], "batch": 2},
+    ],
+}
+
+
+def test_who_stands_beside_whom_does_not_depend_on_workers_or_on_what_is_done(tmp_path: Path) -> None:
+    whole = searched(tmp_path / "whole", **GROUPS)
+    assert searched(tmp_path / "two", **GROUPS, workers=2) == whole
+    settings = from_mapping(section(**GROUPS))
+    with Run.create(tmp_path / "half", settings.identity()) as run:
+        discover(settings, run)
+        lost = [e for e in run.evaluations("verify") if e.candidate in (1, 4, 5)]
+        assert len(lost) == 3
+        with run._sql:
+            run._sql.execute("DELETE FROM evaluation WHERE rung = 'verify' AND candidate IN (1, 4, 5)")
+        discover(settings, run)
+        again = [e for e in run.evaluations("verify") if e.candidate in (1, 4, 5)]
+    assert [e.score for e in again] == [e.score for e in lost]
+
+
+def test_a_failure_in_a_group_is_one_failed_evaluation(tmp_path: Path) -> None:
+    evaluator = {**GROUPS["evaluator"], "fail": "one"}
+    result = searched(tmp_path / "run", **{**GROUPS, "evaluator": evaluator})
+    failed = {number for number, rung, _, state, *_ in result[2] if state is State.FAILED and rung == "verify"}
+    assert failed == {2, 5, 9, 13}  # the third of every group of three; a generation's groups are its own
+
+
+def test_what_cannot_be_shared_ends_the_search_in_one_line(tmp_path: Path) -> None:
+    evaluator = {**GROUPS["evaluator"], "fail": "warm"}
+    with pytest.raises(InputError, match="candidates of rung 'verify' share could not be made.*own loss is NaN"):
+        searched(tmp_path / "run", **{**GROUPS, "evaluator": evaluator})
+
+
+def test_a_batch_needs_an_evaluator_that_can(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="rung 'verify': DescentEvaluator evaluates one candidate at a time"):
+        searched(tmp_path / "run", ladder=GROUPS["ladder"])
+
+
+def test_a_rung_that_descends_asks_no_evaluator_and_drops_what_does_not_arrive(tmp_path: Path) -> None:
+    descend = {"name": "descend", "task": {"kind": "descend"}, "keep": {"of_own": 0.99}, "ranks": False}
+    ladder = [descend, {"name": "proxy", "task": {"steps": 8}, "seeds": [1]}]
+    _, _, evaluations = searched(tmp_path / "run", ladder=ladder)
+    scores = {number: score for number, rung, _, _, score, _ in evaluations if rung == "descend"}
+    assert set(scores) == set(range(15))
+    assert all(0 < score <= 1 for score in scores.values())
+    kept = {number for number, score in scores.items() if score >= 0.99 * scores[0]} | {0}
+    assert {number for number, rung, *_ in evaluations if rung == "proxy"} == kept

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoloss.ladder import promoted, ranked
+from autoloss.ladder import mean_ranked, promoted, ranked
 
 SCORES = st.dictionaries(st.integers(0, 50), st.floats(0, 1), max_size=20)
 
@@ -29,3 +29,16 @@ def test_whoever_goes_on_is_no_worse_than_whoever_stays(scores: dict[int, float]
     kept = promoted(scores, own, keep(of_own=0.5, share=share))
     left = set(scores) - set(kept)
     assert all(scores[a] >= scores[b] for a in kept for b in left)
+
+
+def test_candidates_go_on_by_their_mean_rank_over_the_rungs_they_passed() -> None:
+    first = {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.1}
+    second = {1: 0.5, 2: 0.6, 3: 0.7}
+    assert mean_ranked([first, second]) == [3, 2, 1]  # all of them have mean rank 1: the last rung decides
+    assert mean_ranked([first, {1: 0.65, 2: 0.6, 3: 0.7}]) == [1, 3, 2]
+    assert promoted({1: 0.65, 2: 0.6, 3: 0.7}, 0.6, keep(count=2), [first]) == [1, 3]
+
+
+def test_ranks_of_an_earlier_rung_count_among_those_that_are_left() -> None:
+    assert mean_ranked([{1: 0.2, 2: 0.9, 3: 0.8, 4: 0.7}, {1: 0.9, 4: 0.8}]) == [1, 4]
+    assert mean_ranked([{1: 0.2, 2: 0.9, 3: 0.6, 4: 0.7}, {1: 0.9, 4: 0.8, 3: 0.7}]) == [4, 1, 3]
