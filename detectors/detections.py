@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -152,38 +151,47 @@ def suppressed(
 
     Source: Zheng et al. 2021, arXiv 2005.03572, section 3.3.
     """
-    there = (scores >= 0).sum(-1)
-    limit = max(1, min(int(there.max()) if len(there) else 1, MOST))
+    limit = max(1, min(int((scores >= 0).sum(-1).max()) if len(scores) else 1, MOST))
     scores, order = scores.topk(min(limit, scores.shape[-1]), dim=-1)
     boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
     labels = labels.gather(1, order)
-    kept = torch.zeros_like(scores, dtype=torch.bool)
-    by_count = there.argsort()  # groups of a like number of boxes together, so that little is computed of nothing
-    begin = 0
-    while begin < len(by_count):
-        width = max(1, min(int(there[by_count[begin]]), scores.shape[-1]))
-        size = max(1, min(len(by_count) - begin, _AT_ONCE // (2 * width) ** 2))
-        rows = by_count[begin : begin + size]
-        width = max(1, min(int(there[rows[-1]]), scores.shape[-1]))
-        kept[rows, :width] = _standing(boxes[rows, :width], scores[rows, :width], labels[rows, :width], threshold)
-        begin += size
-    scores = torch.where(kept, scores, -torch.ones_like(scores))
+    # Boxes of one class in one group are rivals: they come to stand in a row of their own, best first.
+    where = (scores.flatten() >= 0).nonzero()[:, 0]
+    classes = int(labels.max()) + 1 if labels.numel() else 1
+    family = (where // max(1, scores.shape[-1])) * classes + labels.flatten()[where]
+    where = where[family.argsort(stable=True)]
+    counts = family.bincount()
+    counts = counts[counts > 0]
+    kept = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)
+    first = counts.cumsum(0) - counts
+    by_count = counts.argsort()  # families of a like number of boxes together, so that little is computed of nothing
+    widths, begin = counts[by_count].tolist(), 0
+    while begin < len(widths):
+        size = max(1, _AT_ONCE // (8 * widths[begin] ** 2))
+        size = next(
+            (n for n in range(size) if begin + n >= len(widths) or widths[begin + n] > 1.5 * widths[begin]), size
+        )
+        rows = by_count[begin : begin + max(1, size)]
+        width = widths[begin + len(rows) - 1]
+        column = torch.arange(width, device=scores.device)
+        there = column < counts[rows][:, None]
+        place = where[(first[rows][:, None] + column).clamp(max=len(where) - 1)]
+        standing = _standing(boxes.flatten(0, 1)[place], there, threshold)
+        kept[place[there]] = standing[there]
+        begin += len(rows)
+    scores = torch.where(kept.view_as(scores), scores, -torch.ones_like(scores))
     scores, order = scores.topk(min(most, scores.shape[-1]), dim=-1)
     return boxes.gather(1, order[..., None].expand(-1, -1, 4)), scores, labels.gather(1, order)
 
 
-def _standing(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Which boxes stand, (G, n), of boxes sorted by score."""
+def _standing(boxes: Tensor, there: Tensor, threshold: float) -> Tensor:
+    """Which boxes (G, n) stand, of boxes (G, n, 4) that are all rivals, best first; `there` (G, n): which there are."""
     area = (boxes[..., 2:] - boxes[..., :2]).prod(-1)
-    inner = torch.ones(())
-    for low, high in ((0, 2), (1, 3)):
-        lower = torch.maximum(boxes[:, :, None, low], boxes[:, None, :, low])
-        upper = torch.minimum(boxes[:, :, None, high], boxes[:, None, :, high])
-        inner = inner * (upper - lower).clamp(min=0)
+    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
+    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
+    inner = (high - low).clamp(min=0).prod(-1)
     union = area[:, :, None] + area[:, None] - inner
-    rival = (inner > threshold * union) & (labels[:, :, None] == labels[:, None])
-    rival = rival.triu(1).float()  # [earlier, later]
-    there = scores >= 0
+    rival = (inner > threshold * union).triu(1).float()  # [earlier, later]
     standing = there
     for _ in range(boxes.shape[1]):
         now = there & (torch.bmm(standing.float()[:, None], rival)[:, 0] == 0)
@@ -202,8 +210,3 @@ def _rows(boxes: Tensor, scores: Tensor, labels: Tensor, images: Tensor, count: 
     table = torch.stack([part.cpu().double() for part in parts], dim=-1)
     table, there = table.view(count, -1, 7), there.reshape(count, -1)
     return [rows[mask].numpy() for rows, mask in zip(table, there, strict=True)]
-
-
-def finite(value: float) -> bool:
-    """Whether a metric is a number."""
-    return math.isfinite(value)

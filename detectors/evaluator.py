@@ -174,13 +174,15 @@ class DetectorEvaluator:
 
     def _features(self, task: Mapping[str, Any], seed: int) -> Frozen:
         """The frozen features of a rung with a seed; the last ones stay in memory."""
+        from mmengine.device import get_device
+
         from detectors import frozen
 
         key = f"{task} {seed}"
         if self._frozen is None or self._frozen[0] != key:
             pretraining = {name: task[name] for name in _TASKS["train"]} | {"iterations": task["pretrain"]}
             config = self.configured({}, pretraining, seed)
-            self._frozen = (key, frozen.freeze(config, task["images"], seed))
+            self._frozen = (key, frozen.freeze(config, task["images"], seed, get_device()))
         return self._frozen[1]
 
     def configured(self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int) -> Config:

@@ -35,13 +35,32 @@ class Truth:
         """
         if len(rows) == 0:
             return {"mAP": 0.0, "mAP_50": 0.0, "mAP_75": 0.0}
-        rows = rows.copy()
-        rows[:, 6] = self._categories[rows[:, 6].astype(int)]
-        evaluation = COCOeval_faster(self._coco, self._coco.loadRes(rows), "bbox", print_function=lambda *_, **__: None)
+        evaluation = COCOeval_faster(self._coco, self._found(rows), "bbox", print_function=lambda *_, **__: None)
         evaluation.params.imgIds = sorted(images)
         evaluation.run()
         stats = evaluation.stats_as_dict
         return {name: float(stats[key]) for name, key in (("mAP", "AP_all"), ("mAP_50", "AP_50"), ("mAP_75", "AP_75"))}
+
+    def _found(self, rows: np.ndarray[Any, Any]) -> COCO:
+        """What COCO.loadRes gives of the rows, but for the outlines that it draws around boxes, which take longest."""
+        found = COCO()
+        found.dataset = {name: self._coco.dataset[name] for name in ("images", "categories")}
+        images, categories = rows[:, 0].astype(int).tolist(), self._categories[rows[:, 6].astype(int)].tolist()
+        columns = zip(images, categories, rows[:, 1:5].tolist(), rows[:, 5].tolist(), strict=True)
+        found.dataset["annotations"] = [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": category,
+                "bbox": box,
+                "score": score,
+                "area": box[2] * box[3],
+                "iscrowd": 0,
+            }
+            for number, (image, category, box, score) in enumerate(columns, start=1)
+        ]
+        found.createIndex()
+        return found
 
 
 @METRICS.register_module()

@@ -15,7 +15,7 @@ from detectors import mmcv_ops
 
 mmcv_ops.install()
 
-from detectors import frozen  # noqa: E402
+from detectors import frozen, small_heads  # noqa: E402
 from detectors.datasets import CocoSource  # noqa: E402
 from detectors.evaluator import DetectorEvaluator  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
@@ -101,3 +101,24 @@ def test_a_detector_that_cannot_be_frozen_is_named(scenes: dict[str, CocoSource]
     evaluator = DetectorEvaluator("mmdet::gfl/gfl_r50_fpn_1x_coco.py", DIGITS)
     with pytest.raises(InputError, match="'frozen' does not know the head GFLHead; known: FCOSHead, ATSSHead"):
         evaluator.warm(TASK, 0)
+
+
+def test_a_gpu_without_memory_for_all_heads_trains_fewer_at_once_and_says_so(
+    scenes: dict[str, CocoSource], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    expected = evaluator.evaluate_many([{}, *LOSSES], TASK, 1)
+    train = small_heads.train
+
+    def crowded(data: Any, pairs: Any, *rest: Any) -> Any:
+        if len(pairs) > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return train(data, pairs, *rest)
+
+    monkeypatch.setattr(small_heads, "train", crowded)
+    most = 2
+    assert evaluator.evaluate_many([{}, *LOSSES], TASK, 1) == [pytest.approx(one, abs=2e-3) for one in expected]
+    assert "out of GPU memory with 3 heads at once; going on with 1" in caplog.text
+    most = 0
+    with pytest.raises(InputError, match="out of GPU memory with one candidate; lower its images"):
+        evaluator.evaluate_many(LOSSES, TASK, 1)

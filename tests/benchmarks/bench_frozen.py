@@ -1,0 +1,110 @@
+"""Cost of a candidate on frozen features, K at once, beside a training of its own by mmengine's Runner, in one run.
+
+`python tests/benchmarks/bench_frozen.py`: both tiny detectors on the digits, on one core, and on a GPU where there is
+one; the evaluation on 200 images is part of both. Writes a chart to results/fidelity/cost.png.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from autoloss.chart import save
+from detectors import frozen
+from detectors.evaluator import DetectorEvaluator
+from detectors.extraction import Scenes, Training
+from primitives.catalog import GRAMMARS, KNOWN
+
+COUNTS = (1, 4, 16, 64)
+DETECTORS = {
+    "FCOS": (
+        "configs/detectors/tiny_fcos.py",
+        ("focal", "quality_focal", "varifocal", "cse_b_cls", "giou", "iou", "log_iou"),
+    ),
+    "Faster R-CNN": ("configs/detectors/tiny_faster_rcnn.py", ("cross_entropy", "cse_a_cls", "giou", "iou", "log_iou")),
+}
+TASK = {"kind": "frozen", "iterations": 100, "pretrain": 500, "evaluate_on": "val"}
+TRAINED = 400
+
+
+def candidates(names: tuple[str, ...], count: int) -> list[dict[str, Any]]:
+    """Known losses in turn, as a search would hand them over."""
+    found = []
+    for number in range(count):
+        known = KNOWN[names[number % len(names)]]
+        loss = {"expression": known.text, "grammar": known.grammar, "loss_weight": 1.0, "alpha": known.alpha}
+        found.append({GRAMMARS[known.grammar].slot: loss})
+    return found
+
+
+def on(device: str, found: frozen.Frozen) -> frozen.Frozen:
+    """The same features on a device."""
+    training = {
+        name: value.to(device) if torch.is_tensor(value) else value for name, value in vars(found.training).items()
+    }
+    scenes = [
+        Scenes(
+            **{
+                name: [one.to(device) for one in value] if isinstance(value, list) else value
+                for name, value in vars(group).items()
+            }
+        )
+        for group in found.scenes
+    ]
+    return frozen.Frozen(found.config, found.model.to(device), Training(**training), scenes, found.truth)
+
+
+def main() -> None:
+    """Prints a row per detector, device and K."""
+    torch.set_num_threads(1)
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    title = f"Seconds of a candidate: {TASK['iterations']} iterations on frozen features, K at once"
+    table = Table(title=f"{title}, beside {TRAINED} of training alone", title_justify="left")
+    for column in ("detector", "where", "K", "frozen s", "alone s", "times cheaper", "features, once s"):
+        table.add_column(column, justify="left" if column in ("detector", "where") else "right")
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    panel = figure.subplots()
+    for name, (path, names) in DETECTORS.items():
+        evaluator = DetectorEvaluator(path, {"type": "digits"})
+        begin = time.perf_counter()
+        evaluator.warm(TASK, 77)
+        once = time.perf_counter() - begin
+        task = evaluator._task(TASK)
+        alone = []
+        for losses in candidates(names, 3):
+            begin = time.perf_counter()
+            evaluator.evaluate(losses, {"iterations": TRAINED, "train_on": "train", "evaluate_on": "val"}, 0)
+            alone.append(time.perf_counter() - begin)
+        for device in devices:
+            found = on(device, evaluator._features(task, 77))
+            each = []
+            for count in COUNTS:
+                numbers = (task["iterations"], task["positives"], task["negatives"])
+                frozen.evaluate(found, candidates(names, min(count, 4)), 3, *numbers[1:], seed=1)
+                begin = time.perf_counter()
+                frozen.evaluate(found, candidates(names, count), *numbers, seed=1)
+                each.append((time.perf_counter() - begin) / count)
+                mean = sum(alone) / len(alone)
+                table.add_row(
+                    name, device, str(count), f"{each[-1]:.3f}", f"{mean:.1f}", f"{mean / each[-1]:.0f}", f"{once:.0f}"
+                )
+            panel.plot(COUNTS, [mean / one for one in each], marker="o", label=f"{name}, {device}")
+    Console(width=120).print(table)
+    panel.set_xscale("log", base=2)
+    panel.set_xlabel("K, candidates at once")
+    panel.set_ylabel(f"times cheaper than {TRAINED} iterations")
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=8)
+    folder = Path("results/fidelity")
+    folder.mkdir(parents=True, exist_ok=True)
+    save(figure, folder / "cost.png")
+
+
+if __name__ == "__main__":
+    main()
