@@ -125,7 +125,7 @@ class Loop:
         for generation in range(self.settings.generations):
             self._show(generation=generation, stage="gates", done=0, total=0, running="")
             self._climb(self.generation(generation))
-            self.search.tell(mean_scores(self.store.evaluations(self.ranking.name), self.ranking.seeds))
+            self.search.tell(self.standing())
         if self.settings.finale:
             self._show(generation=self.settings.generations, stage=self.settings.finale.rung.name, done=0, total=0)
             self.evaluate(self.finalists(), self.settings.finale.rung)
@@ -151,19 +151,25 @@ class Loop:
             self.evaluate(numbers, rung)
             scores = mean_scores(self.store.evaluations(rung.name), rung.seeds)
             here = {number: scores[number] for number in numbers if number in scores}
-            numbers = ladder.promoted(here, scores[OWN], rung.keep, passed)
+            # What was given is measured at every rung: what is found must be better than that.
+            given = [number for number in here if self.candidates[number].kind is not Kind.FOUND]
+            found = {number: score for number, score in here.items() if number not in given}
+            numbers = [*given, *ladder.promoted(found, scores[OWN], rung.keep, passed)]
             passed += [here] if rung.ranks else []
-            if OWN in here and OWN not in numbers:
-                numbers.append(OWN)  # every rung is measured against the detector's own loss
+
+    def standing(self) -> list[int]:
+        """Candidates that climbed the whole ladder, best mean rank first."""
+        rungs = [rung for rung in self.settings.ladder if rung.ranks or rung is self.ranking]
+        return ladder.mean_ranked([mean_scores(self.store.evaluations(rung.name), rung.seeds) for rung in rungs])
 
     def finalists(self) -> list[int]:
         """The detector's own loss, the known losses that the config names, the best control, and the best found."""
         finale = self.settings.finale
         if finale is None:
             return []
-        scores = mean_scores(self.store.evaluations(self.ranking.name), self.ranking.seeds)
-        controls = [n for n in ladder.ranked(scores) if self.candidates[n].kind is Kind.CONTROL]
-        found = [n for n in ladder.ranked(scores) if self.candidates[n].kind is Kind.FOUND]
+        standing = self.standing()
+        controls = [n for n in standing if self.candidates[n].kind is Kind.CONTROL]
+        found = [n for n in standing if self.candidates[n].kind is Kind.FOUND]
         return [OWN, *(index + 1 for index in finale.known), *controls[:1], *found[: finale.count]]
 
     def evaluate(self, numbers: Sequence[int], rung: Rung) -> None:
@@ -203,10 +209,13 @@ class Loop:
 
     def _warm(self, rung: Rung, seeds: Sequence[int]) -> None:
         """Lets a worker make what the evaluations of a rung share."""
-        if not rung.descends:
-            self._show(running="what all candidates share") if seeds else None
-            for future in [self.executor.submit(executors.warm, rung, seed) for seed in seeds]:
-                future.result()
+        if rung.descends or not seeds:
+            return
+        begin = time.perf_counter()
+        self._show(running="what all candidates share")
+        for future in [self.executor.submit(executors.warm, rung, seed) for seed in seeds]:
+            future.result()
+        self.store.note("shared", time.perf_counter() - begin)
 
     def _submit(self, candidates: Sequence[Candidate], rung: Rung, seed: int) -> Future[list[Evaluation]]:
         if rung.descends:

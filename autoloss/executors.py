@@ -117,8 +117,11 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
         raise
     except Exception as caught:
         found = [f"{type(caught).__name__}: {caught}"] * len(candidates)
-    seconds = (time.perf_counter() - begin) / len(candidates)
-    return [_ended(one.number, rung, seed, what, seconds) for one, what in zip(candidates, found, strict=True)]
+    seconds, now = (time.perf_counter() - begin) / len(candidates), time.time()
+    return [
+        _ended(one.number, rung, seed, what, seconds, now - seconds * behind)  # as if one had come after another
+        for behind, one, what in zip(range(len(candidates))[::-1], candidates, found, strict=True)
+    ]
 
 
 def descend(candidates: Sequence[Candidate], rung: Rung, seed: int, own: Mapping[str, Loss]) -> list[Evaluation]:
@@ -127,7 +130,7 @@ def descend(candidates: Sequence[Candidate], rung: Rung, seed: int, own: Mapping
     for candidate in candidates:
         begin = time.perf_counter()
         metrics = descent.scored({**own, **candidate.losses})
-        ended.append(_ended(candidate.number, rung, seed, metrics, time.perf_counter() - begin))
+        ended.append(_ended(candidate.number, rung, seed, metrics, time.perf_counter() - begin, time.time()))
     return ended
 
 
@@ -137,10 +140,12 @@ def _held() -> Evaluator:
     return _evaluator
 
 
-def _ended(number: int, rung: Rung, seed: int, found: Mapping[str, float] | str, seconds: float) -> Evaluation:
+def _ended(
+    number: int, rung: Rung, seed: int, found: Mapping[str, float] | str, seconds: float, ended: float
+) -> Evaluation:
     if not isinstance(found, str) and math.isnan(float(found["score"])):
         found = "the score is NaN"
     if isinstance(found, str):
-        return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, time.time())
+        return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, ended)
     score = float(found["score"])
-    return Evaluation(number, rung.name, seed, State.DONE, score, dict(found), None, seconds, time.time())
+    return Evaluation(number, rung.name, seed, State.DONE, score, dict(found), None, seconds, ended)

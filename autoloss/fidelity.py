@@ -14,8 +14,9 @@ from scipy import stats
 from autoloss import executors
 from autoloss.candidate import Candidate, Kind
 from autoloss.discover import Loop, Watcher, mean_scores, prepared
+from autoloss.report import KINDS
 from autoloss.run import Run
-from autoloss.search import OWN
+from autoloss.search import OWN, Search
 from autoloss.settings import Rung, Settings
 from primitives.errors import InputError
 
@@ -23,7 +24,6 @@ FREE = ("ladder", "finale")
 """Settings that may change when a measurement goes on: rungs come and go, what was measured at others stays."""
 RESAMPLES = 2000
 """Populations drawn with replacement for an interval."""
-KINDS = ("all", "class", "box", "pairs")
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def measure(
     """
     _same_tasks(settings, run)
     prepared(settings, run)
-    if not run.candidates() and population:
-        run.born(population, [])
+    if not run.candidates():
+        run.born(population or Search(settings).ask(0).candidates, [])
     with executors.make(settings.workers, settings.evaluator) as executor:
         loop = Loop(settings, run, watch, executor)
         numbers = loop.generation(0)

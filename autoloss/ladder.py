@@ -35,7 +35,7 @@ def mean_ranked(rungs: Sequence[Mapping[int, float]]) -> list[int]:
     Args:
         rungs: scores of the rungs that candidates passed, in order.
     """
-    last = ranked(rungs[-1])
+    last = ranked(rungs[-1]) if rungs else []
     ranks: dict[int, list[int]] = {number: [] for number in last}
     for scores in rungs:
         for rank, number in enumerate(ranked({number: scores[number] for number in last if number in scores})):

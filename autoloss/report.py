@@ -244,41 +244,37 @@ def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], 
     return table
 
 
+KINDS = ("all", "class", "box", "pairs")
+"""Kinds of losses that agreement is told of."""
+_KINDS = {"class": "class losses", "box": "box losses", "pairs": "pairs"}
+
+
 def fidelity(found: Sequence[Measured]) -> RenderableType:
     """How well rungs rank, a row each."""
-    table = Table(
-        title="Rungs beside the truth: rank correlation over losses, with 95 % intervals", title_justify="left"
-    )
-    for name in (
-        "rung",
-        "seeds",
-        "seconds",
-        "cheaper",
-        "losses",
-        "Spearman",
-        "Kendall",
-        "kept",
-        "class",
-        "box",
-        "pairs",
-    ):
+    counts = {
+        kind: max((row.agreement[kind].losses for row in found if kind in row.agreement), default=0) for kind in KINDS
+    }
+    title = f"{counts['all']} losses at every rung, beside the truth: rank correlation, with 95 % intervals"
+    table = Table(title=title, title_justify="left")
+    for name in ("rung", "seeds", "seconds", "Spearman", "Kendall", "kept", *KINDS[1:]):
         table.add_column(name, justify="left" if name == "rung" else "right", no_wrap=True)
     for row in found:
         whole = row.agreement["all"]
-        parts = (row.agreement.get(kind) for kind in ("class", "box", "pairs"))
-        cells = [f"{part.spearman[0]:.2f} ({part.losses})" if part else "" for part in parts]
+        parts = (row.agreement.get(kind) for kind in KINDS[1:])
         table.add_row(
             row.rung,
             str(row.seeds),
             f"{row.seconds:.2f}",
-            str(whole.losses),
             _interval(whole.spearman),
             _interval(whole.kendall),
             f"{whole.kept:.2f}",
-            *cells,
+            *(f"{part.spearman[0]:.2f}" if part else "" for part in parts),
         )
-    says = "seconds: of a candidate, all seeds; kept: share of the true best quarter in the rung's better half"
-    return Group(table, Text(says, style="dim"))
+    says = [
+        "seconds: of a candidate, all seeds; kept: share of the true best quarter in the rung's better half",
+        f"Spearman of {', '.join(f'{counts[kind]} {name}' for kind, name in _KINDS.items())} apart",
+    ]
+    return Group(table, Text("\n".join(says), style="dim"))
 
 
 def _interval(values: tuple[float, float, float]) -> str:

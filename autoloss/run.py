@@ -127,6 +127,8 @@ class Run:
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Keeps what is trained on what."""
+        if description == self.description:
+            return  # a run that is only looked at stays as it is, byte for byte
         with self._sql:
             self._sql.execute("INSERT OR REPLACE INTO meta VALUES ('description', ?)", (json.dumps(description),))
 

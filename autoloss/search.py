@@ -7,7 +7,7 @@ evaluations of earlier generations; nothing else, so a search that was killed go
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from autoloss import gates, recognition, variation
 from autoloss.calibration import calibrated
 from autoloss.candidate import Candidate, Kind, Loss, Refusal
 from autoloss.certificates import certify
-from autoloss.ladder import ranked
 from autoloss.settings import Settings
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
@@ -45,14 +44,14 @@ class Search:
         self.settings = settings
         self.candidates: dict[int, Candidate] = {}
         self._seen: set[str] = set()
-        self._scores: dict[int, float] = {}
+        self._standing: list[int] = []
         self._thresholds = settings.thresholds.model_dump()
         for candidate in candidates:
             self._add(candidate)
 
-    def tell(self, scores: Mapping[int, float]) -> None:
-        """Takes the scores, higher is better, that candidates got at the rung that ranks."""
-        self._scores.update(scores)
+    def tell(self, standing: Sequence[int]) -> None:
+        """Takes the candidates that climbed the ladder so far, best first."""
+        self._standing = list(standing)
 
     def ask(self, generation: int, watch: Callable[[int, int], None] = lambda *_: None) -> Birth:
         """A new generation; the first one holds the detector's own loss and the known losses besides.
@@ -199,8 +198,8 @@ class Search:
 
     def _pool(self) -> list[Candidate]:
         """The best candidates so far that may have children: parents stay until better ones come."""
-        scores = {number: score for number, score in self._scores.items() if self.candidates[number].breeds}
-        return [self.candidates[number] for number in ranked(scores)[: self.settings.variation.parents]]
+        breeding = [self.candidates[number] for number in self._standing if self.candidates[number].breeds]
+        return breeding[: self.settings.variation.parents]
 
 
 class _Log:

@@ -1,4 +1,4 @@
-"""The same for two-stage losses."""
+"""How well cheap rungs rank two-stage losses; a seed each for the trainings, which take longer."""
 
 _base_ = ["../search/digits_faster_rcnn.py"]
 
@@ -18,10 +18,35 @@ search = dict(
         dict(loss_cls="cse_a_cls", loss_bbox="cse_a_reg"),
     ],
     ladder=[
-        dict(name="verify", task=dict(iterations=80, train_on="verify", evaluate_on="verify"), seeds=[11, 12]),
-        dict(name="train 100", task=dict(iterations=100, train_on="train", evaluate_on="val"), seeds=[13, 14]),
-        dict(name="train 200", task=dict(iterations=200, train_on="train", evaluate_on="val"), seeds=[15, 16]),
-        dict(name="train 400", task=dict(iterations=400, train_on="train", evaluate_on="val"), seeds=[17, 18]),
+        dict(name="descend", task=dict(kind="descend")),
+        dict(name="verify", task=dict(iterations=80, train_on="verify", evaluate_on="verify"), seeds=[11]),
+        dict(name="train 100", task=dict(iterations=100, train_on="train", evaluate_on="val"), seeds=[13]),
+        dict(name="train 200", task=dict(iterations=200, train_on="train", evaluate_on="val"), seeds=[15]),
+        dict(name="train 400", task=dict(iterations=400, train_on="train", evaluate_on="val"), seeds=[17]),
+        dict(
+            name="frozen 200+100",
+            task=dict(kind="frozen", pretrain=200, iterations=100, images=400, evaluate_on="val"),
+            seeds=[51, 52],
+            batch=8,
+        ),
+        dict(
+            name="frozen 500+300",
+            task=dict(kind="frozen", pretrain=500, iterations=300, images=400, evaluate_on="val"),
+            seeds=[53, 54],
+            batch=8,
+        ),
+        dict(
+            name="frozen 1000+300",
+            task=dict(kind="frozen", pretrain=1000, iterations=300, images=1000, evaluate_on="val"),
+            seeds=[55, 56],
+            batch=8,
+        ),
+        dict(
+            name="frozen 1000+600",
+            task=dict(kind="frozen", pretrain=1000, iterations=600, images=1000, evaluate_on="val"),
+            seeds=[57, 58],
+            batch=8,
+        ),
     ],
     finale=dict(
         _delete_=True,

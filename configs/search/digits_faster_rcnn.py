@@ -3,6 +3,8 @@
 _base_ = "digits_fcos.py"
 
 search = dict(
+    generations=4,
+    births=8,
     known=[
         dict(loss_bbox="giou"),
         dict(loss_cls="cse_a_cls"),
@@ -20,6 +22,7 @@ search = dict(
             name="verify",
             task=dict(iterations=80, train_on="verify", evaluate_on="verify"),
             keep=dict(of_own=0.5),
+            ranks=False,
         ),
         # This detector learns faster than the one-stage one, and its iterations take twice as long.
         dict(name="proxy", task=dict(iterations=200, train_on="train", evaluate_on="val"), seeds=[1]),

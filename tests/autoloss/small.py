@@ -17,7 +17,7 @@ def section(**changes: Any) -> dict[str, Any]:
             "loss_bbox": {"grammar": "box", "like": "giou"},
         },
         "ladder": [
-            {"name": "verify", "task": {"steps": 2}, "keep": {"of_own": 0.5}},
+            {"name": "verify", "task": {"steps": 2}, "keep": {"of_own": 0.5}, "ranks": False},
             {"name": "proxy", "task": {"steps": 8}, "seeds": [1]},
         ],
         "finale": {"rung": {"name": "full", "task": {"steps": 8}, "seeds": [2, 3]}, "count": 2, "known": [1]},

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from small import section
 
-from autoloss.candidate import State
-from autoloss.discover import Progress, discover
+from autoloss.candidate import Kind, State
+from autoloss.discover import Progress, discover, mean_scores
+from autoloss.ladder import mean_ranked
 from autoloss.run import FILE, Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
@@ -186,3 +187,22 @@ def test_a_rung_that_descends_asks_no_evaluator_and_drops_what_does_not_arrive(t
     assert all(0 < score <= 1 for score in scores.values())
     kept = {number for number, score in scores.items() if score >= 0.99 * scores[0]} | {0}
     assert {number for number, rung, *_ in evaluations if rung == "proxy"} == kept
+
+
+def test_finalists_are_the_best_by_mean_rank_and_what_was_given_climbs_with_them(tmp_path: Path) -> None:
+    ladder: list[dict[str, Any]] = [
+        {"name": "first", "task": {"steps": 3}, "keep": {"count": 2}},
+        {"name": "second", "task": {"steps": 8}, "seeds": [1]},
+    ]
+    settings = from_mapping(section(ladder=ladder, generations=2, controls=[{"loss_cls": 2.0}]))
+    with Run.create(tmp_path / "run", settings.identity()) as run:
+        discover(settings, run)
+        candidates = {candidate.number: candidate for candidate in run.candidates()}
+        scores = [mean_scores(run.evaluations(name), [seed]) for name, seed in (("first", 0), ("second", 1))]
+        final = {e.candidate for e in run.evaluations("full")}
+    given = {number for number, candidate in candidates.items() if candidate.kind is not Kind.FOUND}
+    climbed = [number for number in scores[1] if number not in given]
+    assert given <= scores[1].keys()
+    assert len(climbed) == 2 * 2
+    best = [number for number in mean_ranked(scores) if number in climbed][:2]
+    assert final == {0, 2, 3, *best}

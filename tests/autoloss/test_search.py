@@ -6,6 +6,7 @@ import pytest
 from small import section
 
 from autoloss.candidate import Candidate, Kind
+from autoloss.ladder import ranked
 from autoloss.search import OWN, Search
 from autoloss.settings import from_mapping
 from primitives.catalog import GRAMMARS, KNOWN
@@ -37,7 +38,7 @@ def test_random_init_lets_only_survivors_breed() -> None:
     search = Search(from_mapping(section(init="random")))
     first = search.ask(0).candidates
     assert not any(c.breeds for c in first if c.kind is not Kind.FOUND)
-    search.tell(scores(first))
+    search.tell(ranked(scores(first)))
     children = search.ask(1).candidates
     assert {parent for child in children for parent in child.parents} <= {
         c.number for c in first if c.kind is Kind.FOUND
@@ -47,7 +48,7 @@ def test_random_init_lets_only_survivors_breed() -> None:
 def test_children_descend_from_candidates_with_scores() -> None:
     search = Search(from_mapping(section()))
     first = search.ask(0).candidates
-    search.tell({number: score for number, score in scores(first).items() if number in (0, 1, 4)})
+    search.tell([number for number in ranked(scores(first)) if number in (0, 1, 4)])
     children = search.ask(1).candidates
     assert {parent for child in children for parent in child.parents} <= {0, 1, 4}
     assert all(child.origin.startswith(("mutation of", "crossover of")) for child in children)
@@ -58,7 +59,7 @@ def test_children_descend_from_candidates_with_scores() -> None:
 def test_no_two_found_candidates_have_the_same_gradient() -> None:
     search = Search(from_mapping(section(births=12)))
     born = search.ask(0).candidates
-    search.tell(scores(born))
+    search.tell(ranked(scores(born)))
     born += search.ask(1).candidates
     identities = [c.identity for c in born if c.kind is Kind.FOUND] + [born[OWN].identity]
     assert len(set(identities)) == len(identities)
@@ -67,10 +68,10 @@ def test_no_two_found_candidates_have_the_same_gradient() -> None:
 def test_a_birth_depends_on_seed_and_history_only() -> None:
     whole = Search(from_mapping(section()))
     first = whole.ask(0)
-    whole.tell(scores(first.candidates))
+    whole.tell(ranked(scores(first.candidates)))
     second = whole.ask(1)
     resumed = Search(from_mapping(section()), first.candidates)
-    resumed.tell(scores(first.candidates))
+    resumed.tell(ranked(scores(first.candidates)))
     assert resumed.ask(1) == second
     assert Search(from_mapping(section(seed=8))).ask(0) != first
 

@@ -27,12 +27,15 @@ def main() -> None:
     """Prints the shares."""
     workers = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     with Run.open(sys.argv[1]) as run:
-        wall, evaluations = run.totals()["seconds"], run.evaluations()
+        totals, evaluations = run.totals(), run.evaluations()
+    wall, shared = totals["seconds"], totals.get("shared", 0.0)
     spent = sum(evaluation.seconds for evaluation in evaluations)
     console = Console(width=120, highlight=False)
     console.print(f"{sys.argv[1]}: {wall:.0f} s on {workers} workers, {len(evaluations)} evaluations")
-    console.print(f"wall-clock in which no detector was trained or evaluated:  {1 - covered(evaluations) / wall:.1%}")
-    console.print(f"worker time beside evaluations, waiting for others included: {1 - spent / wall / workers:.1%}")
+    busy = covered(evaluations) + shared
+    console.print(f"wall-clock for what candidates share, pretraining above all:   {shared / wall:.1%}")
+    console.print(f"wall-clock in which no detector was trained or evaluated:      {1 - busy / wall:.1%}")
+    console.print(f"worker time beside evaluations, waiting for others included:   {1 - spent / wall / workers:.1%}")
 
 
 if __name__ == "__main__":
