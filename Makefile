@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test results published benchmark benchmark-export funnel clean
+.PHONY: search test results published benchmark benchmark-export benchmark-frozen funnel clean
 
-search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, 10 to 12 minutes on 2 cores.
+search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, about 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
 
 test: .venv/installed  ## What a change must pass.
@@ -28,6 +28,10 @@ published: .venv/installed  ## The known losses, the published four among them, 
 benchmark-export: .venv/installed  ## Exported losses beside mmdetection's own and an interpreter; about 2 minutes.
 	@mkdir -p results
 	@$(BIN)/python tests/benchmarks/bench_export.py 2> /dev/null | tee results/benchmark_export.txt
+
+benchmark-frozen: .venv/installed  ## A candidate on frozen features beside a training of its own; about 3 minutes.
+	@mkdir -p results/fidelity
+	@$(BIN)/python tests/benchmarks/bench_frozen.py | tee results/fidelity/cost.txt
 
 benchmark: .venv/installed  ## Speed of the gates, and what the default run (of make search) spends beside training.
 	@mkdir -p results

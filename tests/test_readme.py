@@ -20,6 +20,7 @@ _KEPT = {
     "autoloss show runs/digits_faster_rcnn --top 7": "digits_faster_rcnn.txt",
     "make benchmark": "benchmark.txt",
     "make benchmark-export": "benchmark_export.txt",
+    "make benchmark-frozen": "fidelity/cost.txt",
     "autoloss funnel --grammar box --n 100000 --seed 0": "funnel_box.txt",
 }
 
@@ -33,6 +34,9 @@ def printed(command: str) -> str | None:
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
         text = done.stdout + done.stderr
+    elif command.startswith("autoloss fidelity"):  # of a run that is kept: nothing is left to train
+        line = [sys.executable, "-m", *shlex.split(command)]
+        text = subprocess.run(line, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     else:
         return None
     return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"

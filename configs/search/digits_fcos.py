@@ -1,4 +1,4 @@
-"""One-stage search: a tiny FCOS on scenes of handwritten digits; 10 to 12 minutes on two cores."""
+"""One-stage search: a tiny FCOS on scenes of handwritten digits; about 10 minutes on two cores."""
 
 search = dict(
     seed=0,

@@ -29,7 +29,7 @@ DETECTORS = {
     ),
     "Faster R-CNN": ("configs/detectors/tiny_faster_rcnn.py", ("cross_entropy", "cse_a_cls", "giou", "iou", "log_iou")),
 }
-TASK = {"kind": "frozen", "iterations": 100, "pretrain": 500, "evaluate_on": "val"}
+TASK = {"kind": "frozen", "iterations": 300, "pretrain": 1000, "images": 1000, "evaluate_on": "val"}
 TRAINED = 400
 
 
