@@ -154,7 +154,7 @@ class Loop:
             # What was given is measured at every rung: what is found must be better than that.
             given = [number for number in here if self.candidates[number].kind is not Kind.FOUND]
             found = {number: score for number, score in here.items() if number not in given}
-            numbers = [*given, *ladder.promoted(found, scores[OWN], rung.keep, passed)]
+            numbers = [*given, *ladder.promoted(found, scores[OWN], rung.keep, passed, rung.ranks)]
             passed += [here] if rung.ranks else []
 
     def standing(self) -> list[int]:
@@ -228,7 +228,7 @@ class Loop:
 
     def _show(self, **changes: object) -> None:
         scores = mean_scores(self.store.evaluations(self.ranking.name), self.ranking.seeds)
-        top = [number for number in ladder.ranked(scores) if number != OWN]
+        top = [number for number in self.standing() if number != OWN]
         best = (self.candidates[top[0]], scores[top[0]]) if top else None
         self.progress = replace(self.progress, own=scores.get(OWN), best=best, **changes)  # type: ignore[arg-type]
         self.progress = replace(self.progress, left=self._left())

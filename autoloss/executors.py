@@ -116,7 +116,9 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
     except InputError:
         raise
     except Exception as caught:
-        found = [f"{type(caught).__name__}: {caught}"] * len(candidates)
+        if len(candidates) > 1:  # one of them spoils it for all
+            return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
+        found = [f"{type(caught).__name__}: {caught}"]
     seconds, now = (time.perf_counter() - begin) / len(candidates), time.time()
     return [
         _ended(one.number, rung, seed, what, seconds, now - seconds * behind)  # as if one had come after another

@@ -78,10 +78,12 @@ def measure(
     Raises:
         InputError: no finale, or the set-up cannot work.
     """
-    _same_tasks(settings, run)
     prepared(settings, run)
+    _same_tasks(settings, run)
     if not run.candidates():
         run.born(population or Search(settings).ask(0).candidates, [])
+    elif population and [one.losses for one in population] != [one.losses for one in run.candidates()]:
+        raise InputError(f"{run.directory} holds measurements of other losses; name another directory")
     with executors.make(settings.workers, settings.evaluator) as executor:
         loop = Loop(settings, run, watch, executor)
         numbers = loop.generation(0)
@@ -93,7 +95,9 @@ def _same_tasks(settings: Settings, run: Run) -> None:
     """Refuses a rung whose name stands for something else in the run."""
     for rung in rungs(settings):
         now = json.dumps({"task": rung.task, "batch": rung.batch}, sort_keys=True)
-        if run.agreed(f"rung:{rung.name}", now) != now:
+        if not run.evaluations(rung.name):
+            run.agreed(f"rung:{rung.name}", now, anew=True)
+        elif run.agreed(f"rung:{rung.name}", now) != now:
             raise InputError(
                 f"{run.directory}: rung {rung.name!r} was measured with another task; give this one another name"
             )

@@ -44,7 +44,11 @@ def mean_ranked(rungs: Sequence[Mapping[int, float]]) -> list[int]:
 
 
 def promoted(
-    scores: Mapping[int, float], own: float, keep: KeepRule, before: Sequence[Mapping[int, float]] = ()
+    scores: Mapping[int, float],
+    own: float,
+    keep: KeepRule,
+    before: Sequence[Mapping[int, float]] = (),
+    ranks: bool = True,
 ) -> list[int]:
     """Candidates that go on, best mean rank first.
 
@@ -53,8 +57,10 @@ def promoted(
         own: score of the detector's own loss at this rung.
         keep: the rules of the rung; all of them must hold.
         before: scores at the rungs passed before that count.
+        ranks: whether those of this rung count too; they do where there are no others.
     """
-    kept = mean_ranked([*before, scores])
+    counting = before if before and not ranks else [*before, scores]
+    kept = [number for number in mean_ranked(counting) if number in scores]
     if keep.of_own is not None:
         kept = [number for number in kept if scores[number] >= keep.of_own * own]
     if keep.share is not None:

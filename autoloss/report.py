@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autoloss.candidate import GATES, SLOTS, Candidate, Evaluation, Kind, State
+from autoloss.ladder import mean_ranked
 from autoloss.run import Run
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def summary(run: Run) -> dict[str, Any]:
         rungs.append(settings["finale"]["rung"]["name"])
     evaluations, candidates = run.evaluations(), run.candidates()
     rows = [_row(candidate, evaluations, rungs) for candidate in candidates]
-    rows.sort(key=lambda row: _standing(row, rungs))
+    order = _standing(rows, settings)
+    rows.sort(key=lambda row: order[row["candidate"]])
     return {
         "run": str(run.directory),
         "trained": run.description,
@@ -62,12 +64,27 @@ def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequenc
     }
 
 
-def _standing(row: Mapping[str, Any], rungs: Sequence[str]) -> tuple[float, ...]:
-    """Sort key: by the highest rung reached first, then by the score there."""
-    return (
-        *(-row["scores"][rung]["mean"] if rung in row["scores"] else 1.0 for rung in reversed(rungs)),
-        row["candidate"],
-    )
+def _standing(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[int, tuple[float, ...]]:
+    """Sort keys: by the highest rung reached, then by the finale's score, or as the search ranks: by mean rank."""
+    ladder_rungs = settings["ladder"]
+    counting = [rung["name"] for rung in ladder_rungs[:-1] if rung.get("ranks", True)] + [ladder_rungs[-1]["name"]]
+    scores = [
+        {row["candidate"]: row["scores"][name]["mean"] for row in rows if name in row["scores"]} for name in counting
+    ]
+    climbed = {number: place for place, number in enumerate(mean_ranked(scores))}
+    names = [rung["name"] for rung in ladder_rungs]
+    final = settings["finale"]["rung"]["name"] if settings["finale"] else ""
+    keys: dict[int, tuple[float, ...]] = {}
+    for row in rows:
+        number, got = row["candidate"], row["scores"]
+        if final in got:
+            keys[number] = (0, -got[final]["mean"], number)
+        elif number in climbed:
+            keys[number] = (1, climbed[number], number)
+        else:
+            reached = max((index for index, name in enumerate(names) if name in got), default=-1)
+            keys[number] = (len(names) + 1 - reached, -got[names[reached]]["mean"] if reached >= 0 else 0, number)
+    return keys
 
 
 def _funnel(

@@ -138,10 +138,10 @@ class Run:
         row = self._sql.execute("SELECT value FROM meta WHERE key = 'description'").fetchone()
         return dict(json.loads(row[0])) if row else {}
 
-    def agreed(self, key: str, value: str) -> str:
-        """Keeps a value under a key unless there is one; gives what is kept."""
+    def agreed(self, key: str, value: str, anew: bool = False) -> str:
+        """Keeps a value under a key unless there is one, or `anew`; gives what is kept."""
         with self._sql:
-            self._sql.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+            self._sql.execute(f"INSERT OR {'REPLACE' if anew else 'IGNORE'} INTO meta VALUES (?, ?)", (key, value))
         return str(self._sql.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
 
     def note(self, key: str, value: float) -> None:

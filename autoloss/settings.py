@@ -206,6 +206,8 @@ class Settings(_Frozen):
         rungs = [*self.ladder, *([self.finale.rung] if self.finale else [])]
         owner: dict[int, str] = {}
         for rung in rungs:
+            if len(set(rung.seeds)) != len(rung.seeds):
+                raise ValueError(f"rung {rung.name} names a seed twice: {', '.join(map(str, rung.seeds))}")
             for seed in () if rung.descends else rung.seeds:
                 if owner.setdefault(seed, rung.name) != rung.name:
                     raise ValueError(
@@ -213,6 +215,10 @@ class Settings(_Frozen):
                     )
         if rungs[len(self.ladder) - 1].descends:
             raise ValueError("the last rung of the ladder ranks, so it must train; 'descend' finds what is broken")
+        if self.finale and self.finale.rung.descends:
+            raise ValueError("the finale compares trained detectors; 'descend' trains none")
+        if self.finale and len(set(self.finale.known)) != len(self.finale.known):
+            raise ValueError(f"finale.known names a row twice: {', '.join(map(str, self.finale.known))}")
         for row in self.known:
             for slot, name in row.items():
                 if slot not in self.slots:

@@ -21,7 +21,7 @@ _AT_ONCE = 2**24  # elements of the largest tensor
 @torch.no_grad()
 def scored(
     heads: SmallHeads, scenes: Sequence[Scenes], test: Mapping[str, Any], truth: Truth
-) -> list[dict[str, float]]:
+) -> list[dict[str, float] | None]:
     """COCO metrics of every head.
 
     Args:
@@ -32,18 +32,21 @@ def scored(
         truth: of these images.
 
     Returns:
-        The metrics of `Truth.score` for every head.
+        The metrics of `Truth.score` for every head; None where an output is not finite.
     """
     rows: list[list[np.ndarray[Any, Any]]] = [[] for _ in range(heads.count)]
     images: list[int] = []
+    finite = torch.ones(heads.count, dtype=torch.bool)
     for group in scenes:
         images += group.image.tolist()
         places = max(level.shape[1] if level.dim() == 3 else level[0, 0].numel() for level in group.maps)
-        width = heads.count * places * heads.boxes.anchors * (heads.boxes.columns + 5)
+        width = places * max(heads.count * heads.boxes.anchors * (heads.boxes.columns + 5), len(heads.first))
         size = max(1, _AT_ONCE // max(1, width))
         for begin in range(0, len(group.image), size):
             part = slice(begin, begin + size)
             outputs = [outputs_of(heads, level[part], number) for number, level in enumerate(group.maps)]
+            for values in (values for level in outputs for values in level):
+                finite &= torch.isfinite(values).flatten(1).all(1).cpu()
             cut = Scenes(
                 group.maps,
                 [prior[part] if prior.dim() == 3 else prior for prior in group.priors],
@@ -54,7 +57,10 @@ def scored(
             )
             for head, found in enumerate(detected(outputs, cut, heads.boxes, test)):
                 rows[head].append(found)
-    return [truth.score(np.concatenate(found) if found else np.empty((0, 7)), images) for found in rows]
+    return [
+        truth.score(np.concatenate(found) if found else np.empty((0, 7)), images) if good else None
+        for found, good in zip(rows, finite.tolist(), strict=True)
+    ]
 
 
 def outputs_of(heads: SmallHeads, maps: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,11 +101,11 @@ def detected(
     found = found / scenes.scale.to(found).repeat(1, 2)[None, :, None]
     sides = found[..., 2:] - found[..., :2]
     least = test.get("min_bbox_size", -1)
-    there = scores > test["score_thr"]
+    there = scores > test.get("score_thr", 0.0)
     if boxes.strides and least >= 0:
         there &= (sides > least).all(-1)
     scores = torch.where(there, scores * factors, -torch.ones_like(scores))
-    count, per_image = scores.shape[0], int(test["max_per_img"])
+    count, per_image = scores.shape[0], int(test.get("max_per_img", -1))
     flat = [part.flatten(0, 1) for part in (found, scores, labels)]
     kept = suppressed(flat[0], flat[1], flat[2], float(test["nms"]["iou_threshold"]), per_image)
     return _rows(*kept, scenes.image.repeat(count), count)
@@ -144,7 +150,7 @@ def suppressed(
         scores: (G, n); below 0 for no box.
         labels: (G, n).
         threshold: IoU above which the box of the lower score falls.
-        most: boxes of a group that are kept.
+        most: boxes of a group that are kept; all where it is not above 0.
 
     Returns:
         Boxes (G, m, 4), scores (G, m) and labels (G, m), best first; scores below 0 for no box.
@@ -180,7 +186,7 @@ def suppressed(
         kept[place[there]] = standing[there]
         begin += len(rows)
     scores = torch.where(kept.view_as(scores), scores, -torch.ones_like(scores))
-    scores, order = scores.topk(min(most, scores.shape[-1]), dim=-1)
+    scores, order = scores.topk(min(most, scores.shape[-1]) if most > 0 else scores.shape[-1], dim=-1)
     return boxes.gather(1, order[..., None].expand(-1, -1, 4)), scores, labels.gather(1, order)
 
 

@@ -26,13 +26,23 @@ _TASKS: dict[str, dict[str, tuple[str, ...] | None]] = {
         "iterations": None,
         "pretrain": None,
         "images": None,
+        "evaluate_images": None,
         "positives": None,
         "negatives": None,
         "train_on": _TRAIN,
         "evaluate_on": _EVALUATE,
     },
 }
-_DEFAULTS = {"frozen": {"pretrain": 200, "images": 400, "positives": 192, "negatives": 320, "train_on": "train"}}
+_DEFAULTS = {
+    "frozen": {
+        "pretrain": 1000,
+        "images": 1000,
+        "evaluate_images": 500,
+        "positives": 192,
+        "negatives": 320,
+        "train_on": "train",
+    }
+}
 
 
 class DetectorEvaluator:
@@ -93,7 +103,11 @@ class DetectorEvaluator:
                 _log.warning("data.%s: left out %d boxes without width or height", split, source.left_out)
         losses = {slot: _any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
-            self.configured(losses, {name: task[name] for name in _TASKS["train"]}, 0)
+            config = self.configured(losses, {name: task[name] for name in _TASKS["train"]}, 0)
+            if task["kind"] == "frozen":
+                from detectors import frozen
+
+                frozen.check(config)
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""
@@ -148,7 +162,8 @@ class DetectorEvaluator:
         Args:
             losses: of every candidate, as `evaluate` takes them.
             rung: `kind` 'frozen', `iterations` and `evaluate_on`; `pretrain` iterations of the detector with its own
-                losses, training `images`, `positives` and `negatives` of an iteration and `train_on` have defaults.
+                losses, training `images`, most `evaluate_images`, `positives` and `negatives` of an iteration and
+                `train_on` have defaults. Other kinds train one candidate after another.
             seed: of the pretraining, of first weights and of order.
 
         Returns:
@@ -161,7 +176,7 @@ class DetectorEvaluator:
 
         task = self._task(rung)
         if task["kind"] != "frozen":
-            raise InputError("search.ladder: batch is for rungs of kind 'frozen'; others train one candidate at a time")
+            return [self.evaluate(one, rung, seed) for one in losses]
         return frozen.evaluate(
             self._features(task, seed),
             losses,
@@ -182,7 +197,8 @@ class DetectorEvaluator:
         if self._frozen is None or self._frozen[0] != key:
             pretraining = {name: task[name] for name in _TASKS["train"]} | {"iterations": task["pretrain"]}
             config = self.configured({}, pretraining, seed)
-            self._frozen = (key, frozen.freeze(config, task["images"], seed, get_device()))
+            self._frozen = None  # so that two of them are never held at once
+            self._frozen = (key, frozen.freeze(config, task["images"], task["evaluate_images"], seed, get_device()))
         return self._frozen[1]
 
     def configured(self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int) -> Config:

@@ -8,6 +8,7 @@ chose.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,8 +29,8 @@ from mmdet.structures.bbox import get_box_tensor  # noqa: E402
 from detectors.heads import MECHANISMS, PREFIX  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
 
-NEGATIVES = 64
-"""Most negatives of an image that are kept; how many there were is kept too."""
+POSITIVES, NEGATIVES = 128, 64
+"""Most positives and negatives of an image that are kept; how many negatives to a positive there were is kept too."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ def check(model: Any) -> None:
     region = getattr(model, "roi_head", None)
     head = type(getattr(model if region is None else region, "bbox_head", model)).__name__
     plain = region is None or isinstance(region, StandardRoIHead)
+    if region is not None and plain and getattr(region.bbox_head.loss_cls, "use_sigmoid", False):
+        raise InputError(
+            "a rung of kind 'frozen' takes two-stage heads that classify by softmax; this loss_cls uses sigmoid"
+        )
     if head.removeprefix(PREFIX) not in known or not plain:
         name = head if plain else type(region).__name__
         raise InputError(f"a rung of kind 'frozen' does not know the head {name}; known: {', '.join(known)}")
@@ -130,19 +135,24 @@ def training(model: Any, dataset: Sequence[Any], count: int, seed: int) -> tuple
     """
     generator = torch.Generator().manual_seed(seed)
     rows: dict[bool, list[dict[str, Tensor]]] = {True: [], False: []}
-    seen = 0
+    seen_positive = seen_negative = 0
     for inputs, sample in _batches(model, dataset, count, train=True):
         found = (_roi_samples if two_stage(model) else _dense_samples)(model, inputs, sample)
         background = _head(model).num_classes
         positive = (found["labels"] >= 0) & (found["labels"] < background)
         counted = found.pop("counted") > 0
         negative = (~positive & counted).nonzero()[:, 0]
-        seen += len(negative)
-        kept = negative[torch.randperm(len(negative), generator=generator)[:NEGATIVES].to(negative.device)]
+        seen_positive += int(positive.sum())
+        seen_negative += len(negative)
         x = found.pop("x")
-        for good, which in ((True, positive.nonzero()[:, 0]), (False, kept)):
-            part = {name: value[which] for name, value in found.items()}
-            rows[good].append({"x": x(which), **part})
+        for good, which in ((True, positive.nonzero()[:, 0]), (False, negative)):
+            most = POSITIVES if good else NEGATIVES
+            if not good or len(which) > most:
+                which = which[torch.randperm(len(which), generator=generator)[:most].to(which.device)]
+            part = {name: value[which].cpu() for name, value in found.items()}
+            rows[good].append({"x": x(which).cpu(), **part})
+            if len(rows[good]) == 1:
+                _check_memory(2 * rows[good][0]["x"].nbytes * count, f"samples of {count} training images", "images")
     both = {good: {name: torch.cat([row[name] for row in found]) for name in found[0]} for good, found in rows.items()}
     positives = len(both[True]["labels"])
     if not positives or not len(both[False]["labels"]):
@@ -159,21 +169,27 @@ def training(model: Any, dataset: Sequence[Any], count: int, seed: int) -> tuple
     channels = merged["x"].reshape(len(merged["x"]), _channels(model), -1)
     mean, deviation = channels.mean((0, 2)), channels.std((0, 2)).clamp(min=1e-6)
     merged["x"] = ((channels - mean[:, None]) / deviation[:, None]).flatten(1)
-    return Training(**merged, **only, negatives=seen / positives), mean, deviation
+    return Training(**merged, **only, negatives=seen_negative / seen_positive), mean, deviation
 
 
 @torch.no_grad()
-def scenes(model: Any, dataset: Sequence[Any], mean: Tensor, deviation: Tensor) -> list[Scenes]:
-    """Every image of a data set, those of one shape together.
+def scenes(model: Any, dataset: Sequence[Any], count: int, mean: Tensor, deviation: Tensor) -> list[Scenes]:
+    """Images of a data set, those of one shape together.
 
     Args:
         model: the detector.
         dataset: of mmdetection.
+        count: most images; evenly spaced ones where there are more.
         mean: (C,) that inputs are standardised with.
         deviation: (C,) the same.
+
+    Raises:
+        InputError: this machine has not the memory for them.
     """
+    step = max(1.0, len(dataset) / count)
+    chosen = [dataset[int(index * step)] for index in range(min(count, len(dataset)))]
     groups: dict[Any, list[dict[str, Any]]] = {}
-    for inputs, sample in _batches(model, dataset, len(dataset), train=False):
+    for inputs, sample in _batches(model, chosen, len(chosen), train=False):
         features = model.extract_feat(inputs)
         meta = sample.metainfo
         one: dict[str, Any] = {"image": meta["img_id"], "shape": meta["img_shape"][:2], "scale": meta["scale_factor"]}
@@ -181,11 +197,32 @@ def scenes(model: Any, dataset: Sequence[Any], mean: Tensor, deviation: Tensor) 
             (proposals,) = model.rpn_head.predict(features, [sample], rescale=False)
             boxes = get_box_tensor(proposals.bboxes)
             one |= {"maps": [(_pooled(model, features, boxes) - mean[:, None]) / deviation[:, None]], "priors": [boxes]}
-            groups.setdefault("all", []).append(one)
+            key: Any = "all"
         else:
             spread = [(_padded(level)[0] - mean[:, None, None]) / deviation[:, None, None] for level in features]
-            groups.setdefault(tuple(level.shape[1:] for level in spread), []).append({**one, "maps": spread})
+            one["maps"], key = spread, tuple(level.shape[1:] for level in spread)
+        one = {
+            name: [part.cpu() for part in value] if name in ("maps", "priors") else value for name, value in one.items()
+        }
+        groups.setdefault(key, []).append(one)
+        if len(groups) == len(groups[key]) == 1:
+            needed = 2 * sum(part.nbytes for part in one["maps"]) * len(chosen)
+            _check_memory(needed, f"features of {len(chosen)} images to evaluate on", "evaluate_images")
     return [_together(model, group) for group in groups.values()]
+
+
+def _check_memory(needed: int, what: str, key: str) -> None:
+    """Refuses what this machine has not the memory for.
+
+    Raises:
+        InputError: it has not.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
+        raise InputError(
+            f"a rung of kind 'frozen': {what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f}; "
+            f"lower {key} in the rung's task"
+        )
 
 
 def _together(model: Any, group: list[dict[str, Any]]) -> Scenes:
@@ -254,7 +291,9 @@ def _roi_samples(model: Any, inputs: Tensor, sample: Any) -> dict[str, Any]:
     features = model.extract_feat(inputs)
     roi_head, head = model.roi_head, model.roi_head.bbox_head
     (truth,), (ignored,), _ = unpack_gt_instances([sample])
-    (proposals,) = model.rpn_head.predict(features, [sample], rescale=False)
+    rules = model.train_cfg.get("rpn_proposal", model.test_cfg.rpn)
+    outputs = model.rpn_head(features)
+    (proposals,) = model.rpn_head.predict_by_feat(*outputs, batch_img_metas=[sample.metainfo], cfg=rules)
     proposals.priors = get_box_tensor(proposals.pop("bboxes"))
     assigned = roi_head.bbox_assigner.assign(proposals, truth, ignored)
     chosen = roi_head.bbox_sampler.sample(assigned, proposals, truth)

@@ -56,16 +56,16 @@ class Frozen:
     @property
     def test(self) -> Mapping[str, Any]:
         """Rules of the evaluation."""
-        found = self.model.test_cfg
-        return dict(found["rcnn"] if extraction.two_stage(self.model) else found)
+        return _rules(self.model)
 
 
-def freeze(config: Config, images: int, seed: int, device: str = "cpu") -> Frozen:
+def freeze(config: Config, images: int, evaluate_images: int, seed: int, device: str = "cpu") -> Frozen:
     """Trains a detector, or takes what was kept of an equal one, and computes what its head sees.
 
     Args:
         config: of the detector with its own losses, its data and the length of its training, as `configure` gives it.
         images: training images that samples are taken from.
+        evaluate_images: most images that are evaluated.
         seed: of the training and of the choice of samples.
         device: where heads are to train.
 
@@ -75,12 +75,24 @@ def freeze(config: Config, images: int, seed: int, device: str = "cpu") -> Froze
     """
     from mmdet.registry import MODELS
 
-    extraction.check(_quietly(lambda: MODELS.build(config.model)))
-    described = {"version": _VERSION, "images": images, "seed": seed, "config": config.to_dict()}
+    check(config)
+    described = {
+        "version": _VERSION,
+        "images": images,
+        "evaluate_images": evaluate_images,
+        "seed": seed,
+        "config": config.to_dict(),
+    }
     text = json.dumps(described, sort_keys=True, default=str)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = once(cache_folder() / f"frozen-{key}", lambda fresh: _make(config, images, seed, text, fresh / _FILE))
-    kept = torch.load(folder / _FILE, weights_only=True, map_location=device)
+    counts = (images, evaluate_images)
+    folder = once(cache_folder() / f"frozen-{key}", lambda fresh: _make(config, counts, seed, text, fresh / _FILE))
+    try:
+        kept = torch.load(folder / _FILE, weights_only=True, map_location=device)
+    except (torch.cuda.OutOfMemoryError, MemoryError):
+        raise InputError(
+            "a rung of kind 'frozen': no memory for the features; lower workers, or the rung's images, evaluate_images"
+        ) from None
     if kept["described"] != text:
         raise InputError(f"{folder} holds features of another config; remove it, and they are made anew")
     model = _quietly(lambda: MODELS.build(config.model))
@@ -93,6 +105,25 @@ def freeze(config: Config, images: int, seed: int, device: str = "cpu") -> Froze
         [extraction.Scenes(**group) for group in kept["scenes"]],
         Truth(config.val_evaluator.ann_file),
     )
+
+
+def check(config: Config) -> None:
+    """Says whether a detector can be frozen and its detections computed here.
+
+    Raises:
+        InputError: the head is not known, or its test_cfg asks for another kind of suppression.
+    """
+    from mmdet.registry import MODELS
+
+    model = _quietly(lambda: MODELS.build(config.model))
+    extraction.check(model)
+    nms = _rules(model).get("nms", {})
+    if nms.get("type") != "nms" or nms.get("class_agnostic"):
+        raise InputError(f"a rung of kind 'frozen' needs test_cfg.nms of type 'nms' within classes, got {dict(nms)}")
+
+
+def _rules(model: Any) -> Mapping[str, Any]:
+    return dict(model.test_cfg["rcnn"] if extraction.two_stage(model) else model.test_cfg)
 
 
 def evaluate(
@@ -122,25 +153,35 @@ def evaluate(
         frozen.model.roi_head.bbox_head if extraction.two_stage(frozen.model) else frozen.model.bbox_head
     )
     pairs = [_pair(frozen.config, one, boxes) for one in losses]
+    numbers = (iterations, positives, negatives, seed)
     try:
-        heads, failed = small_heads.train(
-            frozen.training, pairs, boxes, iterations, positives, negatives, seed, centerness_target == "iou"
-        )
+        heads, failed = small_heads.train(frozen.training, pairs, boxes, *numbers, centerness_target == "iou")
         metrics = scored(heads, frozen.scenes, frozen.test, frozen.truth)
     except torch.cuda.OutOfMemoryError:
-        if len(losses) == 1:
-            raise InputError(
-                "rung of kind 'frozen': out of GPU memory with one candidate; lower its images, positives or negatives"
-            ) from None
-        half = len(losses) // 2
-        _log.warning("out of GPU memory with %d heads at once; going on with %d", len(losses), half)
-        parts = (losses[:half], losses[half:])
-        again = (iterations, positives, negatives, seed, centerness_target)
-        return [found for part in parts for found in evaluate(frozen, part, *again)]
-    return [
-        {"score": one["mAP"], **one} if first is None else f"the gradient is not finite at iteration {first + 1}"
-        for one, first in zip(metrics, failed, strict=True)
-    ]
+        metrics = []
+    if not metrics:  # here nothing of the attempt is held any more
+        return _halved(frozen, losses, *numbers, centerness_target)
+    return [_told(one, first) for one, first in zip(metrics, failed, strict=True)]
+
+
+def _told(metrics: Mapping[str, float] | None, first: int | None) -> dict[str, float] | str:
+    if first is not None:
+        return f"the gradient is not finite at iteration {first + 1}"
+    if metrics is None:
+        return "a predicted box or score is not finite"
+    return {"score": metrics["mAP"], **metrics}
+
+
+def _halved(frozen: Frozen, losses: Sequence[Mapping[str, Any]], *numbers: Any) -> list[dict[str, float] | str]:
+    """The same in two parts."""
+    if len(losses) == 1:
+        raise InputError(
+            "rung of kind 'frozen': out of GPU memory with one candidate; lower its images, positives or negatives"
+        )
+    torch.cuda.empty_cache()
+    half = len(losses) // 2
+    _log.warning("out of GPU memory with %d heads at once; going on with %d", len(losses), half)
+    return [found for part in (losses[:half], losses[half:]) for found in evaluate(frozen, part, *numbers)]
 
 
 def _pair(config: Config, losses: Mapping[str, Mapping[str, Any]], boxes: small_heads.Boxes) -> small_heads.Pair:
@@ -155,20 +196,22 @@ def _pair(config: Config, losses: Mapping[str, Mapping[str, Any]], boxes: small_
     return small_heads.Pair(MODELS.build(head["loss_cls"]), MODELS.build(head["loss_bbox"]), decoded)
 
 
-def _make(config: Config, images: int, seed: int, text: str, file: Path) -> None:
+def _make(config: Config, counts: tuple[int, int], seed: int, text: str, file: Path) -> None:
     """Trains, extracts, and writes."""
     from mmdet.registry import DATASETS
 
     model = trained(config)
     model.train(False)
+    device = next(model.parameters()).device
 
     def extract() -> dict[str, Any]:
         set_random_seed(seed)
         init_default_scope("mmdet")
         training, mean, deviation = extraction.training(
-            model, DATASETS.build(config.train_dataloader.dataset), images, seed
+            model, DATASETS.build(config.train_dataloader.dataset), counts[0], seed
         )
-        scenes = extraction.scenes(model, DATASETS.build(config.val_dataloader.dataset), mean, deviation)
+        images = DATASETS.build(config.val_dataloader.dataset)
+        scenes = extraction.scenes(model, images, counts[1], mean.to(device), deviation.to(device))
         return {"training": extraction.plain(training), "scenes": [extraction.plain(group) for group in scenes]}
 
     torch.save({"described": text, "weights": model.state_dict(), **_quietly(extract)}, file)

@@ -61,7 +61,7 @@ class Boxes:
         self.anchors = int(getattr(head, "num_base_priors", 1))
         self.columns = int(getattr(head, "cls_out_channels", 0) or head.num_classes + 1)
         self.centerness = hasattr(head, "loss_centerness")
-        self.sigmoid = bool(head.loss_cls.use_sigmoid)
+        self.sigmoid = bool(self.strides) and bool(head.loss_cls.use_sigmoid)
 
     def predicted(self, raw: Tensor, level: Tensor, testing: bool = False) -> Tensor:
         """What the head's coder decodes, (..., N, 4), of raw outputs already scaled; `level` is (N,)."""

@@ -69,10 +69,7 @@ class _Watch(Hook):  # type: ignore[misc]
 
     def before_val(self, runner: Runner) -> None:
         """See mmengine's Hook; the step after the last loss has not been judged by any loss."""
-        for name, weight in runner.model.named_parameters():
-            bad = weight[~torch.isfinite(weight)]
-            if len(bad):
-                raise TrainingFailedError(f"{name} holds {float(bad[0])} after iteration {runner.iter}")
+        _check_weights(runner.model, runner.iter)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """See mmengine's Hook."""
@@ -103,11 +100,20 @@ def trained(config: Config) -> torch.nn.Module:
         config: as `configure` gives it.
 
     Raises:
-        TrainingFailedError: a loss is not finite.
+        TrainingFailedError: a loss or a weight is not finite.
     """
     config = Config(config.to_dict())
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
-    return _run(config)[0]
+    model, _ = _run(config)
+    _check_weights(model, config.train_cfg.max_iters)
+    return model
+
+
+def _check_weights(model: torch.nn.Module, iterations: int) -> None:
+    for name, weight in model.named_parameters():
+        bad = weight[~torch.isfinite(weight)]
+        if len(bad):
+            raise TrainingFailedError(f"{name} holds {float(bad[0])} after iteration {iterations}")
 
 
 def _run(config: Config) -> tuple[torch.nn.Module, _Watch]:

@@ -18,6 +18,7 @@ from autoloss.candidate import State
 from autoloss.run import FILE, Run
 
 TASK = {"iterations": 4, "train_on": "train", "evaluate_on": "val"}
+FROZEN = {"kind": "frozen", "iterations": 4, "pretrain": 10, "images": 30, "evaluate_on": "val"}
 
 
 def search(**changes: Any) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def search(**changes: Any) -> dict[str, Any]:
     }
     ladder = [
         {"name": "verify", "task": {**TASK, "train_on": "verify", "evaluate_on": "verify"}},
+        {"name": "frozen", "task": FROZEN, "seeds": [5], "batch": 2},
         {"name": "proxy", "task": TASK, "seeds": [1]},
     ]
     return section(generations=1, births=2, evaluator=evaluator, ladder=ladder, finale=None, **changes)
@@ -92,7 +94,7 @@ def test_a_search_runs_on_real_images_in_coco_format(tmp_path: Path, data: Path)
     }
     content = search(known=[])
     content["evaluator"]["data"] = {"type": "coco", **cells}
-    content["ladder"] = content["ladder"][:1]
+    content["ladder"] = content["ladder"][:2]
     environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
     finished = subprocess.run(
         command(tmp_path, content, "run", 1), env=environment, capture_output=True, text=True, check=False

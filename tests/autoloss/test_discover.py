@@ -167,6 +167,13 @@ def test_a_failure_in_a_group_is_one_failed_evaluation(tmp_path: Path) -> None:
     assert failed == {2, 5, 9, 13}  # the third of every group of three; a generation's groups are its own
 
 
+def test_an_exception_in_a_group_stays_with_the_candidate_that_raised_it(tmp_path: Path) -> None:
+    evaluator = {**GROUPS["evaluator"], "fail": "known"}
+    result = searched(tmp_path / "run", **{**GROUPS, "evaluator": evaluator})
+    failed = {number for number, rung, _, state, *_ in result[2] if state is State.FAILED and rung == "verify"}
+    assert failed == {1, 2}
+
+
 def test_what_cannot_be_shared_ends_the_search_in_one_line(tmp_path: Path) -> None:
     evaluator = {**GROUPS["evaluator"], "fail": "warm"}
     with pytest.raises(InputError, match="candidates of rung 'verify' share could not be made.*own loss is NaN"):

@@ -67,6 +67,13 @@ def test_a_rung_that_was_measured_otherwise_is_refused(tmp_path: Path) -> None:
         measured(tmp_path / "run", ladder=ladder)
 
 
+def test_a_rung_that_could_not_be_measured_may_be_mended(tmp_path: Path) -> None:
+    broken = [{"name": "short", "task": {"steps": "many"}, "seeds": [5]}]
+    with pytest.raises(InputError, match="own loss failed at rung 'short'"):
+        measured(tmp_path / "run", ladder=broken)
+    assert measured(tmp_path / "run", ladder=[{**broken[0], "task": {"steps": 2}}])[0].rung == "short"
+
+
 def test_the_last_losses_of_a_search_can_be_measured(tmp_path: Path) -> None:
     rules = from_mapping(section())
     with Run.create(tmp_path / "search", rules.identity()) as search:
@@ -80,6 +87,8 @@ def test_the_last_losses_of_a_search_can_be_measured(tmp_path: Path) -> None:
     with Run.create(tmp_path / "run", settings().identity(), fidelity.FREE) as run:
         fidelity.measure(settings(), run, late)
         assert len(fidelity.analysed(run)[0].scores) == 7
+        with pytest.raises(InputError, match="holds measurements of other losses; name another directory"):
+            fidelity.measure(settings(), run, late[:5])
 
 
 def test_agreement_is_that_of_scipy_and_the_interval_holds_it() -> None:

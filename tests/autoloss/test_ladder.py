@@ -39,6 +39,13 @@ def test_candidates_go_on_by_their_mean_rank_over_the_rungs_they_passed() -> Non
     assert promoted({1: 0.65, 2: 0.6, 3: 0.7}, 0.6, keep(count=2), [first]) == [1, 3]
 
 
+def test_a_rung_that_only_finds_what_is_broken_leaves_the_ranks_to_those_before() -> None:
+    first, second = {1: 0.9, 2: 0.8, 3: 0.7}, {1: 0.1, 2: 0.2, 3: 0.9}
+    assert promoted(second, 0.2, keep(count=2), [first], ranks=False) == [1, 2]
+    assert promoted(second, 0.2, keep(of_own=0.9), [first], ranks=False) == [2, 3]
+    assert promoted(second, 0.2, keep(count=2), ranks=False) == [3, 2]
+
+
 def test_ranks_of_an_earlier_rung_count_among_those_that_are_left() -> None:
     assert mean_ranked([{1: 0.2, 2: 0.9, 3: 0.8, 4: 0.7}, {1: 0.9, 4: 0.8}]) == [1, 4]
     assert mean_ranked([{1: 0.2, 2: 0.9, 3: 0.6, 4: 0.7}, {1: 0.9, 4: 0.8, 3: 0.7}]) == [4, 1, 3]

@@ -7,10 +7,19 @@ from autoloss.settings import from_mapping, load
 from primitives.errors import InputError
 
 
-@pytest.mark.parametrize("name", ["digits_fcos", "digits_faster_rcnn"])
-def test_configs_that_come_with_the_toolkit_load(name: str) -> None:
-    settings = load(Path("configs/search") / f"{name}.py")
-    assert [rung.name for rung in settings.ladder] == ["verify", "proxy"]
+@pytest.mark.parametrize(
+    ("name", "rungs"),
+    [
+        ("search/digits_fcos", ["frozen", "frozen long"]),
+        ("search/paper_ladder", ["verify", "proxy"]),
+        ("search/digits_faster_rcnn", ["verify", "proxy"]),
+        ("fidelity/digits_fcos", ["descend", "verify", "train 100", "train 200", "train 400"]),
+        ("fidelity/digits_faster_rcnn", ["descend", "verify", "train 100", "train 200", "train 400"]),
+    ],
+)
+def test_configs_that_come_with_the_toolkit_load(name: str, rungs: list[str]) -> None:
+    settings = load(Path("configs") / f"{name}.py")
+    assert [rung.name for rung in settings.ladder][: len(rungs)] == rungs
     assert settings.finale is not None
     assert len(settings.finale.rung.seeds) == 3
 
@@ -45,6 +54,15 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
             r"finale.known names row 5, known has 2",
         ),
         ({"finale": {"rung": {"name": "full", "task": {}, "seeds": [1]}}}, r"rungs proxy and full share seed 1"),
+        ({"finale": {"rung": {"name": "full", "task": {}, "seeds": [5, 5]}}}, r"rung full names a seed twice: 5, 5"),
+        (
+            {"finale": {"rung": {"name": "full", "task": {}, "seeds": [5]}, "known": [1, 1]}},
+            r"finale.known names a row twice: 1, 1",
+        ),
+        (
+            {"finale": {"rung": {"name": "full", "task": {"kind": "descend"}}}},
+            r"the finale compares trained detectors",
+        ),
         ({"ladder": [{"name": "descend", "task": {"kind": "descend"}}]}, r"the last rung of the ladder ranks"),
         (
             {"ladder": [{"name": "descend", "task": {"kind": "descend", "steps": 3}}]},

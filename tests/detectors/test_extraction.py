@@ -101,7 +101,7 @@ def test_patches_of_training_and_of_scenes_are_the_same_numbers(name: str, scene
     """Samples of an image found among the inputs of the same image as a scene."""
     model, dataset = made(name)
     data, mean, deviation = extraction.training(model, dataset, 1, seed=0)
-    (group,) = extraction.scenes(model, torch.utils.data.Subset(dataset, [0]), mean, deviation)
+    (group,) = extraction.scenes(model, torch.utils.data.Subset(dataset, [0]), 1, mean, deviation)
     rows = torch.cat([extraction.patches(level) for level in group.maps])
     nearest = torch.cdist(data.x.double(), rows.double()).amin(1)
     share = float((nearest < 1e-3).double().mean())
@@ -116,4 +116,30 @@ def test_an_unknown_head_and_images_without_samples_are_named(scenes: dict[str, 
         extraction.training(model, empty, 1, seed=0)
     model.bbox_head = torch.nn.Linear(2, 2)
     with pytest.raises(InputError, match="does not know the head Linear; known: FCOSHead, ATSSHead, RetinaHead"):
+        extraction.check(model)
+
+
+def test_evenly_spaced_images_are_evaluated_where_there_are_more_than_asked_for(scenes: dict[str, CocoSource]) -> None:
+    model, dataset = made("FCOS")
+    mean, deviation = torch.zeros(32), torch.ones(32)
+    (some,) = extraction.scenes(model, dataset, 4, mean, deviation)
+    (every,) = extraction.scenes(model, dataset, 1000, mean, deviation)
+    assert some.image.tolist() == every.image[[0, 10, 20, 30]].tolist()
+
+
+def test_features_that_this_machine_cannot_hold_are_refused_in_one_line(
+    scenes: dict[str, CocoSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, dataset = made("FCOS")
+    monkeypatch.setattr(extraction.os, "sysconf", lambda name: 1024 if name == "SC_PAGE_SIZE" else 1)
+    with pytest.raises(InputError, match="samples of 40 training images need .* lower images in the rung's task"):
+        extraction.training(model, dataset, 40, seed=0)
+    with pytest.raises(InputError, match="features of 40 images to evaluate on need .* lower evaluate_images"):
+        extraction.scenes(model, dataset, 500, torch.zeros(32), torch.ones(32))
+
+
+def test_a_two_stage_head_that_classifies_by_sigmoid_is_refused(scenes: dict[str, CocoSource]) -> None:
+    model, _ = made("Faster R-CNN")
+    model.roi_head.bbox_head.loss_cls.use_sigmoid = True
+    with pytest.raises(InputError, match="takes two-stage heads that classify by softmax"):
         extraction.check(model)

@@ -91,16 +91,42 @@ def test_a_task_that_asks_for_something_else_is_named(
         DetectorEvaluator(FCOS, DIGITS).warm(task, 0)
 
 
-def test_rungs_of_another_kind_take_one_candidate_at_a_time(scenes: dict[str, CocoSource]) -> None:
+def test_rungs_of_another_kind_train_one_candidate_after_another(scenes: dict[str, CocoSource]) -> None:
     task = {"iterations": 3, "train_on": "train", "evaluate_on": "val"}
-    with pytest.raises(InputError, match="batch is for rungs of kind 'frozen'"):
-        DetectorEvaluator(FCOS, DIGITS).evaluate_many(LOSSES, task, 0)
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    many = evaluator.evaluate_many(LOSSES, task, 0)
+    assert [one["loss"] for one in many if isinstance(one, dict)] == [
+        evaluator.evaluate(losses, task, 0)["loss"] for losses in LOSSES
+    ]
+
+
+def test_a_suppression_of_another_kind_is_named_before_anything_is_trained(scenes: dict[str, CocoSource]) -> None:
+    soft = {"model.test_cfg.nms": {"type": "soft_nms", "iou_threshold": 0.5}}
+    with pytest.raises(InputError, match="needs test_cfg.nms of type 'nms' within classes, got .*soft_nms"):
+        DetectorEvaluator(FCOS, DIGITS, cfg_options=soft).prepare({}, [TASK])
+
+
+def test_an_output_that_is_not_finite_is_a_failure(
+    scenes: dict[str, CocoSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = small_heads.train
+
+    def spoiled(*arguments: Any) -> Any:
+        heads, failed = train(*arguments)
+        with torch.no_grad():
+            heads.second_bias[1] = torch.nan
+        return heads, failed
+
+    monkeypatch.setattr(small_heads, "train", spoiled)
+    good, bad = DetectorEvaluator(FCOS, DIGITS).evaluate_many(LOSSES, TASK, 1)
+    assert isinstance(good, dict)
+    assert bad == "a predicted box or score is not finite"
 
 
 def test_a_detector_that_cannot_be_frozen_is_named(scenes: dict[str, CocoSource]) -> None:
     evaluator = DetectorEvaluator("mmdet::gfl/gfl_r50_fpn_1x_coco.py", DIGITS)
     with pytest.raises(InputError, match="'frozen' does not know the head GFLHead; known: FCOSHead, ATSSHead"):
-        evaluator.warm(TASK, 0)
+        evaluator.prepare({}, [TASK])
 
 
 def test_a_gpu_without_memory_for_all_heads_trains_fewer_at_once_and_says_so(
