@@ -38,6 +38,12 @@ search = dict(
             batch=8,
         ),
         dict(
+            name="frozen 1000+100",
+            task=dict(kind="frozen", pretrain=1000, iterations=100, images=1000, evaluate_on="val"),
+            seeds=[59, 60],
+            batch=8,
+        ),
+        dict(
             name="frozen 1000+300",
             task=dict(kind="frozen", pretrain=1000, iterations=300, images=1000, evaluate_on="val"),
             seeds=[55, 56],

@@ -17,7 +17,7 @@ search = dict(
         loss_bbox=dict(grammar="box", like="giou"),
     ),
     # What results/fidelity recommends: small heads on the features of a detector that was trained once rank losses as
-    # 1,200 iterations do; 400 iterations of training, at thirty times the cost, favour losses that learn fast.
+    # 1,200 iterations do; 400 iterations of training, at 25 times the cost, favour losses that learn fast.
     ladder=[
         dict(
             name="frozen",
