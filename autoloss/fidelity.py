@@ -14,7 +14,6 @@ from scipy import stats
 from autoloss import executors
 from autoloss.candidate import Candidate, Kind
 from autoloss.discover import Loop, Watcher, mean_scores, prepared
-from autoloss.report import KINDS
 from autoloss.run import Run
 from autoloss.search import OWN, Search
 from autoloss.settings import Rung, Settings
@@ -22,6 +21,8 @@ from primitives.errors import InputError
 
 FREE = ("ladder", "finale")
 """Settings that may change when a measurement goes on: rungs come and go, what was measured at others stays."""
+KINDS = ("all", "class", "box", "pairs")
+"""Kinds of losses that agreement is told of."""
 RESAMPLES = 2000
 """Populations drawn with replacement for an interval."""
 

@@ -261,23 +261,22 @@ def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], 
     return table
 
 
-KINDS = ("all", "class", "box", "pairs")
-"""Kinds of losses that agreement is told of."""
 _KINDS = {"class": "class losses", "box": "box losses", "pairs": "pairs"}
 
 
 def fidelity(found: Sequence[Measured]) -> RenderableType:
     """How well rungs rank, a row each."""
     counts = {
-        kind: max((row.agreement[kind].losses for row in found if kind in row.agreement), default=0) for kind in KINDS
+        kind: max((row.agreement[kind].losses for row in found if kind in row.agreement), default=0)
+        for kind in ("all", *_KINDS)
     }
     title = f"{counts['all']} losses at every rung, beside the truth: rank correlation, with 95 % intervals"
     table = Table(title=title, title_justify="left")
-    for name in ("rung", "seeds", "seconds", "Spearman", "Kendall", "kept", *KINDS[1:]):
+    for name in ("rung", "seeds", "seconds", "Spearman", "Kendall", "kept", *_KINDS):
         table.add_column(name, justify="left" if name == "rung" else "right", no_wrap=True)
     for row in found:
         whole = row.agreement["all"]
-        parts = (row.agreement.get(kind) for kind in KINDS[1:])
+        parts = (row.agreement.get(kind) for kind in _KINDS)
         table.add_row(
             row.rung,
             str(row.seeds),

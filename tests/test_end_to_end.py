@@ -127,7 +127,7 @@ def test_a_set_up_that_cannot_work_is_one_line(tmp_path: Path, changes: dict[str
 
 def test_a_wrong_task_of_the_last_rung_is_found_before_anything_is_trained(tmp_path: Path) -> None:
     content = search()
-    content["finale"] = {"rung": {"name": "full", "task": {**TASK, "evaluate_on": "tset"}}}
+    content["finale"] = {"rung": {"name": "full", "task": {**TASK, "evaluate_on": "tset"}, "seeds": [2]}}
     finished = subprocess.run(command(tmp_path, content, "run", 1), capture_output=True, text=True, check=False)
     assert finished.returncode == 2
     assert "a rung's evaluate_on is 'tset'; choices: verify, val, test" in finished.stderr

@@ -20,6 +20,7 @@ THIRD_PARTY = {
         "numpy",
         "pydantic",
         "rich",
+        "scipy",
         "typer",
         "primitives",
         "autoloss",

@@ -60,11 +60,13 @@ STOCK = {
 def run_with(losses: dict[str, Loss], config: str, folder: Path) -> Run:
     """A run whose only candidate beside the detector's own loss has these losses."""
     options = ["search.evaluator.data.train=40", "search.evaluator.data.val=8", "search.evaluator.data.test=8"]
-    store = Run.create(folder, load_settings(config, options).identity())
+    settings = load_settings(config, options)
+    store = Run.create(folder, settings.identity())
     own = Candidate(0, Kind.OWN, 0, {}, "the detector's own loss")
     store.born([own, Candidate(1, Kind.FOUND, 0, losses, "by a test")], [])
-    store.started(1, "verify", 0)
-    store.finished(Evaluation(1, "verify", 0, State.DONE, 0.5))
+    rung = settings.ladder[0]
+    store.started(1, rung.name, rung.seeds[0])
+    store.finished(Evaluation(1, rung.name, rung.seeds[0], State.DONE, 0.5))
     return store
 
 
