@@ -21,8 +21,8 @@ from primitives.errors import InputError
 
 FREE = ("ladder", "finale")
 """Settings that may change when a measurement goes on: rungs come and go, what was measured at others stays."""
-KINDS = ("all", "class", "box", "pairs")
-"""Kinds of losses that agreement is told of."""
+KINDS = ("all", "top", "class", "box", "pairs")
+"""Kinds of losses that agreement is told of; `top` is the better half by the truth."""
 RESAMPLES = 2000
 """Populations drawn with replacement for an interval."""
 
@@ -52,7 +52,7 @@ class Measured:
         rung: its name.
         seconds: of a candidate, over all its seeds.
         seeds: how many.
-        agreement: by kind of loss: `all`, `class`, `box`, `pairs`.
+        agreement: by kind of loss, one of KINDS.
         scores: (rung, truth) of every candidate that has both.
         failed: candidates without a score at the rung.
     """
@@ -157,8 +157,10 @@ def analysed(run: Run) -> list[Measured]:
         ended = {e.candidate for e in run.evaluations(rung["name"])}
         pairs = {n: (scores.get(n, -1.0), wanted[n]) for n in sorted(ended & wanted.keys())}
         agreement = {}
+        top = sorted(pairs, key=lambda number: -pairs[number][1])[: (len(pairs) + 1) // 2]
         for kind in KINDS:
-            mine = [pair for number, pair in pairs.items() if kind in ("all", kinds[number])]
+            chosen = top if kind == "top" else [number for number in pairs if kind in ("all", kinds[number])]
+            mine = [pairs[number] for number in chosen]
             if len(mine) >= 4:
                 agreement[kind] = agreed(np.asarray(mine))
         seconds = _seconds(run, rung)

@@ -261,7 +261,7 @@ def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], 
     return table
 
 
-_KINDS = {"class": "class losses", "box": "box losses", "pairs": "pairs"}
+_KINDS = {"top": "losses of the better half", "class": "class losses", "box": "box losses", "pairs": "pairs"}
 
 
 def fidelity(found: Sequence[Measured]) -> RenderableType:

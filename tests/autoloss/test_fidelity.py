@@ -46,6 +46,7 @@ def test_every_loss_is_measured_at_every_rung_and_at_the_truth_whatever_the_rung
     assert found[1].seeds == 2
     agreement = found[1].agreement
     assert agreement["all"].losses == 11
+    assert agreement["top"].losses == 6
     assert sum(agreement[kind].losses for kind in ("class", "box", "pairs") if kind in agreement) <= 10
     assert agreement["all"].spearman[1] <= agreement["all"].spearman[0] <= agreement["all"].spearman[2]
 
