@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from detectors import mmcv_ops
 from detectors.datasets import CocoSource, coco_source, one_image_per_class
 from detectors.digits import SPLITS, digit_scenes
+from detectors.resized import resized
 from primitives.catalog import grammar
 from primitives.errors import InputError
 
@@ -51,7 +52,8 @@ class DetectorEvaluator:
     Args:
         detector: config of the detector, a path or 'mmdet::...'.
         data: `type` 'digits' with optional counts `train`, `val`, `test` and `seed`; or 'coco' with `train`, `val`
-            and optionally `test`, each with `annotations` and `images`.
+            and optionally `test`, each with `annotations` and `images`, and `longest`: most pixels of an image, which
+            is then made smaller once.
         batch_size: images an iteration.
         centerness_target: None for the head's own, `iou` for the IoU of the predicted box.
         cfg_options: dotted keys and values that override the detector's config.
@@ -246,12 +248,15 @@ def _sources(data: Mapping[str, Any]) -> dict[str, CocoSource]:
             raise InputError(f"unknown key {unknown[0]!r} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed")
         sources = digit_scenes({**SPLITS, **{key: rest[key] for key in SPLITS if key in rest}}, rest.get("seed", 0))
     elif kind == "coco":
-        unknown = sorted(set(rest) - set(SPLITS))
+        unknown = sorted(set(rest) - {*SPLITS, "longest"})
         if unknown or not {"train", "val"} <= set(rest):
             raise InputError(
-                f"data of type 'coco' needs train and val, and may have test; got {', '.join(rest) or 'none'}"
+                f"data of type 'coco' needs train and val, and may have test and longest; got {', '.join(rest) or 'none'}"
             )
+        longest = rest.pop("longest", None)
         sources = {split: _coco(split, part) for split, part in rest.items()}
+        if longest is not None:
+            sources = {split: resized(source, longest) for split, source in sources.items()}
         for split, source in sources.items():
             if source.classes != sources["train"].classes:
                 raise InputError(f"{split} has classes {source.classes}, train has {sources['train'].classes}")
