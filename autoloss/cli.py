@@ -199,7 +199,13 @@ def show(
 
 @app.command()
 def fidelity(
-    config: Annotated[Path, typer.Argument(help="A search config; its ladder is measured, its finale is the truth.")],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            help="A search config; its ladder is measured, its finale is the truth. Or the directory of a measurement, "
+            "to read what it holds."
+        ),
+    ],
     run: Annotated[
         Path | None, typer.Argument(help="Directory; one that is there goes on. Default: runs/fidelity-CONFIG-NAME.")
     ] = None,
@@ -220,17 +226,40 @@ def fidelity(
 
     The losses are the first generation of the config: known ones, and random formulas that pass the gates.
 
-    Example: `autoloss fidelity configs/fidelity/digits_fcos.py`
+    Examples: `autoloss fidelity configs/fidelity/digits_fcos.py`, `autoloss fidelity results/fidelity/digits_fcos`
     """
+    from autoloss import fidelity as measuring
+    from autoloss import report
+    from autoloss.run import Run
+
+    if config.is_dir():
+        if run is not None or of is not None or cfg_options:
+            raise InputError(f"{config} is a measurement that is read, not a config; it takes --plot and --json alone")
+        with Run.open(config) as store:
+            found = measuring.analysed(store)
+    else:
+        found = _measured(config, run, of, last, list(cfg_options or []), workers)
+    if plot is not None:
+        from autoloss import chart
+
+        chart.fidelity(found, plot)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in found], indent=2))
+    else:
+        _console().print(report.fidelity(found))
+
+
+def _measured(
+    config: Path, run: Path | None, of: Path | None, last: int, options: list[str], workers: int | None
+) -> list[Any]:
+    """Measures what is missing, with the progress on the screen."""
     from rich.console import Console
 
     from autoloss import fidelity as measuring
-    from autoloss import report
     from autoloss.run import Run
     from autoloss.screen import Screen
     from autoloss.settings import load
 
-    options = list(cfg_options or [])
     if workers is not None:
         options.append(f"search.workers={workers}")
     settings = load(config, options)
@@ -248,15 +277,7 @@ def fidelity(
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
-        found = measuring.analysed(store)
-    if plot is not None:
-        from autoloss import chart
-
-        chart.fidelity(found, plot)
-    if as_json:
-        typer.echo(json.dumps([asdict(row) for row in found], indent=2))
-    else:
-        _console().print(report.fidelity(found))
+        return measuring.analysed(store)
 
 
 @app.command()

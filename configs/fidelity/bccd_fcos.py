@@ -35,9 +35,13 @@ search = dict(
             _delete_=True,
             type="coco",
             longest=96,
-            train=dict(annotations="{{$AUTOLOSS_DATA:data}}/bccd/train.json", images="{{$AUTOLOSS_DATA:data}}/bccd/images"),
+            train=dict(
+                annotations="{{$AUTOLOSS_DATA:data}}/bccd/train.json", images="{{$AUTOLOSS_DATA:data}}/bccd/images"
+            ),
             val=dict(annotations="{{$AUTOLOSS_DATA:data}}/bccd/val.json", images="{{$AUTOLOSS_DATA:data}}/bccd/images"),
-            test=dict(annotations="{{$AUTOLOSS_DATA:data}}/bccd/test.json", images="{{$AUTOLOSS_DATA:data}}/bccd/images"),
+            test=dict(
+                annotations="{{$AUTOLOSS_DATA:data}}/bccd/test.json", images="{{$AUTOLOSS_DATA:data}}/bccd/images"
+            ),
         ),
     ),
 )
