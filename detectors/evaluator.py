@@ -250,9 +250,8 @@ def _sources(data: Mapping[str, Any]) -> dict[str, CocoSource]:
     elif kind == "coco":
         unknown = sorted(set(rest) - {*SPLITS, "longest"})
         if unknown or not {"train", "val"} <= set(rest):
-            raise InputError(
-                f"data of type 'coco' needs train and val, and may have test and longest; got {', '.join(rest) or 'none'}"
-            )
+            got = ", ".join(rest) or "none"
+            raise InputError(f"data of type 'coco' needs train and val, and may have test and longest; got {got}")
         longest = rest.pop("longest", None)
         sources = {split: _coco(split, part) for split, part in rest.items()}
         if longest is not None:
