@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,8 @@ def _set_classes(part: Any, count: int) -> None:
 
 def _set_data(config: Config, train: CocoSource, evaluate: CocoSource, batch_size: int, seed: int) -> None:
     for name, source, shuffled in (("train_dataloader", train, True), ("val_dataloader", evaluate, False)):
+        if shuffled:
+            _check_outlines(_pipeline(config, name), source)
         config[name] = {
             "batch_size": batch_size if shuffled else 16,
             "num_workers": 0,
@@ -212,6 +215,22 @@ def _set_data(config: Config, train: CocoSource, evaluate: CocoSource, batch_siz
     config.val_evaluator = {"type": "FastCocoMetric", "ann_file": str(evaluate.annotations)}
     for unused in ("test_dataloader", "test_evaluator", "test_cfg"):
         config[unused] = None
+
+
+def _check_outlines(pipeline: Any, source: CocoSource) -> None:
+    """Refuses boxes alone where a detector learns outlines too.
+
+    Raises:
+        InputError: an object has none.
+    """
+    if not any(step.get("with_mask") for step in pipeline):
+        return
+    for entry in json.loads(source.annotations.read_text())["annotations"]:
+        if not entry.get("segmentation"):
+            raise InputError(
+                f"the detector trains on outlines (masks): annotation {entry['id']} of {source.annotations} has no "
+                "'segmentation'; give data with outlines, or a detector without masks"
+            )
 
 
 def _pipeline(config: Config, loader: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmdet.models.dense_heads import ATSSHead, FCOSHead, RetinaHead
+from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
 from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
 from mmdet.registry import MODELS
 
@@ -18,6 +18,8 @@ MECHANISMS: dict[type, type] = {
     Shared4Conv1FCBBoxHead: RoIIoUAware,
 }
 """The mechanism by stock head. ATSS always hands over boxes, FCOS and the two-stage heads those of positives only."""
+AWARE = (GFLHead,)
+"""Stock heads that know the IoU: they call their class loss with (labels, IoU), which `ClassLoss` takes as it is."""
 
 
 def _register(mechanism: type, head: type) -> None:
@@ -42,12 +44,13 @@ def stock(name: str) -> type:
     known = {head.__name__: head for head in MECHANISMS}
     found = known.get(name.removeprefix(PREFIX))
     if found is None:
-        raise InputError(f"no head that knows the IoU stands in for {name!r}; known: {', '.join(known)}")
+        choices = ", ".join([*known, *(head.__name__ for head in AWARE)])
+        raise InputError(f"no head that knows the IoU stands in for {name!r}; known: {choices}")
     return found
 
 
 def iou_aware_type(name: str) -> str:
-    """Name of the registered twin of a stock head that hands the IoU to its class loss.
+    """Name of the head that does what a stock head does and hands the IoU to its class loss: its twin, or itself.
 
     Args:
         name: `type` of a stock head, or of a twin.
@@ -55,4 +58,6 @@ def iou_aware_type(name: str) -> str:
     Raises:
         InputError: the head has no twin.
     """
+    if name in [head.__name__ for head in AWARE]:
+        return name
     return f"{PREFIX}{stock(name).__name__}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from primitives.operators import Operator
@@ -87,7 +86,7 @@ class Expression:
             value = inputs[self.head]
         else:
             # Of the inputs' shape, so that softmax and dot see a constant as one value per class.
-            value = torch.tensor(self.head, dtype=like.dtype, device=like.device).expand(like.shape)
+            value = like.new_full((), self.head).expand(like.shape)
         memo[self.text] = value
         return value
 

@@ -110,8 +110,8 @@ def test_a_search_runs_on_real_images_in_coco_format(tmp_path: Path, data: Path)
         ({"detector": "none.py"}, "no detector config at 'none.py'"),
         ({"data": {"type": "video"}}, "unknown data type 'video'; choices: digits, coco"),
         (
-            {"cfg_options": {"model.bbox_head.type": "GFLHead"}},
-            "'GFLHead'; known: FCOSHead, ATSSHead, RetinaHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead",
+            {"cfg_options": {"model.bbox_head.type": "PAAHead"}},
+            "'PAAHead'; known: FCOSHead, ATSSHead, RetinaHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, GFLHead",
         ),
         ({"data": {"type": "coco", "train": {"annotations": "a.json", "images": "i"}}}, "needs train and val"),
     ],
