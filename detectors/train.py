@@ -39,11 +39,17 @@ class TrainingFailedError(RuntimeError):
     """A training that cannot go on; says at which iteration, and the value."""
 
 
+CHECK_EVERY = 50
+"""Iterations on a GPU between looks at the losses: a look waits for the device. On the CPU it costs nothing."""
+
+
 class _Watch(Hook):  # type: ignore[misc]
     """Ends a training when a loss or a weight is not finite; keeps the last loss, the metrics and the time."""
 
     def __init__(self) -> None:
         self.loss = math.nan
+        self.names: list[str] = []
+        self.seen: list[torch.Tensor] = []
         self.begun = self.trained = 0.0
         self.metrics: dict[str, float] = {}
 
@@ -60,15 +66,30 @@ class _Watch(Hook):  # type: ignore[misc]
     ) -> None:
         """See mmengine's Hook."""
         parts = {name: value for name, value in (outputs or {}).items() if "loss" in name}
-        for name in sorted(parts, key=lambda name: name == "loss"):  # the part at fault before the sum
-            value = parts[name]
-            if not math.isfinite(float(value)):
-                raise TrainingFailedError(f"{name} is {float(value)} at iteration {runner.iter + 1}")
-        self.loss = float((outputs or {})["loss"])
+        # The part at fault before the sum.
+        self.names = sorted(parts, key=lambda name: name == "loss")
+        self.seen.append(torch.stack([parts[name].detach().float() for name in self.names]))
+        if not self.seen[0].is_cuda or len(self.seen) == CHECK_EVERY:
+            self._look(runner.iter + 1)
         self.trained = time.perf_counter()
+
+    def _look(self, iteration: int) -> None:
+        """Brings the losses since the last look from the device; `iteration` is that of the last of them."""
+        rows = torch.stack(self.seen).tolist() if self.seen else []
+        self.seen = []
+        for behind, row in zip(range(len(rows))[::-1], rows, strict=True):
+            for name, value in zip(self.names, row, strict=True):
+                if not math.isfinite(value):
+                    raise TrainingFailedError(f"{name} is {value} at iteration {iteration - behind}")
+            self.loss = row[self.names.index("loss")]
+
+    def after_train(self, runner: Runner) -> None:
+        """See mmengine's Hook."""
+        self._look(runner.iter)
 
     def before_val(self, runner: Runner) -> None:
         """See mmengine's Hook; the step after the last loss has not been judged by any loss."""
+        self._look(runner.iter)
         _check_weights(runner.model, runner.iter)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002

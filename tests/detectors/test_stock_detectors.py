@@ -21,7 +21,7 @@ from primitives.errors import InputError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 TASK = {"iterations": 2, "train_on": "train", "evaluate_on": "val"}
-# Random formulas that passed every gate: from results/funnel_softmax.txt, the default search and results/funnel_box.txt.
+# Random formulas that passed every gate: of results/funnel_softmax.txt, the default search, results/funnel_box.txt.
 RANDOM = {
     "softmax": "neg(dot(tanh(sin(relu(y))), sin(div(softmax(x), tanh(3)))))",
     "sigmoid": "gd(mul(mul(sub(w, sigmoid(x)), sub(w, sigmoid(x))), sub(softplus(x), mul(x, w))))",
@@ -155,7 +155,7 @@ def by_hand(slot: str, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any
             labels, iou = args[1] if isinstance(args[1], tuple) else (args[1], kwargs.get("iou"))
             y = (plain(labels)[:, None] == np.arange(x.shape[1])).astype(float)
             foreground = (plain(labels) < x.shape[1] - (module.grammar == "softmax"))[:, None]
-            hit = plain(iou)[:, None] * np.ones_like(x)
+            hit = np.zeros_like(x) if iou is None else plain(iou)[:, None] * np.ones_like(x)
             w = np.where(foreground, hit, 1.0) if module.grammar == "softmax" else y * hit
             each = BY_HAND[text](x, y, w)
         return averaged(each, args, kwargs, module.loss_weight, module.reduction)
