@@ -18,8 +18,9 @@ from mmdet.models.losses import (  # noqa: E402
 )
 from mmdet.registry import MODELS  # noqa: E402
 
+from detectors.iou_aware import ClassCall, aligned_iou  # noqa: E402
 from detectors.losses import ExpressionBoxLoss, ExpressionClassLoss  # noqa: E402
-from primitives.catalog import KNOWN  # noqa: E402
+from primitives.catalog import GRAMMARS, KNOWN  # noqa: E402
 
 
 def box(name: str, **arguments: object) -> nn.Module:
@@ -138,3 +139,46 @@ def test_gradient_of_a_box_loss_equals_finite_differences() -> None:
 def test_mistakes_are_named(build, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def one_step(name: str, device: str) -> Tensor:
+    """Loss and gradient of a known loss as a head calls it, with weights and an average factor on the device."""
+    known = KNOWN[name]
+    weight, average = torch.ones(8, device=device), torch.ones((), device=device)
+    if GRAMMARS[known.grammar].slot == "loss_bbox":
+        pred = torch.ones(8, 4, device=device, requires_grad=True)
+        loss = ExpressionBoxLoss(str(known.expression), known.grammar)(pred, torch.ones_like(pred), weight, average)
+    else:
+        pred = torch.ones(8, 5, device=device, requires_grad=True)
+        labels = torch.zeros(8, dtype=torch.long, device=device)
+        module = ExpressionClassLoss(str(known.expression), known.grammar, known.alpha)
+        call = ClassCall(module, labels, 4, (pred, labels, weight), {"avg_factor": average})
+        call.see(aligned_iou(torch.ones(8, 4, device=device), torch.ones(8, 4, device=device)))
+        loss = call.pay()
+    loss.backward()
+    assert pred.grad is not None
+    return loss
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_loss_asks_nothing_back_from_the_device(name: str) -> None:
+    # A meta tensor has no values: whatever would bring one to the host, and so wait for a GPU, raises an error.
+    assert one_step(name, "meta").is_meta
+
+
+def test_the_meta_device_would_notice_a_round_trip() -> None:
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        float(torch.ones(8, device="meta").sum())
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        torch.ones(8, device="meta")[torch.ones(8, dtype=torch.bool, device="meta")]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_loss_does_not_wait_for_the_gpu(name: str) -> None:
+    one_step(name, "cuda")  # what is made once may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        one_step(name, "cuda")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
