@@ -9,8 +9,8 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class CocoSource:
         classes: names in the order of the category ids.
         count: number of images.
         left_out: number of boxes of the file that have no width or height inside their image.
+        held_out_of: number of images of the training set that these were held out of, 0 where they were not.
     """
 
     annotations: Path
@@ -36,6 +37,7 @@ class CocoSource:
     classes: tuple[str, ...]
     count: int
     left_out: int = 0
+    held_out_of: int = 0
 
 
 def cache_folder() -> Path:
@@ -153,6 +155,47 @@ def _can_be_seen(box: list[float], image: Mapping[str, Any]) -> bool:
     return width >= 1 and height >= 1 and inside
 
 
+def hold_out(source: CocoSource, names: Sequence[str]) -> dict[str, CocoSource]:
+    """Holds out a fifth of the images for each name; the rest is `train`.
+
+    The choice is by a hash of the file names, so it stays the same when a file is sorted anew.
+
+    Args:
+        source: what is split.
+        names: of the splits that are held out, two at most.
+
+    Raises:
+        InputError: too few images, or a split without boxes.
+    """
+    content = json.loads(source.annotations.read_text())
+    order = sorted(content["images"], key=lambda image: hashlib.sha256(image["file_name"].encode()).digest())
+    fifth = len(order) // 5
+    if not fifth:
+        raise InputError(
+            f"{source.annotations}: {len(order)} images are too few to hold out a fifth for {names[0]}; give data.val"
+        )
+    parts = {name: order[k * fifth : (k + 1) * fifth] for k, name in enumerate(names)}
+    parts = {"train": order[len(names) * fifth :], **parts}
+    found = {}
+    for name, images in parts.items():
+        part = _some_images(source, content, {image["id"] for image in images}, name)
+        of = 0 if name == "train" else len(order)
+        found[name] = replace(part, left_out=0 if of else source.left_out, held_out_of=of)
+    return found
+
+
+def _some_images(source: CocoSource, content: Mapping[str, Any], chosen: Container[Any], name: str) -> CocoSource:
+    """The part of a data set that some images make up."""
+    boxes = [entry for entry in content["annotations"] if entry["image_id"] in chosen]
+    if all(entry["iscrowd"] for entry in boxes):
+        raise InputError(f"{source.annotations}: the images chosen for {name} have no boxes; give splits of your own")
+    images = [image for image in content["images"] if image["id"] in chosen]
+    clean = {**content, "images": images, "annotations": boxes}
+    key = hashlib.sha256(json.dumps(clean, sort_keys=True).encode()).hexdigest()[:12]
+    place = once(cache_folder() / f"{name}-{key}", lambda fresh: _write(fresh / "annotations.json", clean))
+    return CocoSource(place / "annotations.json", source.images, source.classes, len(images))
+
+
 def one_image_per_class(source: CocoSource, seed: int = 0) -> CocoSource:
     """The verification set: for each class that has boxes, one image that shows it, no image twice.
 
@@ -174,11 +217,4 @@ def one_image_per_class(source: CocoSource, seed: int = 0) -> CocoSource:
         free = sorted(showing - set(chosen))
         if free:
             chosen.append(rng.choice(free))
-    clean = {
-        **content,
-        "images": [image for image in content["images"] if image["id"] in set(chosen)],
-        "annotations": [entry for entry in content["annotations"] if entry["image_id"] in set(chosen)],
-    }
-    key = hashlib.sha256(json.dumps(clean, sort_keys=True).encode()).hexdigest()[:12]
-    place = once(cache_folder() / f"verify-{key}", lambda fresh: _write(fresh / "annotations.json", clean))
-    return CocoSource(place / "annotations.json", source.images, source.classes, len(chosen))
+    return _some_images(source, content, set(chosen), "verify")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from detectors import mmcv_ops
-from detectors.datasets import CocoSource, coco_source, one_image_per_class
-from detectors.digits import SPLITS, digit_scenes
-from detectors.resized import resized
+from detectors.datasets import CocoSource
+from detectors.sources import say, sources
 from primitives.catalog import grammar
 from primitives.errors import InputError
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
     from detectors.frozen import Frozen
 
-_log = logging.getLogger(__name__)
 _TRAIN, _EVALUATE = ("train", "verify"), ("verify", "val", "test")
 _TASKS: dict[str, dict[str, tuple[str, ...] | None]] = {
     "train": {"iterations": None, "train_on": _TRAIN, "evaluate_on": _EVALUATE},
@@ -51,9 +48,7 @@ class DetectorEvaluator:
 
     Args:
         detector: config of the detector, a path or 'mmdet::...'.
-        data: `type` 'digits' with optional counts `train`, `val`, `test` and `seed`; or 'coco' with `train`, `val`
-            and optionally `test`, each with `annotations` and `images`, and `longest`: most pixels of an image, which
-            is then made smaller once.
+        data: a description as of `sources`, or the path of a dataset config.
         batch_size: images an iteration.
         centerness_target: None for the head's own, `iou` for the IoU of the predicted box.
         cfg_options: dotted keys and values that override the detector's config.
@@ -65,7 +60,7 @@ class DetectorEvaluator:
     def __init__(
         self,
         detector: str,
-        data: Mapping[str, Any],
+        data: Mapping[str, Any] | str,
         batch_size: int = 8,
         centerness_target: str | None = None,
         cfg_options: Mapping[str, object] | None = None,
@@ -77,7 +72,7 @@ class DetectorEvaluator:
             raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}")
         if centerness_target not in (None, "iou"):
             raise InputError(f"unknown centerness_target {centerness_target!r}; choices: None, 'iou'")
-        self.detector, self.data = detector, dict(data)
+        self.detector, self.data = detector, data
         self.batch_size, self.centerness_target = batch_size, centerness_target
         self.config = load(detector, cfg_options)
         self._sources: dict[str, CocoSource] | None = None
@@ -87,7 +82,7 @@ class DetectorEvaluator:
     def sources(self) -> dict[str, CocoSource]:
         """The data by split; made or checked when first asked for."""
         if self._sources is None:
-            self._sources = _sources(self.data)
+            self._sources = sources(self.data)
         return self._sources
 
     def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
@@ -100,9 +95,7 @@ class DetectorEvaluator:
         Raises:
             InputError: the data, a task, a slot or a grammar cannot be used with this detector.
         """
-        for split, source in self.sources.items():
-            if source.left_out:
-                _log.warning("data.%s: left out %d boxes without width or height", split, source.left_out)
+        say(self.sources)
         losses = {slot: _any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
             config = self.configured(losses, {name: task[name] for name in _TASKS["train"]}, 0)
@@ -238,36 +231,6 @@ class DetectorEvaluator:
             if not choices and not (whole and task[key] >= 1):
                 raise InputError(f"a rung's {key} must be a whole number from 1, got {task[key]!r}")
         return task
-
-
-def _sources(data: Mapping[str, Any]) -> dict[str, CocoSource]:
-    kind, rest = data.get("type"), {key: value for key, value in data.items() if key != "type"}
-    if kind == "digits":
-        unknown = sorted(set(rest) - {*SPLITS, "seed"})
-        if unknown:
-            raise InputError(f"unknown key {unknown[0]!r} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed")
-        sources = digit_scenes({**SPLITS, **{key: rest[key] for key in SPLITS if key in rest}}, rest.get("seed", 0))
-    elif kind == "coco":
-        unknown = sorted(set(rest) - {*SPLITS, "longest"})
-        if unknown or not {"train", "val"} <= set(rest):
-            got = ", ".join(rest) or "none"
-            raise InputError(f"data of type 'coco' needs train and val, and may have test and longest; got {got}")
-        longest = rest.pop("longest", None)
-        sources = {split: _coco(split, part) for split, part in rest.items()}
-        if longest is not None:
-            sources = {split: resized(source, longest) for split, source in sources.items()}
-        for split, source in sources.items():
-            if source.classes != sources["train"].classes:
-                raise InputError(f"{split} has classes {source.classes}, train has {sources['train'].classes}")
-    else:
-        raise InputError(f"unknown data type {kind!r}; choices: digits, coco")
-    return {**sources, "verify": one_image_per_class(sources["train"])}
-
-
-def _coco(split: str, part: object) -> CocoSource:
-    if not isinstance(part, Mapping) or set(part) != {"annotations", "images"}:
-        raise InputError(f"data.{split} needs annotations and images, got {part!r}")
-    return coco_source(part["annotations"], part["images"])
 
 
 def _any_formula(name: str) -> dict[str, object]:

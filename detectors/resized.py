@@ -27,7 +27,7 @@ def resized(source: CocoSource, longest: int) -> CocoSource:
     key = hashlib.sha256(f"{source.annotations} {source.images} {longest}".encode()).hexdigest()[:12]
     place = once(cache_folder() / f"resized-{key}", lambda fresh: _write(source, longest, fresh))
     found = coco_source(place / "annotations.json", place / "images")
-    return replace(found, left_out=source.left_out + found.left_out)
+    return replace(found, left_out=source.left_out + found.left_out, held_out_of=source.held_out_of)
 
 
 def _write(source: CocoSource, longest: int, folder: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_search_runs_on_real_images_in_coco_format(tmp_path: Path, data: Path)
             {"cfg_options": {"model.bbox_head.type": "PAAHead"}},
             "'PAAHead'; known: FCOSHead, ATSSHead, RetinaHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, GFLHead",
         ),
-        ({"data": {"type": "coco", "train": {"annotations": "a.json", "images": "i"}}}, "needs train and val"),
+        ({"data": {"type": "coco", "val": {"annotations": "a.json", "images": "i"}}}, "needs train, and may have val"),
     ],
 )
 def test_a_set_up_that_cannot_work_is_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -80,7 +80,7 @@ def test_a_rung_that_asks_for_something_else_is_named(
         ({"type": "digits", "val": 0}, "data.val must be a whole number from 1, got 0"),
         ({"type": "digits", "seed": -1}, "data.seed must be a whole number from 0, got -1"),
         ({"type": "digits", "train": 9000, "val": 1}, "val: 1 of 9301 scenes leaves it none of 1797 digits"),
-        ({"type": "coco", "train": {}}, "needs train and val"),
+        ({"type": "coco", "val": {}}, "needs train, and may have val"),
         ({"type": "coco", "train": {}, "val": {}}, "data.train needs annotations and images, got {}"),
         ({"type": "coco", "train": {"annotations": "a", "images": "b"}, "val": {}}, "no annotation file at 'a'"),
     ],
