@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detectors import images as pictures
+from detectors.annotations import Findings, inspect, is_ignored, read
 from primitives.errors import InputError
 
-_ENTRIES = {"images": ("id", "file_name", "width", "height"), "annotations": (), "categories": ("id", "name")}
+_VERSION = 2  # of what is prepared; part of the names of the folders
+_FILE, _FACTS, _NAMES = "annotations.json", "facts.json", "names.json"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class CocoSource:
         count: number of images.
         left_out: number of boxes of the file that have no width or height inside their image.
         held_out_of: number of images of the training set that these were held out of, 0 where they were not.
+        bare: classes that no box shows.
     """
 
     annotations: Path
@@ -38,6 +42,7 @@ class CocoSource:
     count: int
     left_out: int = 0
     held_out_of: int = 0
+    bare: tuple[str, ...] = ()
 
 
 def cache_folder() -> Path:
@@ -62,97 +67,91 @@ def once(folder: Path, write: Callable[[Path], None]) -> Path:
 
 
 def coco_source(annotations: str | Path, images: str | Path) -> CocoSource:
-    """A data set in COCO format, checked; boxes without width or height are left out of a cleaned copy.
+    """A data set in COCO format, checked; what mmdetection cannot use is left out of a cleaned copy.
 
-    Crowd regions stay and count as ignored regions. Images without boxes stay.
+    A file is read and cleaned once: later, as long as its bytes are the same, only that every image is there is
+    looked up. A sample of the images is opened the first time.
 
     Args:
         annotations: path of the JSON file.
         images: folder of the images.
 
     Raises:
-        InputError: not COCO JSON, nothing in it, a missing image, an unknown category or image id, a duplicate id.
+        InputError: the first problem that stops a training, such as no COCO JSON, an image that is missing or has
+            another size than the file says, an unknown category or image id, or a duplicate id.
     """
-    file, folder = Path(annotations), Path(images)
-    content = _read(file)
-    if not folder.is_dir():
-        raise InputError(f"no image folder at {str(folder)!r}, which {file} needs")
-    missing = [image["file_name"] for image in content["images"] if not (folder / image["file_name"]).is_file()]
-    if missing:
-        raise InputError(
-            f"{file}: {len(missing)} of {len(content['images'])} images are not in {folder}, first {missing[0]!r}"
-        )
-    kept = _checked_boxes(content, file)
-    categories = sorted(content["categories"], key=lambda category: category["id"])
-    clean = {**content, "annotations": kept, "categories": categories}  # mmdetection numbers classes as they stand
-    key = hashlib.sha256(json.dumps(clean, sort_keys=True).encode()).hexdigest()[:12]
-    place = once(cache_folder() / f"coco-{key}", lambda fresh: _write(fresh / "annotations.json", clean))
-    classes = tuple(category["name"] for category in categories)
-    left_out = len(content["annotations"]) - len(kept)
-    return CocoSource(place / "annotations.json", folder.absolute(), classes, len(content["images"]), left_out)
-
-
-def _write(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content))
-
-
-def _read(file: Path) -> dict[str, Any]:
+    file, folder = Path(annotations), Path(images).absolute()
     if not file.is_file():
         raise InputError(f"no annotation file at {str(file)!r}")
-    try:
-        content = json.loads(file.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{file}: not JSON: {error}") from None
-    lacking = [key for key in _ENTRIES if not (isinstance(content, dict) and isinstance(content.get(key), list))]
-    if lacking:
-        raise InputError(f"{file}: not COCO JSON, a list {lacking[0]!r} is missing; needed: {', '.join(_ENTRIES)}")
-    for section, keys in _ENTRIES.items():
-        if not content[section]:
-            raise InputError(f"{file}: {section!r} is empty")
-        for entry in content[section]:
-            if not isinstance(entry, dict):
-                raise InputError(f"{file}: an entry of {section!r} must be an object, got {entry!r}")
-            absent = [key for key in keys if key not in entry]
-            if absent:
-                raise InputError(f"{file}: an entry of {section!r} has no {absent[0]!r}: {str(entry)[:80]}")
-        ids = [entry["id"] for entry in content[section] if keys]
-        if len(set(ids)) != len(ids):
-            double = next(number for number in ids if ids.count(number) > 1)
-            raise InputError(f"{file}: two entries of {section!r} have id {double}")
-    return content
+    if not folder.is_dir():
+        raise InputError(f"no image folder at {str(images)!r}, which {file} needs")
+    key = _digest(file, str(folder))
+    place = once(cache_folder() / f"coco-{key}", lambda fresh: _prepare(file, folder, fresh))
+    _all_there(json.loads((place / _NAMES).read_text()), file, folder)
+    return _prepared(place, folder)
 
 
-def _checked_boxes(content: Mapping[str, Any], file: Path) -> list[dict[str, Any]]:
-    images = {image["id"]: image for image in content["images"]}
-    names = {category["id"]: category["name"] for category in content["categories"]}
-    kept: list[dict[str, Any]] = []
-    for number, entry in enumerate(content["annotations"]):
-        label = f"annotation {entry.get('id', number)}"
-        if entry.get("category_id") not in names:
-            known = ", ".join(f"{key} {name}" for key, name in sorted(names.items())[:20])
-            raise InputError(f"{file}: {label} has unknown category {entry.get('category_id')!r}; known: {known}")
-        if entry.get("image_id") not in images:
-            raise InputError(f"{file}: {label} has image id {entry.get('image_id')!r}, which no image has")
-        box = entry.get("bbox")
-        if not (isinstance(box, list) and len(box) == 4 and all(_is_finite(side) for side in box)):
-            raise InputError(f"{file}: {label} needs a bbox [x, y, width, height], got {box!r}")
-        if _can_be_seen(box, images[entry["image_id"]]):
-            area = entry.get("area") or box[2] * box[3]
-            kept.append({"iscrowd": 0, **entry, "area": area, "id": len(kept) + 1})
-    if all(entry["iscrowd"] for entry in kept):
-        raise InputError(f"{file}: no box among {len(content['annotations'])} annotations to train or evaluate on")
-    return kept
+def _digest(file: Path, *more: object) -> str:
+    """Of the bytes of a file and of other values."""
+    found = hashlib.sha256(json.dumps([_VERSION, *more]).encode())
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            found.update(chunk)
+    return found.hexdigest()[:12]
 
 
-def _is_finite(side: object) -> bool:
-    return isinstance(side, (int, float)) and math.isfinite(side)
+def _prepare(file: Path, folder: Path, fresh: Path) -> None:
+    found = inspect(read(file))
+    _refuse(found.findings, file, folder)
+    names = [image["file_name"] for image in found.content["images"]]
+    _all_there(names, file, folder)
+    looks = Findings()
+    pictures.look(pictures.sample(found.content["images"]), folder, looks)
+    _refuse(looks, file, folder)
+    (fresh / _NAMES).write_text(json.dumps(names))
+    _store(fresh, found.content, left_out=found.left_out)
 
 
-def _can_be_seen(box: list[float], image: Mapping[str, Any]) -> bool:
-    """Whether mmdetection trains on the xywh box: a pixel or more, and not outside its image."""
-    x, y, width, height = box
-    inside = min(x + width, image["width"]) > max(x, 0) and min(y + height, image["height"]) > max(y, 0)
-    return width >= 1 and height >= 1 and inside
+def _refuse(findings: Findings, file: Path, folder: Path) -> None:
+    stopping = [problem for problem in findings.problems() if problem.stops]
+    if stopping:
+        first, *others = stopping
+        count = first.count - 1 + sum(problem.count for problem in others)
+        more = f" ({count} more such problems: autoloss data check {file} --images {folder})" if count else ""
+        raise InputError(f"{file}: {first.first}{more}")
+
+
+def _all_there(names: Sequence[str], file: Path, folder: Path) -> None:
+    absent = pictures.missing(names, folder)
+    if absent:
+        raise InputError(f"{file}: {len(absent)} of {len(names)} images are not in {folder}, first {absent[0]!r}")
+
+
+def _store(folder: Path, content: Mapping[str, Any], **facts: Any) -> None:
+    """Writes a data set and what is known of it; entry by entry, for the text of all can be half a gigabyte."""
+    shown = {entry["category_id"] for entry in content["annotations"] if not is_ignored(entry)}
+    known = {
+        "classes": [category["name"] for category in content["categories"]],
+        "count": len(content["images"]),
+        "bare": [category["name"] for category in content["categories"] if category["id"] not in shown],
+        **facts,
+    }
+    with (folder / _FILE).open("w") as stream:
+        for mark, section in (("{", "images"), (",", "annotations"), (",", "categories")):
+            stream.write(f'{mark}"{section}": [')
+            for number, entry in enumerate(content[section]):
+                stream.write(",\n" if number else "\n")
+                stream.write(json.dumps(entry))
+            stream.write("]")
+        stream.write("}")
+    (folder / _FACTS).write_text(json.dumps(known))
+
+
+def _prepared(folder: Path, images: Path) -> CocoSource:
+    """What `_store` wrote."""
+    facts = json.loads((folder / _FACTS).read_text())
+    facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    return CocoSource(folder / _FILE, images, **facts)
 
 
 def hold_out(source: CocoSource, names: Sequence[str]) -> dict[str, CocoSource]:
@@ -167,54 +166,71 @@ def hold_out(source: CocoSource, names: Sequence[str]) -> dict[str, CocoSource]:
     Raises:
         InputError: too few images, or a split without boxes.
     """
-    content = json.loads(source.annotations.read_text())
-    order = sorted(content["images"], key=lambda image: hashlib.sha256(image["file_name"].encode()).digest())
-    fifth = len(order) // 5
-    if not fifth:
-        raise InputError(
-            f"{source.annotations}: {len(order)} images are too few to hold out a fifth for {names[0]}; give data.val"
-        )
-    parts = {name: order[k * fifth : (k + 1) * fifth] for k, name in enumerate(names)}
-    parts = {"train": order[len(names) * fifth :], **parts}
-    found = {}
-    for name, images in parts.items():
-        part = _some_images(source, content, {image["id"] for image in images}, name)
-        of = 0 if name == "train" else len(order)
-        found[name] = replace(part, left_out=0 if of else source.left_out, held_out_of=of)
-    return found
+
+    def write(fresh: Path) -> None:
+        content = json.loads(source.annotations.read_text())
+        order = sorted(content["images"], key=lambda image: hashlib.sha256(image["file_name"].encode()).digest())
+        fifth = len(order) // 5
+        if not fifth:
+            raise InputError(
+                f"{source.annotations}: {len(order)} images are too few to hold out a fifth for {names[0]}; "
+                "give data.val"
+            )
+        for number, name in enumerate((*names, "train")):
+            last = (number + 1) * fifth if name != "train" else len(order)
+            facts = {"left_out": source.left_out} if name == "train" else {"held_out_of": len(order)}
+            (fresh / name).mkdir()
+            part = _some_images(content, order[number * fifth : last])
+            if all(is_ignored(entry) for entry in part["annotations"]):
+                raise InputError(f"{source.annotations}: no boxes among the images for {name}; give data.val")
+            _store(fresh / name, part, **facts)
+
+    place = once(cache_folder() / f"held-out-{_digest(source.annotations, *names)}", write)
+    return {name: _prepared(place / name, source.images) for name in ("train", *names)}
 
 
-def _some_images(source: CocoSource, content: Mapping[str, Any], chosen: Container[Any], name: str) -> CocoSource:
-    """The part of a data set that some images make up."""
-    boxes = [entry for entry in content["annotations"] if entry["image_id"] in chosen]
-    if all(entry["iscrowd"] for entry in boxes):
-        raise InputError(f"{source.annotations}: the images chosen for {name} have no boxes; give splits of your own")
-    images = [image for image in content["images"] if image["id"] in chosen]
-    clean = {**content, "images": images, "annotations": boxes}
-    key = hashlib.sha256(json.dumps(clean, sort_keys=True).encode()).hexdigest()[:12]
-    place = once(cache_folder() / f"{name}-{key}", lambda fresh: _write(fresh / "annotations.json", clean))
-    return CocoSource(place / "annotations.json", source.images, source.classes, len(images))
+def _some_images(content: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The part of a data set that some images make up, in the order of the whole."""
+    chosen = {image["id"] for image in images}
+    return {
+        "images": [image for image in content["images"] if image["id"] in chosen],
+        "annotations": [entry for entry in content["annotations"] if entry["image_id"] in chosen],
+        "categories": content["categories"],
+    }
 
 
-def one_image_per_class(source: CocoSource, seed: int = 0) -> CocoSource:
-    """The verification set: for each class that has boxes, one image that shows it, no image twice.
+def one_image_per_class(source: CocoSource, seed: int = 0, count: int = 1) -> CocoSource:
+    """The verification set: for each class that has boxes, an image that shows it, no image twice.
+
+    A class without boxes gets no image, nor does one that only images chosen for other classes show.
 
     Args:
         source: the training set.
         seed: of the choice.
+        count: images for each class, where there are so many.
+
+    Raises:
+        InputError: `count` is no whole number from 1.
 
     Source: Liu et al. 2021, arXiv 2102.04700, section 3.3 (D_verify).
     """
-    content = json.loads(source.annotations.read_text())
-    rng = random.Random(seed)
-    chosen: list[Any] = []
-    for category in sorted(content["categories"], key=lambda entry: entry["id"]):
-        showing = {
-            entry["image_id"]
-            for entry in content["annotations"]
-            if entry["category_id"] == category["id"] and not entry["iscrowd"]
-        }
-        free = sorted(showing - set(chosen))
-        if free:
-            chosen.append(rng.choice(free))
-    return _some_images(source, content, set(chosen), "verify")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise InputError(f"data.verify must be a whole number of images per class from 1, got {count!r}")
+
+    def write(fresh: Path) -> None:
+        content = json.loads(source.annotations.read_text())
+        showing: dict[Any, set[Any]] = defaultdict(set)
+        for entry in content["annotations"]:
+            if not is_ignored(entry):
+                showing[entry["category_id"]].add(entry["image_id"])
+        rng = random.Random(seed)
+        chosen: set[Any] = set()
+        for category in sorted(content["categories"], key=lambda entry: entry["id"]):
+            for _ in range(count):
+                free = sorted(showing[category["id"]] - chosen)
+                if free:
+                    chosen.add(rng.choice(free))
+        _store(fresh, _some_images(content, [image for image in content["images"] if image["id"] in chosen]))
+
+    place = once(cache_folder() / f"verify-{_digest(source.annotations, seed, count)}", write)
+    return _prepared(place, source.images)

@@ -48,20 +48,21 @@ def sources(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:
             optionally `val` and `test`, each with `annotations` and `images`, and `longest`: most pixels of an image,
             which is then made smaller once; or the path of a dataset config with these. Without `val`, a fixed fifth
             of the images of `train` is held out for it, and without `test` another fifth; with `val` and without
-            `test` there is no test split.
+            `test` there is no test split. `verify` is the number of images for each class of the verification set, 1
+            by default.
 
     Raises:
         InputError: the data cannot be used.
     """
     data = described(data)
-    kind, rest = data.get("type"), {key: value for key, value in data.items() if key != "type"}
+    kind, rest = data.get("type"), {key: value for key, value in data.items() if key not in ("type", "verify")}
     if kind == "digits":
         found = _digits(rest)
     elif kind == "coco":
         found = _coco(rest)
     else:
         raise InputError(f"unknown data type {kind!r}; choices: digits, coco")
-    return {**found, "verify": one_image_per_class(found["train"])}
+    return {**found, "verify": one_image_per_class(found["train"], count=data.get("verify", 1))}
 
 
 def say(found: Mapping[str, CocoSource]) -> None:
@@ -77,11 +78,18 @@ def say(found: Mapping[str, CocoSource]) -> None:
                 source.held_out_of,
             )
 
+    bare, classes = found["train"].bare, found["train"].classes
+    if bare:
+        template = "data.train: %d of %d classes have no boxes, first %r; data.verify shows the others by %d images"
+        _log.warning(template, len(bare), len(classes), bare[0], found["verify"].count)
+
 
 def _digits(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
     unknown = sorted(set(rest) - {*SPLITS, "seed"})
     if unknown:
-        raise InputError(f"unknown key {unknown[0]!r} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed")
+        raise InputError(
+            f"unknown key {unknown[0]!r} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed, verify"
+        )
     return digit_scenes({**SPLITS, **{key: rest[key] for key in SPLITS if key in rest}}, rest.get("seed", 0))
 
 
@@ -89,7 +97,7 @@ def _coco(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
     unknown = sorted(set(rest) - {*SPLITS, "longest"})
     if unknown or "train" not in rest:
         got = ", ".join(rest) or "none"
-        raise InputError(f"data of type 'coco' needs train, and may have val, test and longest; got {got}")
+        raise InputError(f"data of type 'coco' needs train, and may have val, test, longest and verify; got {got}")
     given = {split: part for split in SPLITS if (part := rest.get(split)) is not None}
     found = {split: _part(split, part) for split, part in given.items()}
     for split, source in found.items():

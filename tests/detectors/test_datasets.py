@@ -85,8 +85,8 @@ def test_boxes_outside_their_image_are_left_out_and_an_area_of_0_is_mended(tmp_p
         ),
         ({"annotations": [{"id": 4, "image_id": 5, "category_id": 7, "bbox": [0, 0]}]}, r"annotation 4 needs a bbox"),
         (
-            {"images": [{"id": 1, "file_name": "b.png", "width": 2, "height": 2}]},
-            "1 of 1 images are not in .*first 'b.png'",
+            {"images": [{"id": k, "file_name": n, "width": 20, "height": 10} for k, n in ((5, "a.png"), (9, "b.png"))]},
+            "1 of 2 images are not in .*first 'b.png'",
         ),
         ({"images": [{"id": 1, "file_name": "a.png"}]}, "an entry of 'images' has no 'width'"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "two entries of 'categories' have id 1"),

@@ -89,5 +89,5 @@ def test_a_test_split_that_is_given_is_kept_and_one_beside_val_is_not_made_up(tm
 def test_too_few_images_or_boxes_to_hold_out_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="4 images are too few to hold out a fifth for val; give data.val"):
         sources({"type": "coco", "train": part(tmp_path / "few", 4, 4)})
-    with pytest.raises(InputError, match="the images chosen for train have no boxes; give splits of your own"):
+    with pytest.raises(InputError, match="no boxes among the images for .*; give data.val"):
         sources({"type": "coco", "train": part(tmp_path / "bare", 10, 1)})
