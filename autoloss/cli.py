@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from autoloss import data as data_commands
 from primitives.errors import InputError
 
 app = typer.Typer(
@@ -22,6 +23,8 @@ app = typer.Typer(
     "checks, trains the rest on a real detector and ranks them.",
     epilog="Exit codes: 0 it is done, 1 a gate refused the formula, 2 the input is wrong, 130 stopped by Ctrl-C.",
 )
+
+app.add_typer(data_commands.app, name="data")
 
 
 @app.command()
@@ -41,6 +44,19 @@ def search(
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes, one thread each; 0 is one per core. The result is the same.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Annotations in COCO format to train on, or a dataset config (.py)."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of the images of --data.")] = None,
+    val_data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: a fixed fifth of the images of --data is held out.")
+    ] = None,
+    val_images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")] = None,
+    test_data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: without --val-data another fifth, with it none.")
+    ] = None,
+    test_images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")] = None,
 ) -> None:
     """Search for losses: propose, refuse, train, rank.
 
@@ -60,6 +76,9 @@ def search(
     if workers is not None:
         options.append(f"search.workers={workers}")
     settings = load(config, options)
+    given = data_commands.described(data, images, val_data, val_images, test_data, test_images)
+    if given is not None:
+        settings = settings.on(given)
     directory = run or Path("runs") / config.stem
     console = Console(stderr=True)
     with Run.create(directory, settings.identity()) as store:

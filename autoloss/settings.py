@@ -238,6 +238,14 @@ class Settings(_Frozen):
             raise ValueError("evaluator needs a type such as 'detectors.evaluator:DetectorEvaluator'")
         return self
 
+    def on(self, data: Mapping[str, Any]) -> Settings:
+        """The same search on other data.
+
+        Args:
+            data: a description, as the evaluator takes it.
+        """
+        return self.model_copy(update={"evaluator": {**self.evaluator, "data": dict(data)}})
+
     def identity(self) -> dict[str, Any]:
         """What must be the same when a run goes on: everything but the number of workers."""
         return self.model_dump(mode="json", exclude={"workers"})

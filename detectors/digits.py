@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,25 @@ def _free_place(
         if all(share <= 0.2 for share in covered):
             return x, y
     return None
+
+
+def write(folder: str | Path, counts: Mapping[str, int] = SPLITS, seed: int = 0) -> None:
+    """Writes the scenes as files: an annotation file and a folder of images for each split.
+
+    Args:
+        folder: made where it is missing.
+        counts: number of scenes of each split.
+        seed: of the drawing.
+
+    Raises:
+        InputError: as of `digit_scenes`, or the folder holds such files already.
+    """
+    for split, source in digit_scenes(counts, seed).items():
+        file, images = Path(folder) / f"{split}.json", Path(folder) / split
+        if file.exists() or images.exists():
+            raise InputError(f"{folder} holds {split} already; name another folder")
+        try:
+            shutil.copytree(source.images, images)
+            shutil.copy(source.annotations, file)
+        except OSError as error:
+            raise InputError(f"cannot write to {folder}: {error}") from None

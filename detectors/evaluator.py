@@ -226,7 +226,10 @@ class DetectorEvaluator:
         for key, choices in known.items():
             here = [choice for choice in choices or () if choice in self.sources]
             if choices and task[key] not in here:
-                raise InputError(f"a rung's {key} is {task[key]!r}; choices: {', '.join(here)}")
+                hint = ""
+                if key == "evaluate_on" and task[key] == "test":
+                    hint = "; the data has no test split: name one (--test-data, data.test), or evaluate on val"
+                raise InputError(f"a rung's {key} is {task[key]!r}; choices: {', '.join(here)}{hint}")
             whole = isinstance(task[key], int) and not isinstance(task[key], bool)
             if not choices and not (whole and task[key] >= 1):
                 raise InputError(f"a rung's {key} must be a whole number from 1, got {task[key]!r}")

@@ -56,6 +56,61 @@ def test_classes_come_from_the_file_and_ids_may_have_gaps(tmp_path: Path) -> Non
     assert source.count == 2
 
 
+def test_a_file_is_read_once_and_its_images_are_looked_up_every_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, images = write(tmp_path)
+    first = coco_source(file, images)
+    verify = one_image_per_class(first)
+    with monkeypatch.context() as patch:
+        patch.setattr("detectors.datasets.read", lambda _: pytest.fail("read again"))
+        assert coco_source(file, images) == first
+        assert one_image_per_class(first) == verify
+        (images / "a.png").unlink()
+        with pytest.raises(InputError, match=r"1 of 2 images are not in .*, first 'a.png'"):
+            coco_source(file, images)
+    Image.new("L", (20, 10)).save(images / "a.png")
+    write(tmp_path, categories=[{"id": 7, "name": "seven"}, {"id": 3, "name": "three"}])
+    assert coco_source(file, images).classes == ("three", "seven")
+
+
+def test_images_of_another_size_than_the_file_says_are_refused_with_the_count_of_problems(tmp_path: Path) -> None:
+    file, images = write(tmp_path)
+    for name in ("a.png", "ü.png"):
+        Image.new("L", (10, 20)).save(images / name)
+    with pytest.raises(InputError, match=r"reads 10 x 20: .* \(1 more such problems: autoloss data check .* --images"):
+        coco_source(file, images)
+
+
+def test_what_is_prepared_keeps_outlines_names_and_other_keys(tmp_path: Path) -> None:
+    outline = {"id": 1, "image_id": 9, "category_id": 7, "bbox": [1, 1, 5, 5], "segmentation": [[1, 1, 6, 1, 6, 6]]}
+    source = coco_source(*write(tmp_path, annotations=[outline]))
+    assert content(source)["annotations"] == [{**outline, "area": 25, "iscrowd": 0}]
+    assert [image["file_name"] for image in content(source)["images"]] == ["a.png", "ü.png"]
+    assert source.bare == ("drei",)
+
+
+def test_verification_sets_of_several_images_per_class_hold_those_of_one(tmp_path: Path) -> None:
+    train = digit_scenes(SMALL)["train"]
+    more = one_image_per_class(train, count=2)
+    assert 10 < more.count <= 20
+    shown = [entry["category_id"] for entry in content(more)["annotations"]]
+    assert all(shown.count(digit) >= 2 for digit in range(10))
+    with pytest.raises(InputError, match="data.verify must be a whole number of images per class from 1, got 0"):
+        one_image_per_class(train, count=0)
+
+
+def test_boxes_that_are_ignored_choose_no_image_for_verification(tmp_path: Path) -> None:
+    entries = [
+        {"id": 1, "image_id": 5, "category_id": 7, "bbox": [1, 1, 5, 5]},
+        {"id": 2, "image_id": 9, "category_id": 3, "bbox": [1, 1, 5, 5], "iscrowd": 1},
+        {"id": 3, "image_id": 9, "category_id": 3, "bbox": [2, 1, 5, 5], "ignore": 1},
+    ]
+    verify = one_image_per_class(coco_source(*write(tmp_path, annotations=entries)))
+    assert [image["file_name"] for image in content(verify)["images"]] == ["a.png"]
+    assert verify.bare == ("drei",)
+
+
 def test_empty_boxes_are_left_out_with_a_count(tmp_path: Path) -> None:
     source = coco_source(*write(tmp_path))
     assert source.left_out == 1
@@ -128,3 +183,8 @@ def test_real_data_with_empty_and_crowd_boxes_loads(data: Path) -> None:
     assert len(coco.classes) == 80
     assert any(entry["iscrowd"] for entry in content(coco)["annotations"])
     assert one_image_per_class(cells).count == 3
+    verify = one_image_per_class(coco)
+    assert len(coco.bare) == 31  # 49 of the 80 classes have boxes
+    shown = {entry["category_id"] for entry in content(verify)["annotations"] if not entry["iscrowd"]}
+    assert len(shown) == 49
+    assert verify.count == len({image["id"] for image in content(verify)["images"]})

@@ -91,3 +91,34 @@ def test_too_few_images_or_boxes_to_hold_out_are_named(tmp_path: Path) -> None:
         sources({"type": "coco", "train": part(tmp_path / "few", 4, 4)})
     with pytest.raises(InputError, match="no boxes among the images for .*; give data.val"):
         sources({"type": "coco", "train": part(tmp_path / "bare", 10, 1)})
+
+
+@pytest.mark.parametrize("config", sorted(Path("configs/datasets").glob("*.py")), ids=lambda path: path.stem)
+def test_the_dataset_configs_name_a_train_and_a_val_split_and_say_what_is_missing(config: Path) -> None:
+    data = described(config)
+    assert data["type"] == "coco"
+    assert {"train", "val"} <= data.keys()
+    text = config.read_text()
+    assert all(Path(data[split]["images"]).parts[1] in text.split('"""')[1] for split in ("train", "val"))
+    if not Path(data["train"]["annotations"]).is_file():
+        with pytest.raises(InputError, match=f"no annotation file at '{data['train']['annotations']}'"):
+            sources(config)
+
+
+def test_classes_without_boxes_are_said_with_the_images_of_the_verification_set(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations = str(data / "tiny_coco/annotations/instances_train2017.json")
+    found = sources(
+        {
+            "type": "coco",
+            "verify": 2,
+            "train": {"annotations": annotations, "images": str(data / "tiny_coco/train2017")},
+        }
+    )
+    with caplog.at_level(logging.WARNING):
+        say(found)
+    bare = len(found["train"].bare)
+    assert bare > 31  # without the fifths that are held out
+    assert f"data.train: {bare} of 80 classes have no boxes" in caplog.text
+    assert f"by {found['verify'].count} images" in caplog.text

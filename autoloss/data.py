@@ -1,0 +1,166 @@
+"""The commands about data; thin. What reads data lies in another package and is reached by its name."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from primitives.errors import InputError
+
+CHECK = "detectors.data_check:checked"
+CONVERTERS = {"voc": "detectors.convert:voc", "bdd100k": "detectors.convert:bdd100k"}
+"""Who makes COCO files of a format, as 'module:function'."""
+DESCRIBED = "detectors.sources:described"
+DIGITS = "detectors.digits:write"
+
+app = typer.Typer(no_args_is_help=True, help="Look through a data set, convert one, or write the digit scenes.")
+
+
+def described(
+    data: Path | None,
+    images: Path | None,
+    val: Path | None,
+    val_images: Path | None,
+    test: Path | None,
+    test_images: Path | None,
+) -> dict[str, Any] | None:
+    """A description of data from options; None where none was given.
+
+    Args:
+        data: annotations, or a dataset config (.py), which takes no other option.
+        images: folder of the images of all splits that do not name their own.
+        val: annotations.
+        val_images: folder.
+        test: annotations.
+        test_images: folder.
+
+    Raises:
+        InputError: options that do not belong together.
+    """
+    others = {
+        "--images": images,
+        "--val-data": val,
+        "--val-images": val_images,
+        "--test-data": test,
+        "--test-images": test_images,
+    }
+    given = [option for option, value in others.items() if value is not None]
+    if data is None:
+        if given:
+            raise InputError(f"{given[0]} needs --data, the annotations to train on")
+        return None
+    if data.suffix == ".py":
+        if given:
+            raise InputError(f"--data {data} is a dataset config and names every split; {given[0]} is for annotations")
+        found: dict[str, Any] = _reach(DESCRIBED)(data)
+        return found
+    if images is None:
+        raise InputError(f"--data {data} needs --images, the folder of its images")
+    parts: dict[str, Any] = {"train": _part(data, images)}
+    for name, file, folder in (("val", val, val_images), ("test", test, test_images)):
+        if file is not None:
+            parts[name] = _part(file, folder or images)
+        elif folder is not None:
+            raise InputError(f"--{name}-images needs --{name}-data, the annotations")
+    return {"type": "coco", **parts}
+
+
+def _part(annotations: Path, images: Path) -> dict[str, str]:
+    return {"annotations": str(annotations), "images": str(images)}
+
+
+@app.command()
+def check(
+    annotations: Annotated[Path, typer.Argument(help="JSON in COCO format.")],
+    images: Annotated[Path, typer.Option(metavar="FOLDER", help="That the file names are relative to.")],
+    read: Annotated[bool, typer.Option("--read", help="Open every image; else 32 of them, spread evenly.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw sizes and classes: PNG, SVG or PDF by the file's ending.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
+) -> None:
+    """Look through a data set in COCO format: counts, classes, box sizes, and everything that is wrong.
+
+    Exit code 0 when it can be used, 1 when a problem stops a training, 2 when the input is no COCO JSON.
+
+    Example: `autoloss data check train.json --images images`
+    """
+    found = _reach(CHECK)(annotations, images, read)
+    if plot is not None:
+        from autoloss import data_picture
+
+        data_picture.draw(found, plot)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        from rich.console import Console
+
+        from autoloss import data_report
+
+        console = Console() if sys.stdout.isatty() else Console(width=120)
+        console.print(data_report.checked(found))
+    raise typer.Exit(0 if found["usable"] else 1)
+
+
+@app.command()
+def convert(
+    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="voc: a folder of a year of the devkit; bdd100k.")],
+    source: Annotated[Path, typer.Argument(help="VOCdevkit/VOC2007, or the JSON of BDD100K's labels (det_20).")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The COCO JSON to write.")],
+    split: Annotated[
+        str | None, typer.Option(help="voc: the list in ImageSets/Main, such as trainval. Default: every annotation.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Convert labels to COCO format.
+
+    Example: `autoloss data convert voc VOCdevkit/VOC2007 --split trainval --out voc07_trainval.json`
+    """
+    if kind not in CONVERTERS:
+        raise InputError(f"unknown format {kind!r}; choices: {', '.join(CONVERTERS)}")
+    if out.exists() and not force:
+        raise InputError(f"{out} is there; write over it with --force")
+    if split is not None and kind != "voc":
+        raise InputError(f"--split is for voc; a file of {kind} is one split")
+    made = _reach(CONVERTERS[kind])(source, **({"split": split} if split else {}))
+    _write(out, json.dumps(made))
+    counts = ", ".join(f"{len(made[name])} {word}" for name, word in _WORDS.items())
+    typer.echo(f"{out}: {counts}")
+
+
+_WORDS = {"images": "images", "annotations": "boxes", "categories": "classes"}
+
+
+@app.command()
+def digits(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Made where it is missing.")],
+    train: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 1000,
+    val: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 200,
+    test: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawing.")] = 0,
+) -> None:
+    """Write the scenes of handwritten digits as a data set in COCO format: train, val and test.
+
+    Example: `autoloss data digits --out digits`
+    """
+    counts = {"train": train, "val": val, "test": test}
+    _reach(DIGITS)(out, counts, seed)
+    typer.echo("\n".join(f"{out / split}.json: {count} images in {out / split}" for split, count in counts.items()))
+
+
+def _reach(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error}") from None
