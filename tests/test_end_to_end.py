@@ -87,21 +87,58 @@ def test_a_real_search_killed_and_resumed_with_other_workers_equals_the_uninterr
     assert all(state is State.DONE for *_, state, _ in expected[1])
 
 
-def test_a_search_runs_on_real_images_in_coco_format(tmp_path: Path, data: Path) -> None:
-    cells = {
-        split: {"annotations": str(data / f"bccd/{split}.json"), "images": str(data / "bccd/images")}
-        for split in ("train", "val")
-    }
+@pytest.mark.parametrize(
+    ("annotations", "images", "classes", "said"),
+    [
+        ("bccd/{split}.json", "bccd/images", 3, "data.train: left out 1 boxes without width or height"),
+        (
+            "tiny_coco/annotations/instances_{split}2017.json",
+            "tiny_coco/{split}2017",
+            80,
+            "data.train: 31 of 80 classes have no boxes, first 'airplane'",
+        ),
+    ],
+)
+def test_a_search_and_its_export_run_on_real_images_named_by_options(
+    tmp_path: Path, data: Path, annotations: str, images: str, classes: int, said: str
+) -> None:
     content = search(known=[])
-    content["evaluator"]["data"] = {"type": "coco", **cells}
     content["ladder"] = content["ladder"][:2]
+    options = []
+    for prefix, split in (("--", "train"), ("--val-", "val")):
+        options += [f"{prefix}data", str(data / annotations.format(split=split))]
+        options += [f"{prefix}images", str(data / images.format(split=split))]
     environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
-    finished = subprocess.run(
-        command(tmp_path, content, "run", 1), env=environment, capture_output=True, text=True, check=False
-    )
+    line = [*command(tmp_path, content, "run", 1), *options]
+    finished = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
-    assert "left out 1 boxes without width or height" in finished.stderr
-    assert all(state is State.DONE for *_, state, _ in facts(tmp_path / "run")[1])
+    assert said in finished.stderr
+    with Run.open(tmp_path / "run") as run:
+        assert len(run.description["classes"]) == classes
+        assert all(evaluation.state is State.DONE for evaluation in run.evaluations())
+        found = max(candidate.number for candidate in run.candidates())
+    other = subprocess.run(line[: -len(options)], env=environment, capture_output=True, text=True, check=False)
+    assert other.returncode == 2  # the data belongs to what a run is
+    assert "data" in other.stderr
+    out = tmp_path / "export"
+    line = [sys.executable, "-m", "autoloss", "export", str(tmp_path / "run"), "--candidate", str(found)]
+    exported = subprocess.run([*line, "--out", str(out)], env=environment, capture_output=True, text=True, check=False)
+    assert exported.returncode == 0, exported.stderr
+    assert "the file equals the formula" in exported.stdout
+    assert (out / "losses.py").is_file()
+
+
+def test_a_finale_on_a_test_split_that_is_not_there_is_one_line(tmp_path: Path, data: Path) -> None:
+    content = search(known=[])
+    content["finale"] = {"rung": {"name": "full", "task": {**TASK, "evaluate_on": "test"}, "seeds": [2]}}
+    train, val = (str(data / f"bccd/{split}.json") for split in ("train", "val"))
+    options = ["--data", train, "--images", str(data / "bccd/images"), "--val-data", val]
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
+    line = [*command(tmp_path, content, "run", 1), *options]
+    finished = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert "choices: verify, val; the data has no test split: name one (--test-data" in finished.stderr
+    assert done(tmp_path / "run") == 0
 
 
 @pytest.mark.parametrize(

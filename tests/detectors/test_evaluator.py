@@ -5,6 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -134,3 +135,35 @@ def test_splits_of_other_classes_are_named(tmp_path: Path, monkeypatch: pytest.M
     data = {"type": "coco", "train": coco(tmp_path / "one", "cat"), "val": coco(tmp_path / "two", "dog")}
     with pytest.raises(InputError, match=r"val has classes \('dog',\), train has \('cat',\)"):
         DetectorEvaluator(FCOS, data).prepare({}, [])
+
+
+def test_data_as_people_have_it_is_trained_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "bilder").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored 60 x 40, shown and read 40 x 60
+    pictures = {
+        "größe/猫.png": Image.new("L", (60, 40)),
+        "tief.png": Image.fromarray(np.full((40, 60), 40_000, np.uint16)),
+        "gedreht.jpg": Image.new("RGB", (60, 40)),
+        "leer.png": Image.new("RGBA", (60, 40)),
+    }
+    images, boxes = [], []
+    for number, (name, picture) in enumerate(pictures.items()):
+        file = tmp_path / "bilder" / name
+        file.parent.mkdir(exist_ok=True)
+        picture.save(file, **({"exif": exif} if name == "gedreht.jpg" else {}))
+        size = {"width": 40, "height": 60} if name == "gedreht.jpg" else {"width": 60, "height": 40}
+        images.append({"id": f"bild {number}", "file_name": name, **size})
+        if name != "leer.png":
+            boxes.append({"image_id": f"bild {number}", "category_id": 7, "bbox": [5, 5, 20, 30]})
+            boxes.append({"image_id": f"bild {number}", "category_id": 900, "bbox": [0, 0, 30, 30], "iscrowd": 1})
+            boxes.append({"image_id": f"bild {number}", "category_id": 900, "bbox": [50, 5, 0, 30]})
+    categories = [{"id": 900, "name": "猫"}, {"id": 7, "name": "größe"}]
+    content = {"images": images, "annotations": boxes, "categories": categories}
+    (tmp_path / "a.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    part = {"annotations": str(tmp_path / "a.json"), "images": str(tmp_path / "bilder")}
+    evaluator = DetectorEvaluator(FCOS, {"type": "coco", "train": part, "val": part}, batch_size=4)
+    assert evaluator.describe()["boxes left out"]["train"] == 3
+    metrics = evaluator.evaluate(LOSSES, {**TASK, "iterations": 100}, 0)
+    assert metrics["score"] > 0.2  # grey, deep and turned images are learned, each with a box of its own
