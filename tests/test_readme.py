@@ -34,6 +34,11 @@ def printed(command: str) -> str | None:
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
         text = done.stdout + done.stderr
+    elif command.startswith("autoloss data"):
+        with tempfile.TemporaryDirectory() as folder:
+            for line in dict.fromkeys(["autoloss data digits --out digits", command]):
+                arguments = [sys.executable, "-m", *shlex.split(line)]
+                text = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=folder).stdout
     elif command.startswith("autoloss fidelity"):  # of a run that is kept: nothing is left to train
         line = [sys.executable, "-m", *shlex.split(command)]
         text = subprocess.run(line, capture_output=True, text=True, check=True, cwd=ROOT).stdout
