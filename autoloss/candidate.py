@@ -110,7 +110,20 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One training of one candidate at one rung with one seed; `seconds` long, `ended` at that Unix time."""
+    """One training of one candidate at one rung with one seed.
+
+    Args:
+        candidate: its number.
+        rung: its name.
+        seed: of the training.
+        state: whether and how it ended.
+        score: higher is better; None unless it is done.
+        metrics: all of them.
+        error: why it failed; None unless it did.
+        seconds: it took.
+        ended: Unix time.
+        memory: most bytes that its process held in it; 0 where that is not known.
+    """
 
     candidate: int
     rung: str
@@ -121,9 +134,29 @@ class Evaluation:
     error: str | None = None
     seconds: float = 0.0
     ended: float = 0.0
+    memory: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.state is State.DONE):
             raise ValueError(f"an evaluation has a score when it is done, got {self.state.value} and {self.score}")
         if (self.error is not None) != (self.state is State.FAILED):
             raise ValueError(f"an evaluation has an error when it failed, got {self.state.value} and {self.error!r}")
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A worker that was lost: it died, hung or outgrew its memory.
+
+    Args:
+        rung: at which.
+        seed: of the training.
+        candidates: that were in it.
+        cause: for people.
+        ended: Unix time.
+    """
+
+    rung: str
+    seed: int
+    candidates: tuple[int, ...]
+    cause: str
+    ended: float

@@ -293,6 +293,14 @@ def from_mapping(section: Mapping[str, Any], place: str = "search") -> Settings:
         raise InputError(f"{place}: {_explain(error)}") from None
 
 
+def completed(section: Mapping[str, Any]) -> dict[str, Any]:
+    """What an older version kept of its settings, with the keys that came later at their defaults."""
+    try:
+        return Settings.model_validate(section).identity()
+    except ValidationError:
+        return dict(section)  # no settings of this version; whoever compares names the key
+
+
 def _option(text: str) -> tuple[str, object]:
     from mmengine.config import DictAction
 
