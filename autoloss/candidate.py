@@ -151,6 +151,7 @@ class Crash:
         rung: at which.
         seed: of the training.
         candidates: that were in it.
+        apart: whether they go on one by one.
         cause: for people.
         ended: Unix time.
     """
@@ -158,5 +159,6 @@ class Crash:
     rung: str
     seed: int
     candidates: tuple[int, ...]
+    apart: bool
     cause: str
     ended: float

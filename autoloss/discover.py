@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import math
+import os
 import statistics
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from autoloss import executors, ladder
-from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
+from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, State
 from autoloss.evaluator import build
+from autoloss.interrupts import GRACE, Interrupts
+from autoloss.limits import Limited, Limits, WorkerError, WorkerState, limits
 from autoloss.run import Run
 from autoloss.search import OWN, Search
 from autoloss.settings import Rung, Settings
 from primitives.catalog import known_loss
 from primitives.errors import InputError
+
+_log = logging.getLogger(__name__)
+_TRIES = 2
+"""Workers that may be lost with a candidate before it counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class Progress:
         own: score of the detector's own loss at the rung that ranks.
         best: best candidate so far and its score there.
         left: seconds that what is still to do will take at most, once every rung was timed.
+        workers: what each of them does.
+        latest: evaluation that ended last.
     """
 
     generation: int = 0
@@ -48,6 +60,8 @@ class Progress:
     own: float | None = None
     best: tuple[Candidate, float] | None = None
     left: float | None = None
+    workers: tuple[WorkerState, ...] = ()
+    latest: Evaluation | None = None
 
 
 class Watcher(Protocol):
@@ -66,20 +80,64 @@ def mean_scores(evaluations: Iterable[Evaluation], seeds: Sequence[int]) -> dict
     return {number: statistics.fmean(found) for number, found in scores.items() if len(found) == len(seeds)}
 
 
-def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None) -> None:
-    """Runs a search to its end, from wherever the run stands.
+class _BudgetEnded(Exception):  # noqa: N818  no error
+    """Nothing more may be begun."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Candidates that are evaluated together, with a seed."""
+
+    group: tuple[int, ...]
+    seed: int
+
+    def __str__(self) -> str:
+        first, last = self.group[0], self.group[-1]
+        who = f"candidate {first}" if first == last else f"candidates {first} to {last}"
+        return f"{who}, seed {self.seed}"
+
+
+def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None) -> str:
+    """Runs a search to its end or to that of its budget, from wherever the run stands.
 
     Args:
         settings: of the search; `settings.identity()` is what the run was created with.
         run: holds what is done already.
         watch: sees the progress.
 
+    Returns:
+        Which budget ended it; empty when the search is done.
+
     Raises:
-        InputError: the set-up cannot work: the evaluator, its data, or the detector's own loss fails.
+        InputError: the set-up cannot work: the evaluator, its data, or the detector's own loss fails; a disk is full.
+        KeyboardInterrupt: someone stopped it; what ended within seconds is kept.
     """
     prepared(settings, run)
-    with executors.make(settings.workers, settings.evaluator) as executor, _clocked(run):
-        Loop(settings, run, watch, executor).run_all()
+    ended = ""
+    with looping(settings, run, watch) as loop:
+        try:
+            loop.run_all()
+        except _BudgetEnded as budget:
+            ended = str(budget)
+        finally:
+            loop.tell_time()
+    if ended or run.value("ended"):
+        run.agreed("ended", ended, anew=True)
+    return ended
+
+
+@contextmanager
+def looping(settings: Settings, run: Run, watch: Watcher) -> Iterator[Loop]:
+    """A loop with workers, which are let go at the end, however it comes."""
+    with Interrupts() as interrupts:
+        executor = executors.make(settings)
+        loop = Loop(settings, run, watch, executor, interrupts)
+        try:
+            yield loop
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+        executor.shutdown(cancel_futures=True)  # a budget that ends leaves what would take long
 
 
 def prepared(settings: Settings, run: Run) -> None:
@@ -92,15 +150,6 @@ def prepared(settings: Settings, run: Run) -> None:
     run.forget_running()
 
 
-@contextmanager
-def _clocked(run: Run) -> Iterator[None]:
-    begin = time.perf_counter()
-    try:
-        yield
-    finally:
-        run.note("seconds", time.perf_counter() - begin)
-
-
 class Loop:
     """Generations and evaluations of a run, as far as they are not done.
 
@@ -109,14 +158,21 @@ class Loop:
         run: holds what is done already.
         watch: sees the progress.
         executor: its workers hold the evaluator.
+        interrupts: whether someone asked to stop.
     """
 
-    def __init__(self, settings: Settings, run: Run, watch: Watcher, executor: Executor) -> None:
+    def __init__(
+        self, settings: Settings, run: Run, watch: Watcher, executor: executors.Workers, interrupts: Interrupts
+    ) -> None:
         self.settings, self.store, self.watch, self.executor = settings, run, watch, executor
+        self.interrupts, self._begin, self._status = interrupts, time.perf_counter(), 0.0
+        self._clock = self._begin
+        self._known: dict[str, list[Evaluation]] = {}
         self.candidates = {candidate.number: candidate for candidate in run.candidates()}
         self.search = Search(settings, self.candidates.values())
         self.ranking = settings.ladder[-1]
-        self.width = executors.count(settings.workers)
+        self._spent = run.totals().get("seconds", 0.0)
+        self._count = sum(evaluation.state is not State.RUNNING for evaluation in run.evaluations())
         refused = sum(run.refused_by_gate().values())
         self.progress = Progress(born=len(self.candidates), refused=refused)
 
@@ -136,12 +192,18 @@ class Loop:
         if numbers:
             return numbers
         born, refused = self.progress.born, self.progress.refused
-        birth = self.search.ask(
-            generation, lambda more, less: self._show(born=born + more, refused=refused + less, running="proposing")
-        )
+
+        def proposing(more: int, less: int) -> None:
+            self.interrupts.check()
+            self._check_budget()
+            self._show(born=born + more, refused=refused + less, running="proposing")
+
+        self._check_budget()
+        birth = self.search.ask(generation, proposing)
         self.store.born(birth.candidates, birth.refusals)
         self.candidates.update({candidate.number: candidate for candidate in birth.candidates})
         self._show(born=born + len(birth.candidates), refused=refused + len(birth.refusals))
+        _tell("generation born", generation=generation, born=len(birth.candidates), refused=len(birth.refusals))
         return [candidate.number for candidate in birth.candidates]
 
     def _climb(self, numbers: list[int]) -> None:
@@ -149,7 +211,7 @@ class Loop:
         passed: list[dict[int, float]] = []
         for rung in self.settings.ladder:
             self.evaluate(numbers, rung)
-            scores = mean_scores(self.store.evaluations(rung.name), rung.seeds)
+            scores = mean_scores(self._ended(rung.name), rung.seeds)
             here = {number: scores[number] for number in numbers if number in scores}
             # What was given is measured at every rung: what is found must be better than that.
             given = [number for number in here if self.candidates[number].kind is not Kind.FOUND]
@@ -160,7 +222,7 @@ class Loop:
     def standing(self) -> list[int]:
         """Candidates that climbed the whole ladder, best mean rank first."""
         rungs = [rung for rung in self.settings.ladder if rung.ranks or rung is self.ranking]
-        return ladder.mean_ranked([mean_scores(self.store.evaluations(rung.name), rung.seeds) for rung in rungs])
+        return ladder.mean_ranked([mean_scores(self._ended(rung.name), rung.seeds) for rung in rungs])
 
     def finalists(self) -> list[int]:
         """The detector's own loss, the known losses that the config names, the best control, and the best found."""
@@ -174,38 +236,132 @@ class Loop:
 
     def evaluate(self, numbers: Sequence[int], rung: Rung) -> None:
         """Trains what has not been trained at this rung; a failure of the own loss ends the search."""
-        ended = {(e.candidate, e.seed) for e in self.store.evaluations(rung.name)}
+        ended = {(e.candidate, e.seed) for e in self._ended(rung.name)}
         missing = {(n, seed) for n in numbers for seed in rung.seeds} - ended
         total = len(numbers) * len(rung.seeds)
         self._show(stage=rung.name, done=total - len(missing), total=total, running="")
-        # Who stands beside whom does not depend on what is done already, so neither do the scores.
+        todo = deque(self._works(numbers, rung, missing))
+        pending: dict[Future[list[Evaluation]], _Work] = {}
+        if todo:
+            self._check_budget()
+            self._warm(rung, sorted({work.seed for work in todo}))
+        begun: set[tuple[int, int]] = set()
+        until = float("inf")
+        while todo or pending:
+            while todo and len(pending) < self.executor.width and not self._stopping(pending.values()):
+                work = todo.popleft()
+                new = {(number, work.seed) for number in work.group} & missing - begun
+                for number, seed in sorted(new):
+                    self.store.started(number, rung.name, seed)
+                begun |= new
+                self._show(running=str(work))
+                _tell("evaluation started", rung=rung.name, seed=work.seed, candidates=work.group)
+                pending[self._submit(work, rung)] = work
+            if self._stopping(pending.values()):
+                until = min(until, time.monotonic() + GRACE) if self._out_of_time() else until
+                if not pending or time.monotonic() > until:
+                    self.interrupts.check()
+                    raise _BudgetEnded(self._reason())
+            for future in wait(pending, timeout=1, return_when=FIRST_COMPLETED).done:
+                todo.extendleft(reversed(self._taken(future, pending.pop(future), rung, missing)))
+            self._tell_status()
+        self._tell_status(at_once=True)
+
+    def _works(self, numbers: Sequence[int], rung: Rung, missing: set[tuple[int, int]]) -> list[_Work]:
+        """What is to be evaluated, in order.
+
+        Who stands beside whom does not depend on what is done already, so neither do the scores.
+        """
         order = sorted(numbers)
-        groups = [order[index : index + rung.batch] for index in range(0, len(order), rung.batch)]
-        todo = [(group, seed) for seed in rung.seeds for group in groups if any((n, seed) in missing for n in group)]
-        pending: set[Future[list[Evaluation]]] = set()
+        groups = [tuple(order[index : index + rung.batch]) for index in range(0, len(order), rung.batch)]
+        apart = {(c.candidates, c.seed) for c in self.store.crashes() if c.rung == rung.name and c.apart}
+        works = []
+        for work in (_Work(group, seed) for seed in rung.seeds for group in groups):
+            left = [number for number in work.group if (number, work.seed) in missing]
+            alone = (work.group, work.seed) in apart
+            works += [_Work((number,), work.seed) for number in left] if alone else [work] if left else []
+        return works
+
+    def _taken(
+        self, future: Future[list[Evaluation]], work: _Work, rung: Rung, missing: set[tuple[int, int]]
+    ) -> list[_Work]:
+        """Keeps what came of a work; gives what is to be done next because a worker was lost."""
+        again: list[_Work] = []
         try:
-            self._warm(rung, sorted({seed for _, seed in todo}))
-            while todo or pending:
-                while todo and len(pending) < self.width:
-                    group, seed = todo.pop(0)
-                    for number in group:
-                        if (number, seed) in missing:
-                            self.store.started(number, rung.name, seed)
-                    name = f"candidate {group[0]}" if len(group) == 1 else f"candidates {group[0]} to {group[-1]}"
-                    self._show(running=f"{name}, seed {seed}")
-                    pending.add(self._submit([self.candidates[number] for number in group], rung, seed))
-                ready = wait(pending, return_when=FIRST_COMPLETED).done
-                pending -= ready
-                for evaluation in (evaluation for future in ready for evaluation in future.result()):
-                    if (evaluation.candidate, evaluation.seed) in missing:
-                        _check_own(evaluation)
-                        self.store.finished(evaluation)
-                        self._show(done=self.progress.done + 1)
-        except BrokenProcessPool:
-            raise InputError(
-                "a worker process died (out of memory, or killed); what finished is kept, "
-                "the same command goes on from there"
-            ) from None
+            ended = future.result()
+        except WorkerError as error:
+            ended, again = self._lost(error, work, rung, missing)
+        for evaluation in ended:
+            if (evaluation.candidate, evaluation.seed) in missing:
+                _check_own(evaluation)
+                self.store.finished(evaluation)
+                missing.discard((evaluation.candidate, evaluation.seed))
+                self._ended(rung.name).append(evaluation)
+                self._count += 1
+                self.tell_time()
+                self._show(done=self.progress.done + 1, latest=evaluation)
+                _tell("evaluation ended", **{**evaluation.__dict__, "state": evaluation.state.value})
+        return again
+
+    def _lost(
+        self, error: WorkerError, work: _Work, rung: Rung, missing: set[tuple[int, int]]
+    ) -> tuple[list[Evaluation], list[_Work]]:
+        """What follows from a lost worker: the same again, one by one, or a failed evaluation.
+
+        A group is tried again as it was, so that who stands beside whom stays; only when that is lost too, or when a
+        limit was reached, its candidates go on one by one, and the one to blame fails alone.
+        """
+        mine = (rung.name, work.seed, work.group)
+        tries = 1 + sum((crash.rung, crash.seed, crash.candidates) == mine for crash in self.store.crashes())
+        many = len(work.group) > 1
+        apart = many and (error.hopeless or tries >= _TRIES)
+        self.store.crashed(Crash(*mine, apart, error.cause, time.time()))
+        _tell("worker lost", rung=rung.name, seed=work.seed, candidates=work.group, cause=error.cause)
+        if apart:
+            return [], [_Work((number,), work.seed) for number in work.group if (number, work.seed) in missing]
+        if many or tries < _TRIES:
+            return [], [work]
+        reason = f"{error.cause} ({tries} times)"
+        failed = Evaluation(work.group[0], rung.name, work.seed, State.FAILED, error=reason, ended=time.time())
+        return [failed], []
+
+    def _ended(self, rung: str) -> list[Evaluation]:
+        """Evaluations of a rung that have ended, read once."""
+        if rung not in self._known:
+            self._known[rung] = [e for e in self.store.evaluations(rung) if e.state is not State.RUNNING]
+        return self._known[rung]
+
+    def _stopping(self, running: Iterable[_Work]) -> bool:
+        """Whether nothing more may begin."""
+        return self.interrupts.asked or bool(self._reason(sum(len(work.group) for work in running)))
+
+    def _reason(self, running: int = 0) -> str:
+        """Which budget is spent once what runs has ended; empty when none is."""
+        most = self.settings.budget.evaluations
+        if most is not None and self._count + running >= most:
+            return f"the budget of {most:,} evaluations"
+        return f"the budget of {self.settings.budget.time:.0f} s" if self._out_of_time() else ""
+
+    def _out_of_time(self) -> bool:
+        most = self.settings.budget.time
+        return most is not None and self._spent + time.perf_counter() - self._begin >= most
+
+    def _check_budget(self) -> None:
+        if self._reason():
+            raise _BudgetEnded(self._reason())
+
+    def tell_time(self) -> None:
+        """Keeps the seconds that went by since it was called last."""
+        now = time.perf_counter()
+        self.store.note("seconds", now - self._clock)
+        self._clock = now
+
+    def _tell_status(self, at_once: bool = False) -> None:
+        """Lets those who look from outside see what the workers do, once a second."""
+        if at_once or time.monotonic() - self._status > 1:
+            self._status, workers = time.monotonic(), tuple(self.executor.workers())
+            self.store.agreed("workers", json.dumps([worker.__dict__ for worker in workers]), anew=True)
+            self._show(workers=workers)
 
     def _warm(self, rung: Rung, seeds: Sequence[int]) -> None:
         """Lets a worker make what the evaluations of a rung share."""
@@ -213,21 +369,42 @@ class Loop:
             return
         begin = time.perf_counter()
         self._show(running="what all candidates share")
-        for future in [self.executor.submit(executors.warm, rung, seed) for seed in seeds]:
-            future.result()
+        for seed in seeds:
+            try:
+                self._finish(self.executor.submit(executors.warm, rung, seed))
+            except WorkerError as error:
+                what = f"what the candidates of rung {rung.name!r} share could not be made"
+                raise InputError(f"{what}, so the set-up is wrong: {error}") from None
         self.store.note("shared", time.perf_counter() - begin)
 
-    def _submit(self, candidates: Sequence[Candidate], rung: Rung, seed: int) -> Future[list[Evaluation]]:
-        if rung.descends:
-            own = {}
-            for slot, rules in self.settings.slots.items():
-                known = known_loss(rules.like)
-                own[slot] = Loss(known.expression.text, known.grammar, 1.0, known.alpha)
-            return self.executor.submit(executors.descend, candidates, rung, seed, own)
-        return self.executor.submit(executors.evaluate, candidates, rung, seed)
+    def _finish(self, future: Future[Any]) -> None:
+        """Waits, and stops when someone asks."""
+        while not wait([future], timeout=1).done:
+            self._tell_status()
+        future.result()
+
+    def _submit(self, work: _Work, rung: Rung) -> Future[list[Evaluation]]:
+        candidates = [self.candidates[number] for number in work.group]
+        call = Limited(
+            executors.descend if rung.descends else executors.evaluate, self._limits(rung), f"{rung.name}: {work}"
+        )
+        if not rung.descends:
+            return self.executor.submit(call, candidates, rung, work.seed)
+        own = {}
+        for slot, rules in self.settings.slots.items():
+            known = known_loss(rules.like)
+            own[slot] = Loss(known.expression.text, known.grammar, 1.0, known.alpha)
+        return self.executor.submit(call, candidates, rung, work.seed, own)
+
+    def _limits(self, rung: Rung) -> Limits:
+        fixed = self.settings.limits
+        given = Limits(fixed.time or math.inf, fixed.memory * 1e9 if fixed.memory else math.inf)
+        done = [e for e in self._ended(rung.name) if e.score is not None]
+        side_by_side = min(self.executor.width, os.cpu_count() or 1)
+        return limits([e.seconds for e in done], [e.memory for e in done], rung.batch, side_by_side, given)
 
     def _show(self, **changes: object) -> None:
-        scores = mean_scores(self.store.evaluations(self.ranking.name), self.ranking.seeds)
+        scores = mean_scores(self._ended(self.ranking.name), self.ranking.seeds)
         top = [number for number in self.standing() if number != OWN]
         best = (self.candidates[top[0]], scores[top[0]]) if top else None
         self.progress = replace(self.progress, own=scores.get(OWN), best=best, **changes)  # type: ignore[arg-type]
@@ -238,7 +415,7 @@ class Loop:
         """Seconds to go if every candidate climbs the whole ladder; the finale is taken to cost what ranking does."""
         settings, generation, left = self.settings, self.progress.generation, 0.0
         for index, rung in enumerate(settings.ladder):
-            spent = [e.seconds for e in self.store.evaluations(rung.name) if e.state is not State.RUNNING]
+            spent = [e.seconds for e in self._ended(rung.name) if e.state is not State.RUNNING]
             if not spent:
                 return None
             count = max(settings.generations - generation - 1, 0) * settings.births * len(rung.seeds)
@@ -253,7 +430,11 @@ class Loop:
             total = (1 + len(finale.known) + finale.count) * len(finale.rung.seeds)
             done = self.progress.done if generation == settings.generations else 0
             left += (total - done) * statistics.fmean(spent)
-        return left / self.width
+        return left / self.executor.width
+
+
+def _tell(event: str, **facts: object) -> None:
+    _log.info(event, extra={"facts": facts})
 
 
 def _check_own(evaluation: Evaluation) -> None:

@@ -1,31 +1,33 @@
-"""Executors: in this process or in a pool of processes, one thread each; both are concurrent.futures.Executor."""
+"""Executors: in this process, in isolated ones, or in a Ray cluster; all of them concurrent.futures.Executor."""
 
 from __future__ import annotations
 
+import errno
 import math
-import multiprocessing
 import os
-import signal
-import threading
+import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from autoloss import descent
 from autoloss.candidate import Candidate, Evaluation, Loss, State
 from autoloss.evaluator import Evaluator, SideBySide, build
-from autoloss.settings import Rung
+from autoloss.limits import WorkerState, forget_peak, peak_memory
+from autoloss.processes import Processes
+from autoloss.settings import Rung, Settings
 from primitives.errors import InputError
 
 _evaluator: Evaluator | None = None
 
 
 class Serial(Executor):
-    """Runs what is submitted at once, in this process."""
+    """Runs what is submitted at once, in this process, with no limits."""
+
+    width = 1
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """See concurrent.futures.Executor."""
@@ -36,34 +38,52 @@ class Serial(Executor):
             future.set_exception(error)
         return future
 
+    def workers(self) -> list[WorkerState]:
+        """See `Workers`."""
+        return [WorkerState(f"{socket.gethostname()}/0", os.getpid(), "", time.time())]
 
-def make(workers: int, spec: Mapping[str, Any]) -> Executor:
+
+@runtime_checkable
+class Workers(Protocol):
+    """What the loop asks of an executor besides."""
+
+    @property
+    def width(self) -> int:
+        """Tasks that it has room for at a time."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """See concurrent.futures.Executor; a worker that is lost gives WorkerError."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See concurrent.futures.Executor; with `cancel_futures` what runs is stopped, too."""
+
+    def workers(self) -> Sequence[WorkerState]:
+        """What each worker does now."""
+
+
+def make(settings: Settings) -> Workers:
     """An executor whose workers hold the evaluator.
 
     Args:
-        workers: 1 for this process, more for a pool, 0 for one per core.
-        spec: of the evaluator.
+        settings: `ray` for a cluster; else `workers` isolated processes, but this one where `isolate` is False and
+            there is one worker.
     """
-    if count(workers) == 1:
-        _start(dict(spec))
+    spec = dict(settings.evaluator)
+    if settings.ray is not None:
+        from autoloss import ray_executor
+
+        return ray_executor.Cluster(settings.ray, settings.workers, start, spec)
+    if count(settings.workers) == 1 and not settings.isolate:
+        start(spec)
         return Serial()
-    context = multiprocessing.get_context("spawn")  # fork is not safe once torch has threads
-    pool = ProcessPoolExecutor(count(workers), context, initializer=_start, initargs=(dict(spec),))
-    with _ctrl_c_ignored():
-        pool.submit(os.getpid)  # starts the workers, which inherit that Ctrl-C is for the main process alone
-    return pool
+    return Processes(count(settings.workers), start, (spec,), environments())
 
 
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers, and only it gets Ctrl-C
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def environments() -> list[dict[str, str]]:
+    """Variables of each worker: one GPU each, in turn; none where there are none."""
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = gpus.split(",") if gpus else [str(index) for index in range(torch.cuda.device_count())]
+    return [{"CUDA_VISIBLE_DEVICES": name} for name in names] or [{}]
 
 
 def count(workers: int) -> int:
@@ -71,7 +91,7 @@ def count(workers: int) -> int:
     return workers or len(os.sched_getaffinity(0))
 
 
-def _start(spec: Mapping[str, Any]) -> None:
+def start(spec: Mapping[str, Any]) -> None:
     """Makes this process a worker: one thread, so that scores do not depend on the number of cores."""
     global _evaluator
     torch.set_num_threads(1)
@@ -107,6 +127,7 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
         InputError: the set-up is wrong, not a candidate.
     """
     evaluator, begin = _held(), time.perf_counter()
+    forget_peak()
     found: Sequence[Mapping[str, float] | str]
     try:
         if rung.batch > 1 and isinstance(evaluator, SideBySide):
@@ -116,12 +137,14 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
     except InputError:
         raise
     except Exception as caught:
+        if _disk_is_full(caught):
+            raise InputError(f"no space left for the files of a training ({caught}); make some") from None
         if len(candidates) > 1:  # one of them spoils it for all
             return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
         found = [f"{type(caught).__name__}: {caught}"]
-    seconds, now = (time.perf_counter() - begin) / len(candidates), time.time()
+    seconds, now, memory = (time.perf_counter() - begin) / len(candidates), time.time(), peak_memory()
     return [
-        _ended(one.number, rung, seed, what, seconds, now - seconds * behind)  # as if one had come after another
+        _ended(one.number, rung, seed, what, seconds, now - seconds * behind, memory)  # as if one came after another
         for behind, one, what in zip(range(len(candidates))[::-1], candidates, found, strict=True)
     ]
 
@@ -136,6 +159,12 @@ def descend(candidates: Sequence[Candidate], rung: Rung, seed: int, own: Mapping
     return ended
 
 
+def _disk_is_full(error: Exception) -> bool:
+    """Which is no candidate's fault."""
+    full = os.strerror(errno.ENOSPC)
+    return (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or full in str(error)
+
+
 def _held() -> Evaluator:
     if _evaluator is None:
         raise RuntimeError("this runs in a worker that make() started")
@@ -143,11 +172,17 @@ def _held() -> Evaluator:
 
 
 def _ended(
-    number: int, rung: Rung, seed: int, found: Mapping[str, float] | str, seconds: float, ended: float
+    number: int,
+    rung: Rung,
+    seed: int,
+    found: Mapping[str, float] | str,
+    seconds: float,
+    ended: float,
+    memory: float = 0.0,
 ) -> Evaluation:
     if not isinstance(found, str) and math.isnan(float(found["score"])):
         found = "the score is NaN"
     if isinstance(found, str):
-        return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, ended)
+        return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, ended, memory)
     score = float(found["score"])
-    return Evaluation(number, rung.name, seed, State.DONE, score, dict(found), None, seconds, ended)
+    return Evaluation(number, rung.name, seed, State.DONE, score, dict(found), None, seconds, ended, memory)

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from autoloss import executors
 from autoloss.candidate import Candidate, Kind
-from autoloss.discover import Loop, Watcher, mean_scores, prepared
+from autoloss.discover import Watcher, looping, mean_scores, prepared
 from autoloss.run import Run
 from autoloss.search import OWN, Search
-from autoloss.settings import Rung, Settings
+from autoloss.settings import Budget, Rung, Settings
 from primitives.errors import InputError
 
 FREE = ("ladder", "finale")
@@ -79,14 +78,14 @@ def measure(
     Raises:
         InputError: no finale, or the set-up cannot work.
     """
+    settings = settings.model_copy(update={"budget": Budget()})  # it is for searches
     prepared(settings, run)
     _same_tasks(settings, run)
     if not run.candidates():
         run.born(population or Search(settings).ask(0).candidates, [])
     elif population and [one.losses for one in population] != [one.losses for one in run.candidates()]:
         raise InputError(f"{run.directory} holds measurements of other losses; name another directory")
-    with executors.make(settings.workers, settings.evaluator) as executor:
-        loop = Loop(settings, run, watch, executor)
+    with looping(settings, run, watch) as loop:
         numbers = loop.generation(0)
         for rung in rungs(settings):
             loop.evaluate(numbers, rung)

@@ -150,6 +150,11 @@ class Run:
         row = self._sql.execute("SELECT value FROM meta WHERE key = 'description'").fetchone()
         return dict(json.loads(row[0])) if row else {}
 
+    def value(self, key: str) -> str:
+        """What `agreed` kept under a key; empty when there is nothing."""
+        row = self._sql.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return "" if row is None else str(row[0])
+
     def agreed(self, key: str, value: str, anew: bool = False) -> str:
         """Keeps a value under a key unless there is one, or `anew`; gives what is kept."""
         row = self._sql.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -240,14 +245,17 @@ class Run:
         """Keeps that a worker was lost with candidates in it; their evaluation goes on to run, elsewhere."""
         with self._writing():
             self._sql.execute(
-                "INSERT INTO crash (rung, seed, candidates, cause, ended) VALUES (?, ?, ?, ?, ?)",
-                (crash.rung, crash.seed, json.dumps(crash.candidates), crash.cause, crash.ended),
+                "INSERT INTO crash (rung, seed, candidates, apart, cause, ended) VALUES (?, ?, ?, ?, ?, ?)",
+                (crash.rung, crash.seed, json.dumps(crash.candidates), crash.apart, crash.cause, crash.ended),
             )
 
     def crashes(self) -> list[Crash]:
         """Lost workers, in order."""
-        rows = self._sql.execute("SELECT rung, seed, candidates, cause, ended FROM crash ORDER BY rowid")
-        return [Crash(rung, seed, tuple(json.loads(numbers)), cause, at) for rung, seed, numbers, cause, at in rows]
+        rows = self._sql.execute("SELECT rung, seed, candidates, apart, cause, ended FROM crash ORDER BY rowid")
+        return [
+            Crash(rung, seed, tuple(json.loads(numbers)), bool(apart), cause, ended)
+            for rung, seed, numbers, apart, cause, ended in rows
+        ]
 
     def candidates(self) -> list[Candidate]:
         """All candidates in the order of their numbers."""

@@ -24,7 +24,8 @@ CREATE TABLE evaluation (
     PRIMARY KEY (candidate, rung, seed)
 );
 CREATE TABLE crash (
-    rung TEXT NOT NULL, seed INTEGER NOT NULL, candidates TEXT NOT NULL, cause TEXT NOT NULL, ended REAL NOT NULL
+    rung TEXT NOT NULL, seed INTEGER NOT NULL, candidates TEXT NOT NULL, apart INTEGER NOT NULL,
+    cause TEXT NOT NULL, ended REAL NOT NULL
 );
 """
 
@@ -40,7 +41,8 @@ ALTER TABLE evaluation ADD COLUMN ended REAL NOT NULL DEFAULT 0;
     2: """
 ALTER TABLE evaluation ADD COLUMN memory REAL NOT NULL DEFAULT 0;
 CREATE TABLE crash (
-    rung TEXT NOT NULL, seed INTEGER NOT NULL, candidates TEXT NOT NULL, cause TEXT NOT NULL, ended REAL NOT NULL
+    rung TEXT NOT NULL, seed INTEGER NOT NULL, candidates TEXT NOT NULL, apart INTEGER NOT NULL,
+    cause TEXT NOT NULL, ended REAL NOT NULL
 );
 """,
 }

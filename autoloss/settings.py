@@ -18,6 +18,9 @@ from autoloss.descent import THRESHOLDS
 from primitives.catalog import KNOWN, grammar, known_loss
 from primitives.errors import InputError
 
+FREE = ("generations",)
+"""Settings that may change when a search goes on, beside those that a run does not keep."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -146,6 +149,45 @@ class Finale(_Frozen):
     known: list[int] = []
 
 
+class LimitsOf(_Frozen):
+    """What the evaluation of one candidate may take before its worker is killed.
+
+    Args:
+        time: seconds; None: 10 times the median of the rung, at least 120, an hour before 5 have finished.
+        memory: gigabytes; None: 4 times the median of the rung, at least 4, and at most a fair share of 80 % of the
+            machine's memory.
+    """
+
+    time: float | None = Field(default=None, gt=0)
+    memory: float | None = Field(default=None, gt=0)
+
+
+class Budget(_Frozen):
+    """What a whole run may take, all its sessions together; a larger budget goes on where a smaller one ended.
+
+    Args:
+        time: seconds of wall-clock time, None for no end.
+        evaluations: how many, those of the finale included, None for no end.
+    """
+
+    time: float | None = Field(default=None, gt=0)
+    evaluations: int | None = Field(default=None, gt=0)
+
+
+class Ray(_Frozen):
+    """A Ray cluster that evaluates.
+
+    Args:
+        address: of the cluster, `auto` for the one of this machine, `local` to start one here.
+        cpus: cores that an evaluation reserves.
+        gpus: GPUs that an evaluation reserves, 0.25 for four on one; None for one where the cluster has any.
+    """
+
+    address: str
+    cpus: float = Field(default=1.0, gt=0)
+    gpus: float | None = Field(default=None, ge=0)
+
+
 class Settings(_Frozen):
     """A whole search.
 
@@ -163,7 +205,12 @@ class Settings(_Frozen):
         evaluator: `type` as 'module:Class' and its arguments.
         variation: how children come about.
         thresholds: of the gate `converges`.
-        workers: processes, 0 for one per core; a run may go on with another number.
+        workers: evaluations at a time, 0 for one per core, or for all that a Ray cluster has room for.
+        isolate: False evaluates in this process when there is one worker, to look closely: nothing then saves the
+            search from a candidate that hangs or crashes.
+        limits: of time and memory of an evaluation.
+        budget: of the whole run.
+        ray: a cluster that evaluates, in place of processes on this machine.
     """
 
     seed: int = 0
@@ -179,6 +226,10 @@ class Settings(_Frozen):
     variation: Variation = Variation()
     thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0)
+    isolate: bool = True
+    limits: LimitsOf = LimitsOf()
+    budget: Budget = Budget()
+    ray: Ray | None = None
 
     @field_validator("variation")
     @classmethod
@@ -247,8 +298,8 @@ class Settings(_Frozen):
         return self.model_copy(update={"evaluator": {**self.evaluator, "data": dict(data)}})
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same when a run goes on: everything but the number of workers."""
-        return self.model_dump(mode="json", exclude={"workers"})
+        """What a run keeps: everything but who evaluates, and how much of it may be done; see also `FREE`."""
+        return self.model_dump(mode="json", exclude={"workers", "isolate", "limits", "budget", "ray"})
 
 
 def load(path: str | Path, options: Sequence[str] = ()) -> Settings:
@@ -340,6 +391,9 @@ def _fields(location: tuple[int | str, ...]) -> list[str]:
         "keep": Keep,
         "variation": Variation,
         "thresholds": Thresholds,
+        "limits": LimitsOf,
+        "budget": Budget,
+        "ray": Ray,
     }
     for part in location:
         model = sections.get(str(part), model)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
@@ -84,3 +90,41 @@ class GroupEvaluator(DescentEvaluator):
                 continue
             found.append({"score": self.evaluate(one, rung, seed)["score"] + 1e-6 * place + 1e-5 * len(losses)})
         return found
+
+
+def misbehave(how: str) -> None:
+    """What a candidate may do to its worker."""
+    if how == "sleep":
+        time.sleep(3600)
+    elif how == "allocate":
+        held = []
+        while True:
+            held.append(bytearray(b"x" * 20_000_000))
+            time.sleep(0.005)
+    elif how == "raise":
+        raise ValueError("no such thing")
+    elif how == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif how == "exit":
+        sys.exit(3)
+    elif how == "print":
+        for _ in range(1000):
+            sys.stdout.write("x" * 1_000_000)
+    elif how == "delete":
+        shutil.rmtree(tempfile.gettempdir())
+
+
+class BadEvaluator(GroupEvaluator):
+    """Some candidates do harm: `faults` has what each does by its losses, as JSON with sorted keys."""
+
+    def __init__(self, faults: Mapping[str, str], pause: float = 0.0) -> None:
+        super().__init__(pause)
+        self.faults = dict(faults)
+
+    def evaluate(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
+    ) -> dict[str, float]:
+        how = self.faults.get(json.dumps(losses, sort_keys=True), "")
+        misbehave(how)
+        tempfile.TemporaryFile().close()
+        return {"score": float("nan")} if how == "nan" else super().evaluate(losses, rung, seed)

@@ -23,5 +23,6 @@ def section(**changes: Any) -> dict[str, Any]:
         "finale": {"rung": {"name": "full", "task": {"steps": 8}, "seeds": [2, 3]}, "count": 2, "known": [1]},
         "evaluator": {"type": "fast_evaluator:DescentEvaluator"},
         "workers": 1,
+        "isolate": False,
         **changes,
     }

@@ -1,0 +1,136 @@
+"""Limits: what an evaluation may take of time and memory, and the error of a worker that was lost."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ENOUGH = 5
+"""Evaluations of a rung that must have finished before their median says what the next may take."""
+FIRST_SECONDS, LEAST_SECONDS, TIMES_SECONDS = 3600.0, 120.0, 10.0
+LEAST_MEMORY, TIMES_MEMORY, SHARE_OF_MACHINE = 4e9, 4.0, 0.8
+
+
+class WorkerError(RuntimeError):
+    """A worker died, hung or outgrew its memory; the text is the cause.
+
+    Args:
+        cause: for people.
+        hopeless: a limit was reached, so that the same again would end the same.
+    """
+
+    def __init__(self, cause: str, hopeless: bool = False) -> None:
+        super().__init__(cause, hopeless)
+        self.cause, self.hopeless = cause, hopeless
+
+    def __str__(self) -> str:
+        return self.cause
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a call may take.
+
+    Args:
+        seconds: from its start in a worker to its end.
+        memory: bytes that the worker may hold.
+    """
+
+    seconds: float = float("inf")
+    memory: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A call with limits; executors of isolated workers hold it to them, the others only call it.
+
+    Args:
+        call: what is called.
+        limits: what it may take.
+        name: of what is done, for people.
+    """
+
+    call: Callable[..., Any]
+    limits: Limits
+    name: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls it."""
+        return self.call(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """What a worker does.
+
+    Args:
+        name: host and number.
+        pid: of its process; 0 when there is none.
+        doing: what; empty when it waits.
+        since: Unix time.
+        memory: bytes it held then.
+        lost: processes that died, hung or outgrew their memory in this place.
+    """
+
+    name: str
+    pid: int
+    doing: str
+    since: float
+    memory: float = 0.0
+    lost: int = 0
+
+
+def limits(
+    seconds: Sequence[float], memory: Sequence[float], batch: int, workers: int, fixed: Limits | None = None
+) -> Limits:
+    """What an evaluation of a rung may take: some times the median of those that finished there.
+
+    Args:
+        seconds: of each candidate that finished at the rung.
+        memory: bytes, the same way; 0 where it is not known.
+        batch: candidates that are evaluated together.
+        workers: that share the machine.
+        fixed: limits from the config for one candidate; infinite where it has none.
+    """
+    fixed = fixed or Limits()
+    known = [held for held in memory if held > 0]
+    room = max(LEAST_MEMORY, SHARE_OF_MACHINE * machine_memory() / workers)
+    time = FIRST_SECONDS * batch
+    if len(seconds) >= ENOUGH:
+        time = max(LEAST_SECONDS, TIMES_SECONDS * batch * statistics.median(seconds))
+    if len(known) >= ENOUGH:
+        room = min(room, max(LEAST_MEMORY, TIMES_MEMORY * statistics.median(known)))
+    return Limits(
+        time if fixed.seconds == float("inf") else fixed.seconds * batch,
+        room if fixed.memory == float("inf") else fixed.memory,
+    )
+
+
+def machine_memory() -> float:
+    """Bytes that this machine, or the container, lets us use."""
+    whole = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    try:
+        return min(whole, float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # no container, or "max"
+        return whole
+
+
+def peak_memory() -> float:
+    """Most bytes that this process has held since `forget_peak`; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return float(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) * 1024
+    except (OSError, StopIteration):
+        return 0.0
+
+
+def forget_peak() -> None:
+    """Lets `peak_memory` begin anew, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return

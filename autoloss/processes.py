@@ -1,0 +1,340 @@
+"""Processes: workers that may hang, die or outgrow their memory without harm to the search; one pipe each.
+
+Each worker is a spawned process that stays, so that models and data are loaded once. A thread of the parent watches
+it: what it does not answer in time, or at all, ends its task with WorkerError, and a fresh worker takes its place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import pickle
+import queue
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from autoloss.limits import Limited, Limits, WorkerError, WorkerState
+
+_START = 900.0
+"""Seconds a worker may take to import and to build what it holds."""
+_LOOK = 0.1
+"""Seconds between two looks at the memory of a worker."""
+_TAIL = 2000
+"""Characters of what a worker printed last that are kept; the rest goes nowhere."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Processes(Executor):
+    """A pool of isolated processes; a `Limited` call is held to its limits.
+
+    Args:
+        count: how many at most; each starts with the first task that finds no other free.
+        start: called in each worker before its first task.
+        arguments: of `start`.
+        environments: variables of each worker, such as the GPU it may see; they repeat where there are fewer.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        start: Callable[..., object],
+        arguments: Sequence[Any] = (),
+        environments: Sequence[Mapping[str, str]] = ({},),
+    ) -> None:
+        self.width = count
+        self._folder = tempfile.mkdtemp(prefix="autoloss-")
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._lock, self._closed, self._open = threading.Lock(), False, 0
+        self._slots: list[_Slot] = []
+        self._start, self._arguments, self._environments = start, arguments, environments
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """See concurrent.futures.Executor."""
+        future: Future[Any] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("cannot submit after shutdown")
+            self._open += 1
+            self._tasks.put((future, fn, args, kwargs))
+            if len(self._slots) < min(self._open, self.width):
+                number = len(self._slots)
+                environment = self._environments[number % len(self._environments)]
+                slot = _Slot(number, self._tasks, self._start, self._arguments, environment, self._folder)
+                self._slots.append(slot)
+                slot.start()
+        future.add_done_callback(self._ended)
+        return future
+
+    def _ended(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._open -= 1
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See concurrent.futures.Executor; with `cancel_futures` what runs is killed, too."""
+        with self._lock:
+            self._closed = True
+        if cancel_futures:
+            with suppress(queue.Empty):
+                while (task := self._tasks.get_nowait()) is not None:
+                    task[0].cancel()
+        for slot in self._slots:
+            slot.stop(at_once=cancel_futures)
+            self._tasks.put(None)
+        if wait:
+            for slot in self._slots:
+                slot.join()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def workers(self) -> list[WorkerState]:
+        """What each worker does now."""
+        return [slot.state for slot in self._slots]
+
+
+_Task = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class _Slot(threading.Thread):
+    """A place for one worker after another; this thread of the parent feeds and watches it."""
+
+    def __init__(
+        self,
+        number: int,
+        tasks: queue.SimpleQueue[_Task | None],
+        start: Callable[..., object],
+        arguments: Sequence[Any],
+        environment: Mapping[str, str],
+        folder: str,
+    ) -> None:
+        super().__init__(name=f"worker {number}", daemon=True)
+        self.state = WorkerState(f"{socket.gethostname()}/{number}", 0, "starts", time.time())
+        self._tasks, self._begin, self._folder = tasks, (start, arguments, dict(environment)), folder
+        self._worker: _Worker | None = None
+        self._lost, self._stopped = 0, threading.Event()
+
+    def run(self) -> None:
+        """Task after task until there are no more."""
+        while not self._stopped.is_set() and (task := self._tasks.get()) is not None:
+            future, fn, args, kwargs = task
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(self._do(fn, args, kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+            self._now("")
+        if self._worker is not None:
+            self._worker.end()
+
+    def stop(self, at_once: bool) -> None:
+        """No more tasks; `at_once`: the one that runs dies."""
+        if at_once:
+            self._stopped.set()
+
+    def _now(self, doing: str) -> None:
+        pid = self._worker.pid if self._worker else 0
+        memory = resident(pid) if pid else 0
+        self.state = WorkerState(self.state.name, pid, doing, time.time(), memory, self._lost)
+
+    def _do(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        limits = fn.limits if isinstance(fn, Limited) else Limits()
+        message = pickle.dumps((fn, args, kwargs))
+        if self._worker is None:
+            self._now("starts")
+            worker = _Worker(*self._begin, self._folder)
+            try:
+                worker.answer(Limits(_START), self._stopped)
+            except BaseException:
+                worker.kill()
+                raise
+            self._worker = worker
+        self._now(fn.name if isinstance(fn, Limited) else getattr(fn, "__name__", ""))
+        try:
+            self._worker.send(message)
+            return self._worker.answer(limits, self._stopped)
+        except WorkerError:
+            self._worker.kill()
+            self._worker, self._lost = None, self._lost + 1
+            raise
+
+
+class _Worker:
+    """One process, its pipe, and what it prints."""
+
+    def __init__(
+        self, start: Callable[..., object], arguments: Sequence[Any], environment: Mapping[str, str], folder: str
+    ) -> None:
+        context = multiprocessing.get_context("spawn")  # fork is not safe once torch has threads
+        self._pipe, theirs = context.Pipe()
+        self._out, out = context.Pipe(duplex=False)
+        self._said = b""
+        self._process = context.Process(
+            target=_work, args=(theirs, out, start, arguments, environment, folder, os.getpid()), daemon=False
+        )
+        self._process.start()
+        theirs.close()
+        out.close()
+        self.pid = self._process.pid or 0
+
+    def send(self, message: bytes) -> None:
+        """Hands over a task."""
+        try:
+            self._pipe.send_bytes(message)
+        except OSError:
+            raise WorkerError(f"the worker {self._end()}") from None
+
+    def answer(self, limits: Limits, stopped: threading.Event) -> Any:
+        """What the worker answers.
+
+        Raises:
+            WorkerError: it does not, within its limits.
+            Exception: what was raised in the worker.
+        """
+        deadline, looked = time.monotonic() + limits.seconds, 0.0
+        ends: list[Any] = [self._pipe, self._process.sentinel, self._out]
+        while True:
+            ready = wait(ends, _LOOK)
+            if self._out in ready and not self._drain():
+                ends.remove(self._out)
+            if self._pipe in ready:
+                try:
+                    answered, value = pickle.loads(self._pipe.recv_bytes())
+                except (EOFError, OSError):
+                    raise WorkerError(f"the worker {self._end()}") from None
+                if answered:
+                    return value
+                raise value
+            if self._process.sentinel in ready:
+                raise WorkerError(f"the worker {self._end()}")
+            if stopped.is_set():
+                raise WorkerError("the worker was stopped")
+            now = time.monotonic()
+            if now > deadline:
+                raise WorkerError(f"no end after {limits.seconds:.0f} s, its limit", hopeless=True)
+            if now - looked >= _LOOK and limits.memory != float("inf"):
+                looked, held = now, resident(self.pid)
+                if held > limits.memory:
+                    raise WorkerError(
+                        f"it took {held / 1e9:.1f} GB of memory, its limit is {limits.memory / 1e9:.1f} GB",
+                        hopeless=True,
+                    )
+
+    def _drain(self) -> bool:
+        """Reads what it printed, so that it never waits for a reader; False when there will be no more."""
+        try:
+            new = os.read(self._out.fileno(), 1 << 16)
+        except OSError:
+            return False
+        self._said = (self._said + new)[-_TAIL:]
+        return bool(new)
+
+    def _end(self) -> str:
+        """How the process ended."""
+        self._process.join(5)
+        while wait([self._out], 0) and self._drain():
+            pass
+        code = self._process.exitcode
+        how = "closed its pipe" if code is None else f"ended with exit code {code}"
+        if code is not None and code < 0:
+            name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
+            how = f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        said = " ".join(self._said.decode(errors="replace").split()[-30:])
+        return f"{how}; it said last: {said}" if said else how
+
+    def end(self) -> None:
+        """Lets it go; kills it where it does not."""
+        self._pipe.close()
+        self._process.join(1)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kills it, and what it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()  # where it had not come to lead a group of its own
+        self._process.join()
+        self._process.close()
+        self._pipe.close()
+        self._out.close()
+
+
+def _work(
+    pipe: Connection,
+    out: Connection,
+    start: Callable[..., object],
+    arguments: Sequence[Any],
+    environment: Mapping[str, str],
+    folder: str,
+    parent: int,
+) -> None:
+    """Life of a worker."""
+    _leave_with(parent)
+    for number in (1, 2):
+        os.dup2(out.fileno(), number)
+    os.environ.update(environment)
+    try:
+        start(*arguments)
+        pipe.send_bytes(pickle.dumps((True, None)))
+    except Exception as error:
+        pipe.send_bytes(_failure(error))
+        return
+    while True:
+        try:
+            message = pipe.recv_bytes()
+        except (EOFError, OSError):
+            return
+        place = tempfile.mkdtemp(dir=_there(folder))
+        tempfile.tempdir = os.environ["TMPDIR"] = place
+        try:
+            fn, args, kwargs = pickle.loads(message)
+            answer = pickle.dumps((True, fn(*args, **kwargs)))
+        except Exception as error:
+            answer = _failure(error)
+        pipe.send_bytes(answer)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _leave_with(parent: int) -> None:
+    """Ctrl-C is for the parent alone; when the parent dies, so does this process, even in the midst of a training."""
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG of Linux
+    if os.getppid() != parent:
+        os._exit(1)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")  # of all, the kernel takes a worker first
+
+
+def _there(folder: str) -> str:
+    os.makedirs(folder, exist_ok=True)  # a candidate may delete what it finds
+    return folder
+
+
+def _failure(error: Exception) -> bytes:
+    """An exception as an answer; one that cannot travel goes as text."""
+    try:
+        answer = pickle.dumps((False, error))
+        pickle.loads(answer)
+    except Exception:
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    return answer
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process and its children hold; 0 for one that is gone."""
+    try:
+        own = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, IndexError):
+        return 0
+    return own + sum(resident(int(child)) for child in children)

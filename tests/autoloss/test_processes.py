@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fast_evaluator import misbehave
+from small import section
+
+from autoloss.candidate import State
+from autoloss.discover import discover
+from autoloss.limits import ENOUGH, LEAST_MEMORY, LEAST_SECONDS, Limited, Limits, WorkerError, limits
+from autoloss.processes import Processes
+from autoloss.run import Run
+from autoloss.settings import from_mapping
+from primitives.errors import InputError
+
+TIGHT = Limits(2.0, 1.5e9)
+
+
+def nothing() -> None:
+    """Makes a worker that holds nothing."""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Processes]:
+    with Processes(1, nothing) as processes:
+        yield processes
+
+
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ("sleep", "no end after 2 s, its limit"),
+        ("allocate", r"it took 1\.\d GB of memory, its limit is 1\.5 GB"),
+        ("segfault", "the worker was killed by SIGSEGV"),
+        ("exit", "the worker ended with exit code 3"),
+    ],
+)
+def test_a_lost_worker_is_an_error_with_its_cause_and_is_replaced(pool: Processes, how: str, cause: str) -> None:
+    with pytest.raises(WorkerError, match=cause):
+        pool.submit(Limited(misbehave, TIGHT if how != "exit" else Limits(), how), how).result()
+    assert pool.submit(pow, 2, 5).result() == 32
+
+
+def test_an_exception_is_raised_again_and_the_worker_stays(pool: Processes) -> None:
+    before = pool.submit(os.getpid).result()
+    with pytest.raises(ValueError, match="no such thing"):
+        pool.submit(misbehave, "raise").result()
+    pool.submit(misbehave, "delete").result()
+    assert pool.submit(os.getpid).result() == before != os.getpid()
+
+
+def test_what_a_worker_prints_fills_neither_pipe_nor_disk_nor_memory(pool: Processes) -> None:
+    pool.submit(misbehave, "print").result()
+    assert pool.submit(pow, 2, 5).result() == 32
+
+
+def test_every_task_has_a_work_folder_of_its_own_that_is_gone_afterwards(pool: Processes) -> None:
+    first, second = (pool.submit(tempfile.gettempdir).result() for _ in range(2))
+    assert first != second
+    pool.submit(pow, 2, 5).result()
+    assert not Path(first).exists()
+
+
+def test_what_cannot_travel_is_an_error_of_its_task_alone(pool: Processes) -> None:
+    with pytest.raises(Exception, match="pickle"):
+        pool.submit(lambda: 1).result()
+    assert pool.submit(pow, 2, 5).result() == 32
+
+
+def wrong() -> None:
+    raise InputError("data: missing")
+
+
+def test_a_worker_that_cannot_start_says_why() -> None:
+    with Processes(2, wrong) as processes, pytest.raises(InputError, match="data: missing"):
+        processes.submit(pow, 2, 5).result()
+
+
+def test_a_shutdown_that_cancels_kills_what_runs() -> None:
+    processes = Processes(1, nothing)
+    sleeping, waiting = processes.submit(misbehave, "sleep"), processes.submit(pow, 2, 5)
+    while processes.workers()[0].doing != "misbehave":
+        time.sleep(0.05)
+    pid = processes.workers()[0].pid
+    processes.shutdown(cancel_futures=True)
+    assert waiting.cancelled()
+    assert isinstance(sleeping.exception(), WorkerError)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from test_processes import *\n"
+        "if __name__ == '__main__':\n"
+        "    pool = Processes(1, nothing); print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    pool.submit(misbehave, 'sleep').result()\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    os.kill(worker, 0)
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        if "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+            break  # dead, and nobody has asked for its exit code
+        time.sleep(0.05)
+    assert time.monotonic() < deadline
+
+
+def test_limits_follow_the_median_of_the_rung_once_enough_have_finished() -> None:
+    assert limits([100.0] * (ENOUGH - 1), [], 1, 2).seconds == 3600
+    assert limits([100.0] * ENOUGH, [], 1, 2).seconds == 1000
+    assert limits([100.0] * ENOUGH, [], 6, 2).seconds == 6000
+    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 1, 2) == Limits(LEAST_SECONDS, LEAST_MEMORY)
+    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 2, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
+
+
+HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit")
+CAUSES = {
+    "sleep": "no end after 10 s, its limit (2 times)",
+    "allocate": "GB of memory, its limit is 1.5 GB (2 times)",
+    "raise": "ValueError: no such thing",
+    "segfault": "the worker was killed by SIGSEGV (2 times)",
+    "nan": "the score is NaN",
+    "delete": "FileNotFoundError",
+    "exit": "the worker ended with exit code 3",
+}
+
+
+def search(directory: Path, faults: dict[str, str], **changes: Any) -> dict[int, Any]:
+    evaluator = {"type": "fast_evaluator:BadEvaluator", "faults": faults}
+    ladder = [{"name": "proxy", "task": {"steps": 8}, "seeds": [1], "batch": changes.pop("batch", 1)}]
+    rules = from_mapping(
+        section(generations=1, births=14, ladder=ladder, finale=None, evaluator=evaluator, known=[], **changes)
+    )
+    with Run.create(directory, rules.identity()) as run:
+        discover(rules, run)
+        if not faults:
+            specs = {c.number: json.dumps(c.spec(), sort_keys=True) for c in run.candidates()}
+            return {e.candidate: (specs[e.candidate], e.score) for e in run.evaluations()}
+        assert all(crash.ended > 0 for crash in run.crashes())
+        return {e.candidate: e for e in run.evaluations()}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
+    """Losses and scores of all candidates where none does harm."""
+    return search(tmp_path_factory.mktemp("good") / "run", {})
+
+
+def test_bad_candidates_fail_with_their_causes_and_the_good_ones_are_all_there(
+    good: dict[int, Any], tmp_path: Path
+) -> None:
+    bad = dict(zip(range(2, 2 + len(HARM)), HARM, strict=True))
+    faults = {good[number][0]: how for number, how in bad.items()}
+    found = search(tmp_path / "run", faults, workers=2, isolate=True, limits={"time": 10.0, "memory": 1.5})
+    assert found.keys() == good.keys()
+    for number, evaluation in found.items():
+        how = bad.get(number, "")
+        if how in CAUSES:
+            assert evaluation.state is State.FAILED
+            assert CAUSES[how] in str(evaluation.error)
+        else:  # what prints a gigabyte does no harm
+            assert evaluation.score == good[number][1]
+    with Run.open(tmp_path / "run") as run:
+        crashes = [crash.candidates for crash in run.crashes()]
+        assert sorted(crashes) == sorted(
+            [(n,) for n, how in bad.items() if how in ("sleep", "allocate")] * 2
+            + [(n,) for n, how in bad.items() if how in ("segfault", "exit")] * 2
+        )
+
+
+def test_in_a_group_only_the_culprit_fails_and_other_groups_keep_their_company(tmp_path: Path) -> None:
+    good = search(tmp_path / "good", {}, batch=5)
+    faults = {good[6][0]: "segfault", good[13][0]: "sleep"}
+    found = search(tmp_path / "run", faults, batch=5, workers=2, isolate=True, limits={"time": 0.8})
+    assert {number for number, e in found.items() if e.state is State.FAILED} == {6, 13}
+    assert all(found[number].score == good[number][1] for number in range(5))
+    alone = search(tmp_path / "alone", {})
+    for number in (5, 7, 8, 9, 10, 11, 12, 14):  # evaluated one by one
+        assert found[number].score == pytest.approx(alone[number][1] + 1e-5, abs=2e-6)
+
+
+@pytest.mark.parametrize("how", ["segfault", "sleep"])
+def test_a_lost_worker_with_the_own_loss_ends_the_search(good: dict[int, Any], tmp_path: Path, how: str) -> None:
+    with pytest.raises(InputError, match=r"the detector's own loss failed at rung 'proxy'.*\(2 times\)"):
+        search(tmp_path / "run", {good[0][0]: how}, isolate=True, limits={"time": 2.0})
