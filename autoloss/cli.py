@@ -57,34 +57,74 @@ def search(
         Path | None, typer.Option(metavar="FILE", help="Default: without --val-data another fifth, with it none.")
     ] = None,
     test_images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Evaluate on a Ray cluster: its address, auto, or local to start one."),
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Stop after so much time, such as 2h or 1h30m, earlier sessions included.")
+    ] = None,
+    evaluations: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many trainings, those of earlier sessions included.")
+    ] = None,
+    generations: Annotated[
+        int | None, typer.Option(min=1, help="So many generations, then the finale, in place of the config's number.")
+    ] = None,
+    log_json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Append what happens, a line of JSON each; - for stderr.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write scalars for TensorBoard; one of its own per session.")
+    ] = None,
 ) -> None:
     """Search for losses: propose, refuse, train, rank.
 
-    The same command with the same directory goes on where it stopped, also after it was killed.
+    The same command with the same directory goes on where it stopped, also after it was killed. Ctrl-C once lets what
+    ends within 10 seconds end, twice stops at once.
 
-    Example: `autoloss search configs/search/digits_fcos.py`
+    Whichever of --time, --evaluations and --generations ends first ends the search with a report. One that --time or
+    --evaluations ends has no finale unless it got there; the same command with more of it goes on from there, and ends
+    as if it had never stopped. Candidates that are trained together (a rung's batch) are never parted by it.
+
+    Example: `autoloss search configs/search/digits_fcos.py --time 2h`
     """
     from rich.console import Console
 
-    from autoloss import report
+    from autoloss import logs, report, scalars
     from autoloss.discover import discover
     from autoloss.run import Run
     from autoloss.screen import Screen
-    from autoloss.settings import load
+    from autoloss.settings import FREE, load, seconds
 
     options = list(cfg_options or [])
-    if workers is not None:
-        options.append(f"search.workers={workers}")
+    for key, value in (
+        ("workers", workers),
+        ("generations", generations),
+        ("budget.evaluations", evaluations),
+        ("budget.time", None if time is None else seconds(time)),
+        ("ray.address", ray),
+    ):
+        if value is not None:
+            options.append(f"search.{key}={value}")
     settings = load(config, options)
     given = data_commands.described(data, images, val_data, val_images, test_data, test_images)
     if given is not None:
         settings = settings.on(given)
     directory = run or Path("runs") / config.stem
     console = Console(stderr=True)
-    with Run.create(directory, settings.identity()) as store:
+    with (
+        logs.as_json(log_json),
+        scalars.watching(tensorboard) as scalar,
+        Run.create(directory, settings.identity(), FREE) as store,
+    ):
         try:
             with Screen(settings, console) as screen:
-                discover(settings, store, screen)
+
+                def watch(progress: Any) -> None:
+                    screen(progress)
+                    scalar(progress)
+
+                discover(settings, store, watch)
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
@@ -198,13 +238,26 @@ def show(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     top: Annotated[int, typer.Option(min=1, help="Rows of the leaderboard.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as plain values for scripts.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="While the search runs, show what it does; the rest when it ends.")
+    ] = False,
 ) -> None:
     """Show a run: the leaderboard, and the funnel from proposals to trainings.
 
-    Example: `autoloss show runs/digits_fcos`
+    Example: `autoloss show runs/digits_fcos`, or with `--follow` while it is searched.
     """
     from autoloss import report
     from autoloss.run import Run
+
+    if follow:
+        from rich.console import Console
+
+        from autoloss.follow import follow as follow_run
+
+        try:
+            follow_run(run, Console(stderr=True))
+        except KeyboardInterrupt:  # of the watching, not of the search
+            raise typer.Exit(130) from None
 
     with Run.open(run) as store:
         found = report.summary(store)

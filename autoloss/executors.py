@@ -72,7 +72,8 @@ def make(settings: Settings) -> Workers:
     if settings.ray is not None:
         from autoloss import ray_executor
 
-        return ray_executor.Cluster(settings.ray, settings.workers, start, spec)
+        cluster: Workers = ray_executor.Cluster(settings.ray, settings.workers, start, spec)
+        return cluster
     if count(settings.workers) == 1 and not settings.isolate:
         start(spec)
         return Serial()

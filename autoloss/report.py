@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -36,6 +37,8 @@ def summary(run: Run) -> dict[str, Any]:
         "leaderboard": rows,
         "funnel": _funnel(run, candidates, evaluations, rungs),
         "seconds": _seconds(run, evaluations),
+        "ended by": run.value("ended"),
+        "workers lost": [{**asdict(crash), "candidates": list(crash.candidates)} for crash in run.crashes()],
         "settings": settings,
     }
 
@@ -184,7 +187,9 @@ def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
         commands.insert(0, f'autoloss check "{loss["expression"]}"{grammar}  # the {slot} of the best found')
     commands.append(f"autoloss show {run} --json > leaderboard.json")
     seconds = found["seconds"]["wall"]
-    text = Text(f"\nThe run lies in {run} ({seconds / 60:.1f} minutes). What next:\n", no_wrap=True, overflow="ignore")
+    ended = f"\nEnded by {found['ended by']}; more of it goes on from here.\n" if found["ended by"] else ""
+    place = f"{ended}\nThe run lies in {run} ({seconds / 60:.1f} minutes). What next:\n"
+    text = Text(place, no_wrap=True, overflow="ignore")
     text.append("".join(f"  {command}\n" for command in commands), style="green")
     return Group(leaderboard(found, top), funnel(found), text)
 

@@ -75,6 +75,9 @@ class Screen:
         passed = progress.born / max(progress.born + progress.refused, 1)
         table.add_row("funnel", f"{progress.born + progress.refused:,} proposed, {progress.born} kept ({passed:.2%})")
         table.add_row("time", f"{_clock(time.monotonic() - self._begin)} gone, {_left(progress)}")
+        for worker in progress.workers:
+            lost = f", {worker.lost} lost before it" if worker.lost else ""
+            table.add_row("worker", f"{worker.name}  {worker.doing or 'waits'}{lost}")
         if progress.own is not None:
             table.add_row("own loss", f"{progress.own:.3f} mAP")
         if progress.best is not None:

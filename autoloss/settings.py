@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -342,6 +343,23 @@ def from_mapping(section: Mapping[str, Any], place: str = "search") -> Settings:
         return Settings.model_validate(section)
     except ValidationError as error:
         raise InputError(f"{place}: {_explain(error)}") from None
+
+
+def seconds(text: str) -> float:
+    """A time such as 90, 90s, 15m, 2h, 1h30m or 2d.
+
+    Raises:
+        InputError: it is none, or not above 0.
+    """
+    parts = re.fullmatch(r"(?:([\d.]+)d)?(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
+    try:
+        given = parts.groups() if parts else ()
+        found = sum(float(part or 0) * unit for part, unit in zip(given, (86400, 3600, 60, 1), strict=False))
+    except ValueError:
+        found = 0.0
+    if found <= 0:
+        raise InputError(f"a time is such as 2h, 1h30m, 45m or 90s, got {text!r}")
+    return found
 
 
 def completed(section: Mapping[str, Any]) -> dict[str, Any]:

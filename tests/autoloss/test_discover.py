@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -13,9 +14,10 @@ from small import section
 
 from autoloss.candidate import Kind, State
 from autoloss.discover import Progress, discover, mean_scores
+from autoloss.interrupts import GRACE
 from autoloss.ladder import mean_ranked
 from autoloss.run import FILE, Run
-from autoloss.settings import from_mapping
+from autoloss.settings import FREE, from_mapping
 from primitives.errors import InputError
 
 
@@ -31,7 +33,7 @@ def facts(directory: Path) -> tuple[Any, ...]:
 
 def searched(directory: Path, **changes: Any) -> tuple[Any, ...]:
     settings = from_mapping(section(**changes))
-    with Run.create(directory, settings.identity()) as run:
+    with Run.create(directory, settings.identity(), ["evaluator"]) as run:
         discover(settings, run)
     return facts(directory)
 
@@ -67,28 +69,186 @@ def test_two_processes_give_what_one_gives(tmp_path: Path, uninterrupted: tuple[
     assert searched(tmp_path / "run", workers=2) == uninterrupted
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_search_killed_at_random_moments_and_resumed_equals_the_uninterrupted(
-    tmp_path: Path, uninterrupted: tuple[Any, ...], seed: int
-) -> None:
-    config = tmp_path / "config.py"
-    slow = {"type": "fast_evaluator:DescentEvaluator", "pause": 0.1}
-    config.write_text(f"search = {section(evaluator=slow)!r}")
-    command = [sys.executable, "-m", "autoloss", "search", str(config), str(tmp_path / "run")]
+KILLED = """
+import json, sys
+from autoloss.discover import discover
+from autoloss.run import Run
+from autoloss.settings import from_mapping
+settings = from_mapping(json.loads(sys.argv[2]))
+with Run.create(sys.argv[1], settings.identity()) as run:
+    print("begins", flush=True)
+    discover(settings, run)
+"""
+SECONDS = 1.5
+"""Within which a kill comes, after the run was opened; the small search takes about as long."""
+
+
+def killed_and_resumed(directory: Path, seed: int, **changes: Any) -> int:
+    """Runs a search that SIGKILL ends up to five times at random moments, and then to its end; gives the kills."""
     rng, kills = random.Random(seed), 0
-    while kills < 3:
+    most = rng.randint(1, 5)
+    command = [sys.executable, "-c", KILLED, str(directory), json.dumps(section(**changes))]
+    while True:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        time.sleep(rng.uniform(2.0, 4.5))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.communicate()
+        assert process.stdout is not None
+        # Most kills fall after the run was opened, where there is something to lose.
+        if rng.random() < 0.8:
+            process.stdout.readline()
+        if kills < most:
+            time.sleep(rng.uniform(0.0, SECONDS))
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+        _, error = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), error
         if process.returncode == 0:
-            break
-    last = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert last.returncode == 0, last.stderr
-    assert kills > 0
-    assert facts(tmp_path / "run") == uninterrupted
+            return kills
+
+
+def rounds(tmp_path: Path, count: int, uninterrupted: tuple[Any, ...], **changes: Any) -> int:
+    """Kills in so many searches, each of which must end as the uninterrupted one."""
+    kills = 0
+    for seed in range(count):
+        kills += killed_and_resumed(tmp_path / str(seed), seed, **changes)
+        assert facts(tmp_path / str(seed)) == uninterrupted, seed
+    return kills
+
+
+SLOWER = {"type": "fast_evaluator:DescentEvaluator", "pause": 0.02}
+
+
+def test_searches_killed_at_random_moments_and_resumed_equal_the_uninterrupted(
+    tmp_path: Path, uninterrupted: tuple[Any, ...]
+) -> None:
+    assert rounds(tmp_path, 3, uninterrupted, evaluator=SLOWER) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_hundred_searches_killed_at_random_moments_and_resumed_equal_the_uninterrupted(
+    tmp_path: Path, uninterrupted: tuple[Any, ...]
+) -> None:
+    assert rounds(tmp_path, 100, uninterrupted, evaluator=SLOWER) >= 100
+
+
+def test_a_search_with_process_workers_killed_and_resumed_equals_the_uninterrupted(
+    tmp_path: Path, uninterrupted: tuple[Any, ...]
+) -> None:
+    assert rounds(tmp_path, 1, uninterrupted, evaluator=SLOWER, workers=2) >= 1
+
+
+def test_an_isolated_worker_gives_what_this_process_gives(tmp_path: Path, uninterrupted: tuple[Any, ...]) -> None:
+    assert searched(tmp_path / "run", workers=1, isolate=True) == uninterrupted
+
+
+@pytest.mark.slow
+def test_four_workers_give_what_one_gives(tmp_path: Path, uninterrupted: tuple[Any, ...]) -> None:
+    assert searched(tmp_path / "run", workers=4) == uninterrupted
+
+
+@pytest.mark.parametrize("most", [1, 7, 20, 31])
+def test_a_budget_of_evaluations_is_kept_and_a_larger_one_ends_as_if_there_had_been_none(
+    tmp_path: Path, uninterrupted: tuple[Any, ...], most: int
+) -> None:
+    for budget in (most, most + 3):
+        settings = from_mapping(section(budget={"evaluations": budget}))
+        with Run.create(tmp_path / "run", settings.identity()) as run:
+            assert discover(settings, run) == f"the budget of {budget} evaluations"
+            assert len(run.evaluations()) == budget
+            assert run.value("ended")
+    assert searched(tmp_path / "run") == uninterrupted
+    with Run.open(tmp_path / "run") as run:
+        assert run.value("ended") == ""
+
+
+def test_a_budget_of_time_ends_a_search_and_counts_earlier_sessions(
+    tmp_path: Path, uninterrupted: tuple[Any, ...]
+) -> None:
+    changes: dict[str, Any] = {"evaluator": {**SLOWER, "pause": 0.1}, "budget": {"time": 2.0}}
+    settings = from_mapping(section(**changes))
+    with Run.create(tmp_path / "run", settings.identity()) as run:
+        assert discover(settings, run) == "the budget of 2 s"
+        first = run.evaluations()
+        assert discover(settings, run) == "the budget of 2 s"
+        assert run.evaluations() == first
+        assert all(evaluation.state is State.DONE for evaluation in first)
+        assert 1.9 < run.totals()["seconds"] < 5
+    assert searched(tmp_path / "run", evaluator=changes["evaluator"]) == uninterrupted
+
+
+def test_fewer_generations_end_with_a_finale_and_more_go_on(tmp_path: Path, uninterrupted: tuple[Any, ...]) -> None:
+    few, more = (from_mapping(section(generations=count)) for count in (2, 3))
+    with Run.create(tmp_path / "run", few.identity(), FREE) as run:
+        assert discover(few, run) == ""
+        assert {e.rung for e in run.evaluations()} == {"verify", "proxy", "full"}
+    with Run.create(tmp_path / "run", more.identity(), FREE) as run:
+        discover(more, run)
+        assert run.settings["generations"] == 3
+    candidates, refusals, evaluations = facts(tmp_path / "run")
+    assert (candidates, refusals) == uninterrupted[:2]
+    assert set(uninterrupted[2]) <= set(evaluations)  # the first finale's stay
+
+
+def interrupted(
+    directory: Path, times: int, pause: float, **changes: Any
+) -> tuple[subprocess.CompletedProcess[str], float]:
+    """A search by the command line that gets Ctrl-C once its first evaluation runs: how it ended, in what time."""
+    config = directory.parent / "config.py"
+    config.write_text(
+        f"search = {section(evaluator={'type': 'fast_evaluator:DescentEvaluator', 'pause': pause}, **changes)!r}"
+    )
+    command = [sys.executable, "-m", "autoloss", "search", str(config), str(directory)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (directory / FILE).exists() or State.RUNNING not in states(directory):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    time.sleep(0.5)
+    begin = time.monotonic()
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    out, error = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, out, error), time.monotonic() - begin
+
+
+def states(directory: Path) -> list[State]:
+    with Run.open(directory) as run:
+        return [evaluation.state for evaluation in run.evaluations()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_ctrl_c_lets_what_ends_in_seconds_end(tmp_path: Path, workers: int) -> None:
+    ended, seconds = interrupted(tmp_path / "run", 1, 3.0, workers=workers)
+    assert ended.returncode == 130
+    assert "goes on from there" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert seconds < 9
+    assert states(tmp_path / "run") == [State.DONE] * workers
+
+
+def test_what_takes_longer_is_given_up_after_some_seconds(tmp_path: Path) -> None:
+    ended, seconds = interrupted(tmp_path / "run", 1, 3600.0, workers=2)
+    assert ended.returncode == 130
+    assert GRACE - 1 < seconds < GRACE + 8
+    assert State.DONE not in states(tmp_path / "run")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_ctrl_c_stops_at_once_and_the_run_resumes(
+    tmp_path: Path, uninterrupted: tuple[Any, ...], workers: int
+) -> None:
+    ended, seconds = interrupted(tmp_path / "run", 2, 3600.0, workers=workers)
+    assert ended.returncode == 130
+    assert "Traceback" not in ended.stderr
+    assert seconds < 6
+    with Run.open(tmp_path / "run") as run:
+        assert run.worked_on == ""
+    slept = {"type": "fast_evaluator:DescentEvaluator", "pause": 3600.0}
+    settings = from_mapping(section(evaluator=slept))
+    with Run.create(tmp_path / "run", settings.identity()) as run:
+        run.forget_running()
+        assert run.evaluations() == []
+        assert run.candidates() == [one for one in uninterrupted[0] if one.generation == 0]
 
 
 def test_a_failing_own_loss_ends_the_search_and_is_tried_again(tmp_path: Path) -> None:

@@ -1,0 +1,199 @@
+"""A Ray cluster as an executor: nodes come and go, results come back as values, nothing but the network is shared.
+
+On a node a task of Ray hands the call to an isolated process of ours (see `processes`), which stays from task to task.
+So limits and causes of failure are the same everywhere; Ray only says where.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from autoloss.limits import Limited, WorkerError, WorkerState
+from autoloss.processes import Processes
+from autoloss.settings import Ray
+from primitives.errors import InputError
+
+_MOVES = 20
+"""Nodes that may die under a task before it counts as a lost worker."""
+_MOST_FILES = 2000
+_HIDDEN = {"runs", "results", "build", "node_modules", "__pycache__", "site-packages"}
+_inner: tuple[str, Processes] | None = None
+
+
+class Cluster(Executor):
+    """Runs what is submitted on a Ray cluster.
+
+    Args:
+        setting: address of the cluster, and what an evaluation reserves.
+        workers: at most so many at a time; 0 for as many as the cluster has room for.
+        start: called in each worker before its first task.
+        spec: its argument.
+
+    Raises:
+        InputError: Ray is not installed, or there is no cluster at the address.
+    """
+
+    def __init__(
+        self, setting: Ray, workers: int, start: Callable[[Mapping[str, Any]], None], spec: Mapping[str, Any]
+    ) -> None:
+        self._ray = _ray()
+        self._most, self._seen = workers, (0.0, 1)
+        self._code = tempfile.mkdtemp(prefix="autoloss-")
+        self._connect(setting.address, str(spec["type"]))
+        gpus = setting.gpus
+        if gpus is None:
+            gpus = 1.0 if self._ray.cluster_resources().get("GPU", 0) else 0.0
+        self._need = {"CPU": setting.cpus, "GPU": gpus}
+        # A worker that dies is our own process; what Ray would try again is counted here.
+        self._task = self._ray.remote(num_cpus=setting.cpus, num_gpus=gpus, max_retries=0)(_on_node)
+        self._held = self._ray.put((start, dict(spec)))
+        self._lock, self._running = threading.Lock(), dict[Future[Any], tuple[Any, WorkerState]]()
+        self._closed, self._moved = False, 0
+
+    def _connect(self, address: str, evaluator: str) -> None:
+        environment = {"working_dir": _snapshot(Path(self._code) / "here"), "py_modules": _modules(evaluator)}
+        try:
+            self._ray.init(
+                address=address,
+                runtime_env=environment,
+                log_to_driver=False,
+                configure_logging=False,
+                include_dashboard=False if address == "local" else None,
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            shutil.rmtree(self._code, ignore_errors=True)
+            raise InputError(f"no Ray cluster at {address!r}: {' '.join(str(error).split())[:300]}") from None
+
+    @property
+    def width(self) -> int:
+        """Tasks that the cluster has room for now; asked once a second, for nodes come and go."""
+        if time.monotonic() - self._seen[0] > 1:
+            there = self._ray.cluster_resources()
+            room = min(int(there.get(name, 0) / need + 1e-9) for name, need in self._need.items() if need)
+            self._seen = (time.monotonic(), max(1, room))
+        return min(self._seen[1], self._most) if self._most else self._seen[1]
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """See concurrent.futures.Executor."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        self._send(future, (fn, args, kwargs), _MOVES)
+        return future
+
+    def _send(self, future: Future[Any], call: tuple[Any, ...], moves: int) -> None:
+        if self._closed:
+            raise RuntimeError("cannot submit after shutdown")
+        reference = self._task.remote(self._held, *call)
+        name = call[0].name if isinstance(call[0], Limited) else getattr(call[0], "__name__", "")
+        with self._lock:
+            self._running[future] = (reference, WorkerState("ray", 0, name, time.time(), lost=self._moved))
+        reference.future().add_done_callback(lambda done: self._answered(done, future, call, moves))
+
+    def _answered(self, done: Future[Any], future: Future[Any], call: tuple[Any, ...], moves: int) -> None:
+        """Takes an answer in a thread of Ray's."""
+        with self._lock:
+            self._running.pop(future, None)
+        try:
+            answered, value = done.result()
+        except Exception as error:
+            if self._closed:
+                future.set_exception(WorkerError("the worker was stopped"))
+            elif moves:  # the node died, not the candidate: elsewhere
+                self._moved += 1
+                try:
+                    self._send(future, call, moves - 1)
+                except Exception as refused:
+                    future.set_exception(refused)
+            else:
+                future.set_exception(WorkerError(f"{_MOVES} nodes were lost under it: {type(error).__name__}"))
+            return
+        if answered:
+            future.set_result(value)
+        else:
+            future.set_exception(value)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See concurrent.futures.Executor; with `cancel_futures` what runs is killed, too."""
+        with self._lock:
+            running = dict(self._running)
+        if wait and not cancel_futures:
+            for future in running:
+                with suppress(Exception):
+                    future.result()
+        self._closed = True
+        for reference, _ in running.values():
+            self._ray.cancel(reference, force=True)
+        self._ray.shutdown()
+        shutil.rmtree(self._code, ignore_errors=True)
+
+    def workers(self) -> list[WorkerState]:
+        """What runs now; Ray says where only to those who ask its dashboard."""
+        with self._lock:
+            return [state for _, state in self._running.values()]
+
+
+def _ray() -> Any:
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("a search on a Ray cluster needs Ray, which is not installed: pip install 'autoloss[ray]'")
+    # Without it Ray warns that a task without a GPU will come to see none, which is what we want.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    return ray
+
+
+def _modules(evaluator: str) -> list[str]:
+    """Code that nodes need: our packages, and the evaluator's where it is not of an installed package."""
+    names = ["autoloss", "primitives", "detectors", evaluator.partition(":")[0].partition(".")[0]]
+    places = []
+    for name in dict.fromkeys(names):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise InputError(f"cannot find {name!r}, which the nodes of the cluster need")
+        place = Path(spec.origin)
+        if "site-packages" not in place.parts or name in names[:3]:
+            places.append(str(place.parent if place.name == "__init__.py" else place))
+    return places
+
+
+def _snapshot(folder: Path) -> str:
+    """The Python files below the present folder, configs among them, for relative paths to be there on the nodes."""
+    files = []
+    for root, folders, names in os.walk("."):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _HIDDEN]
+        files += [Path(root) / name for name in names if name.endswith(".py")]
+        if len(files) > _MOST_FILES:
+            raise InputError(
+                f"the present folder {Path.cwd()} holds more than {_MOST_FILES} Python files, which a cluster would "
+                "get; run the search from the folder of your configs"
+            )
+    folder.mkdir()
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / file)
+    return str(folder)
+
+
+def _on_node(held: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bool, Any]:
+    """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value."""
+    global _inner
+    start, spec = held
+    key = f"{spec} {os.environ.get('CUDA_VISIBLE_DEVICES')}"
+    if _inner is None or _inner[0] != key:
+        if _inner is not None:
+            _inner[1].shutdown(cancel_futures=True)
+        _inner = (key, Processes(1, start, (spec,)))
+    try:
+        return True, _inner[1].submit(fn, *args, **kwargs).result()
+    except Exception as error:
+        return False, error
