@@ -203,7 +203,7 @@ def _set_data(config: Config, train: CocoSource, evaluate: CocoSource, batch_siz
             "sampler": {"type": "InfiniteSampler" if shuffled else "DefaultSampler", "shuffle": shuffled, "seed": seed},
             "dataset": {
                 "type": "CocoDataset",
-                "ann_file": str(source.annotations),
+                "ann_file": str(source.annotations if _has_masks(config[name]) else source.boxes),
                 "data_prefix": {"img": str(source.images)},
                 "metainfo": {"classes": source.classes},
                 "pipeline": _pipeline(config, name),
@@ -212,7 +212,7 @@ def _set_data(config: Config, train: CocoSource, evaluate: CocoSource, batch_siz
                 "filter_cfg": {"filter_empty_gt": False, "min_size": 0} if shuffled else None,
             },
         }
-    config.val_evaluator = {"type": "FastCocoMetric", "ann_file": str(evaluate.annotations)}
+    config.val_evaluator = {"type": "FastCocoMetric", "ann_file": str(evaluate.boxes)}
     for unused in ("test_dataloader", "test_evaluator", "test_cfg"):
         config[unused] = None
 
@@ -239,6 +239,13 @@ def _pipeline(config: Config, loader: str) -> Any:
     while "pipeline" not in dataset and "dataset" in dataset:
         dataset = dataset["dataset"]
     return dataset["pipeline"]
+
+
+def _has_masks(part: Any) -> bool:
+    """Whether a transform anywhere in a loader reads outlines."""
+    if isinstance(part, dict):
+        return bool(part.get("with_mask")) or any(map(_has_masks, part.values()))
+    return isinstance(part, (list, tuple)) and any(map(_has_masks, part))
 
 
 def _set_schedule(config: Config, iterations: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from detectors import images as pictures
-from detectors.annotations import inspect, is_ignored, read
+from detectors.annotations import inspect, is_ignored, read, uncollected
 from primitives.errors import InputError
 
 _AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}  # COCO's, px
@@ -40,7 +40,8 @@ def checked(annotations: str | Path, images: str | Path, read_all: bool = False)
     content = read(file)
     if not folder.is_dir():
         raise InputError(f"no image folder at {str(images)!r}")
-    found = inspect(content)
+    with uncollected():
+        found = inspect(content)
     entries = found.content["images"]
     absent = set(pictures.missing([image["file_name"] for image in entries], folder))
     if absent:

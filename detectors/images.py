@@ -57,7 +57,7 @@ def look(images: Sequence[Mapping[str, Any]], folder: Path, findings: Findings) 
 
     for image in images:
         name, said = image["file_name"], (image["width"], image["height"])
-        content = (folder / name).read_bytes()
+        content = _bytes(folder / name)
         pixels = _decoded(mmcv, content)
         if pixels is None:
             findings.stop(
@@ -73,6 +73,13 @@ def look(images: Sequence[Mapping[str, Any]], folder: Path, findings: Findings) 
         elif turn > 1:
             template = "{!r} has EXIF tag {}: mmdetection turns it, so its boxes must be those of the turned image"
             findings.tell("image that EXIF turns", template, name, turn)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def _decoded(mmcv: Any, content: bytes) -> Any:

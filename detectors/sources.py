@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,21 @@ def _coco(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
     given = {split: part for split in SPLITS if (part := rest.get(split)) is not None}
     found = {split: _part(split, part) for split, part in given.items()}
     for split, source in found.items():
-        if source.classes != found["train"].classes:
-            raise InputError(f"{split} has classes {source.classes}, train has {found['train'].classes}")
+        _same_classes(split, source.classes, found["train"].classes)
     if "val" not in found:
         found = {**hold_out(found["train"], [split for split in SPLITS if split not in found]), **_but_train(found)}
     if rest.get("longest") is not None:
         found = {split: resized(source, rest["longest"]) for split, source in found.items()}
     return {split: found[split] for split in SPLITS if split in found}
+
+
+def _same_classes(split: str, here: Sequence[str], there: Sequence[str]) -> None:
+    for one, other in itertools.zip_longest(here, there, fillvalue=""):
+        if one != other:
+            raise InputError(
+                f"data.{split} declares {len(here)} classes and data.train {len(there)}; the first that differ are "
+                f"{one or 'none'!r} and {other or 'none'!r}; both files must have the same categories, by their ids"
+            )
 
 
 def _but_train(found: Mapping[str, CocoSource]) -> dict[str, CocoSource]:

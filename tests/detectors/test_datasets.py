@@ -82,12 +82,28 @@ def test_images_of_another_size_than_the_file_says_are_refused_with_the_count_of
         coco_source(file, images)
 
 
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(
+        InputError, match=r"cannot keep prepared data in .*cache \(\$AUTOLOSS_CACHE\): .*Not a directory"
+    ):
+        coco_source(*write(tmp_path))
+
+
 def test_what_is_prepared_keeps_outlines_names_and_other_keys(tmp_path: Path) -> None:
     outline = {"id": 1, "image_id": 9, "category_id": 7, "bbox": [1, 1, 5, 5], "segmentation": [[1, 1, 6, 1, 6, 6]]}
     source = coco_source(*write(tmp_path, annotations=[outline]))
     assert content(source)["annotations"] == [{**outline, "area": 25, "iscrowd": 0}]
     assert [image["file_name"] for image in content(source)["images"]] == ["a.png", "ü.png"]
     assert source.bare == ("drei",)
+    light = json.loads(source.boxes.read_text())
+    assert source.boxes != source.annotations
+    assert [entry["bbox"] for entry in light["annotations"]] == [outline["bbox"]]
+    assert "segmentation" not in light["annotations"][0]
+    assert light["images"] == content(source)["images"]
+    bare = coco_source(*write(tmp_path))
+    assert bare.boxes == bare.annotations
 
 
 def test_verification_sets_of_several_images_per_class_hold_those_of_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from detectors.datasets import CocoSource
 from detectors.digits import digit_scenes
+from primitives.errors import InputError
 
 SMALL = {"train": 30, "val": 6, "test": 9}
 
@@ -73,7 +74,7 @@ def test_a_write_that_breaks_leaves_nothing(cache: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("detectors.digits._draw_splits", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="cannot keep prepared data in .*No space"):
         digit_scenes(SMALL)
     assert not list(cache.iterdir())
 
