@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test results published benchmark benchmark-export benchmark-frozen funnel clean
+.PHONY: search test results published benchmark benchmark-export benchmark-frozen benchmark-scaling funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, about 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
@@ -32,6 +32,9 @@ benchmark-export: .venv/installed  ## Exported losses beside mmdetection's own a
 benchmark-frozen: .venv/installed  ## A candidate on frozen features beside a training of its own; about 3 minutes.
 	@mkdir -p results/fidelity
 	@$(BIN)/python tests/benchmarks/bench_frozen.py | tee results/fidelity/cost.txt
+
+benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64; about 15 minutes on an idle machine.
+	@$(BIN)/python tests/benchmarks/bench_scaling.py results/scaling
 
 benchmark: .venv/installed  ## Speed of the gates, and what the default run (of make search) spends beside training.
 	@mkdir -p results

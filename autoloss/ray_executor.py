@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -16,18 +18,20 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autoloss.limits import Limited, WorkerError, WorkerState
+from autoloss.limits import Limited, Limits, WorkerError, WorkerState
 from autoloss.processes import Processes
-from autoloss.settings import Ray
 from primitives.errors import InputError
+
+if TYPE_CHECKING:
+    from autoloss.settings import Ray
 
 _MOVES = 20
 """Nodes that may die under a task before it counts as a lost worker."""
 _MOST_FILES = 2000
 _HIDDEN = {"runs", "results", "build", "node_modules", "__pycache__", "site-packages"}
-_inner: tuple[str, Processes] | None = None
+_inner: tuple[tuple[bytes, str | None], Processes] | None = None
 
 
 class Cluster(Executor):
@@ -47,6 +51,7 @@ class Cluster(Executor):
         self, setting: Ray, workers: int, start: Callable[[Mapping[str, Any]], None], spec: Mapping[str, Any]
     ) -> None:
         self._ray = _ray()
+        _reach(setting.address)
         self._most, self._seen = workers, (0.0, 1)
         self._code = tempfile.mkdtemp(prefix="autoloss-")
         self._connect(setting.address, str(spec["type"]))
@@ -56,7 +61,8 @@ class Cluster(Executor):
         self._need = {"CPU": setting.cpus, "GPU": gpus}
         # A worker that dies is our own process; what Ray would try again is counted here.
         self._task = self._ray.remote(num_cpus=setting.cpus, num_gpus=gpus, max_retries=0)(_on_node)
-        self._held = self._ray.put((start, dict(spec)))
+        # As bytes, so that Ray's own process on a node need not import what only the isolated one uses.
+        self._held = self._ray.put(pickle.dumps((start, (dict(spec),), {})))
         self._lock, self._running = threading.Lock(), dict[Future[Any], tuple[Any, WorkerState]]()
         self._closed, self._moved = False, 0
 
@@ -93,8 +99,9 @@ class Cluster(Executor):
     def _send(self, future: Future[Any], call: tuple[Any, ...], moves: int) -> None:
         if self._closed:
             raise RuntimeError("cannot submit after shutdown")
-        reference = self._task.remote(self._held, *call)
-        name = call[0].name if isinstance(call[0], Limited) else getattr(call[0], "__name__", "")
+        fn = call[0]
+        limits, name = (fn.limits, fn.name) if isinstance(fn, Limited) else (Limits(), getattr(fn, "__name__", ""))
+        reference = self._task.remote(self._held, pickle.dumps(call), limits, name)
         with self._lock:
             self._running[future] = (reference, WorkerState("ray", 0, name, time.time(), lost=self._moved))
         reference.future().add_done_callback(lambda done: self._answered(done, future, call, moves))
@@ -152,6 +159,19 @@ def _ray() -> Any:
     return ray
 
 
+def _reach(address: str) -> None:
+    """Asks an address before Ray does, which would wait for minutes."""
+    if address in ("auto", "local"):
+        return
+    host, mark, port = address.rpartition(":")
+    if not mark or not port.isdigit() or "/" in host:
+        raise InputError(f"--ray takes HOST:PORT of a cluster's head node, auto or local, got {address!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise InputError(f"no Ray cluster at {address!r}: {error.strerror or error}") from None
+
+
 def _modules(evaluator: str) -> list[str]:
     """Code that nodes need: our packages, and the evaluator's where it is not of an installed package."""
     names = ["autoloss", "primitives", "detectors", evaluator.partition(":")[0].partition(".")[0]]
@@ -184,16 +204,21 @@ def _snapshot(folder: Path) -> str:
     return str(folder)
 
 
-def _on_node(held: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bool, Any]:
+def _on_node(held: bytes, call: bytes, limits: Limits, name: str) -> tuple[bool, Any]:
     """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value."""
     global _inner
-    start, spec = held
-    key = f"{spec} {os.environ.get('CUDA_VISIBLE_DEVICES')}"
+    key = (held, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if _inner is None or _inner[0] != key:
         if _inner is not None:
             _inner[1].shutdown(cancel_futures=True)
-        _inner = (key, Processes(1, start, (spec,)))
+        _inner = (key, Processes(1, _called, (held,)))
     try:
-        return True, _inner[1].submit(fn, *args, **kwargs).result()
+        return True, _inner[1].submit(Limited(_called, limits, name), call).result()
     except Exception as error:
         return False, error
+
+
+def _called(message: bytes) -> Any:
+    """In the isolated process: a call that came as bytes."""
+    fn, args, kwargs = pickle.loads(message)
+    return fn(*args, **kwargs)

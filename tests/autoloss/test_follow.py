@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import section
+
+from autoloss.discover import discover
+from autoloss.run import FILE, Run
+from autoloss.scalars import watching
+from autoloss.settings import from_mapping, seconds
+from primitives.errors import InputError
+
+
+def command(folder: Path, *arguments: str, **changes: Any) -> list[str]:
+    config = folder / "config.py"
+    config.write_text(f"search = {section(**changes)!r}")
+    return [sys.executable, "-m", "autoloss", "search", str(config), str(folder / "run"), *arguments]
+
+
+def test_a_search_is_followed_from_another_process_until_it_ends(tmp_path: Path) -> None:
+    slow = {"type": "fast_evaluator:DescentEvaluator", "pause": 0.3}
+    search = subprocess.Popen(
+        command(tmp_path, evaluator=slow, generations=1, finale=None, isolate=True),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (tmp_path / "run" / FILE).exists():
+        time.sleep(0.05)
+    follow = [sys.executable, "-m", "autoloss", "show", str(tmp_path / "run"), "--follow"]
+    seen = subprocess.run(follow, capture_output=True, text=True, check=False, timeout=120)
+    assert search.wait() == 0
+    assert seen.returncode == 0, seen.stderr
+    lines = seen.stderr.splitlines()
+    assert len(lines) > 3
+    assert "1 running" in seen.stderr
+    assert lines[-1].startswith("generation 1 of 1; 7 candidates; verify: 7 done, 0 running")
+    assert "Funnel" in seen.stdout  # the report at its end
+    with Run.open(tmp_path / "run") as run:
+        workers = json.loads(run.value("workers"))
+    assert len(workers) == 1
+    assert {"name", "pid", "doing", "since", "memory", "lost"} == set(workers[0])
+    assert workers[0]["memory"] > 1e7
+
+
+def test_what_happens_is_logged_as_lines_of_json(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    done = subprocess.run(
+        command(tmp_path, "--log-json", str(log), "--evaluations", "9"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Ended by the budget of 9 evaluations" in done.stdout
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [rows[0]["event"], rows[-1]["event"]] == ["session begins", "session ends"]
+    ended = [row for row in rows if row["event"] == "evaluation ended"]
+    assert len(ended) == 9
+    assert all({"candidate", "rung", "seed", "state", "score", "seconds", "time", "level"} <= set(row) for row in ended)
+    wrong = subprocess.run(
+        command(tmp_path, "--log-json", str(tmp_path / "none/log")), capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+    assert "cannot write the log" in wrong.stderr
+
+
+def test_scalars_are_written_for_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = from_mapping(section())
+    with Run.create(tmp_path / "run", settings.identity()) as run, watching(tmp_path / "board") as watch:
+        discover(settings, run, watch)
+        wanted = {e.candidate: e.score for e in run.evaluations("proxy")}
+    found = EventAccumulator(str(tmp_path / "board"))
+    found.Reload()
+    assert {"best", "best minus own", "refused"} <= set(found.Tags()["scalars"])
+    points = {event.step: event.value for event in found.Scalars("score/proxy, seed 1")}
+    assert points == pytest.approx(wanted)
+
+
+def test_without_tensorboard_its_option_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install 'autoloss\[tensorboard\]'"), watching(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400), ("2d", 172800)]
+)
+def test_times_are_read(text: str, wanted: float) -> None:
+    assert seconds(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3h", "2 weeks", "h", "1.2.3h"])
+def test_what_is_no_time_is_named(text: str) -> None:
+    with pytest.raises(InputError, match="a time is such as 2h"):
+        seconds(text)

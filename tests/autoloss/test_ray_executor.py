@@ -1,0 +1,117 @@
+"""A cluster of three nodes on this machine; see also the README for the command."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fast_evaluator import misbehave
+from small import section
+
+from autoloss.candidate import State
+from autoloss.discover import Progress, discover
+from autoloss.executors import start
+from autoloss.limits import Limited, Limits, WorkerError
+from autoloss.run import Run
+from autoloss.settings import Ray, from_mapping
+from primitives.errors import InputError
+
+SPEC = {"type": "fast_evaluator:GroupEvaluator", "pause": 0.3}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    three = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    three.more = [three.add_node(num_cpus=1) for _ in range(2)]
+    yield three
+    three.shutdown()
+
+
+def facts(directory: Path) -> Any:
+    with Run.open(directory) as run:
+        ended = [(e.candidate, e.rung, e.seed, e.state, e.score, e.error) for e in run.evaluations()]
+        return run.candidates(), run.refusals(), ended
+
+
+def searched(directory: Path, watch: Any = lambda _: None, **changes: Any) -> Any:
+    ladder = [
+        {"name": "verify", "task": {"steps": 2}, "keep": {"of_own": 0.5}, "ranks": False},
+        {"name": "proxy", "task": {"steps": 8}, "seeds": [1], "batch": 3},
+    ]
+    settings = from_mapping(section(evaluator=SPEC, ladder=ladder, **changes))
+    with Run.create(directory, settings.identity()) as run:
+        discover(settings, run, watch)
+    return facts(directory)
+
+
+@pytest.mark.slow
+def test_a_search_on_a_cluster_that_loses_a_node_equals_one_in_this_process(cluster: Any, tmp_path: Path) -> None:
+    expected = searched(tmp_path / "here")
+    killed: list[int] = []
+
+    def kill_a_node(progress: Progress) -> None:
+        if progress.stage == "proxy" and progress.running.startswith("candidates") and not killed:
+            killed.append(progress.done)
+            node = cluster.more[0]
+            threading.Timer(0.1, lambda: cluster.remove_node(node, allow_graceful=False)).start()
+
+    found = searched(tmp_path / "cluster", kill_a_node, workers=0, ray={"address": cluster.address})
+    assert killed
+    assert found == expected
+    assert all(state is State.DONE for *_, state, _, _ in found[2])
+
+
+@pytest.mark.slow
+def test_limits_and_causes_on_a_cluster_are_those_of_processes(cluster: Any) -> None:
+    from autoloss.ray_executor import Cluster
+
+    executor = Cluster(Ray(address=cluster.address, cpus=0.5), 0, start, SPEC)
+    try:
+        assert executor.width == 6
+        for how, cause in (("segfault", "was killed by SIGSEGV"), ("sleep", "no end after 2 s")):
+            with pytest.raises(WorkerError, match=cause):
+                executor.submit(Limited(misbehave, Limits(2.0), how), how).result()
+        with pytest.raises(ValueError, match="no such thing"):
+            executor.submit(misbehave, "raise").result()
+        before = executor.submit(os.getpid).result()
+        assert before != os.getpid()
+        cluster.add_node(num_cpus=2)
+        deadline = time.monotonic() + 60
+        while executor.width != 10 and time.monotonic() < deadline:  # nodes come, too
+            time.sleep(0.5)
+        assert executor.width == 10
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@pytest.mark.slow
+def test_code_and_configs_of_the_present_folder_are_shipped(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autoloss.ray_executor import Cluster
+
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/one.py").write_text("found = 41")
+    monkeypatch.chdir(tmp_path)
+    executor = Cluster(Ray(address=cluster.address), 0, start, SPEC)
+    try:
+        (tmp_path / "configs/one.py").unlink()
+        assert executor.submit(Path.read_text, Path("configs/one.py")).result() == "found = 41"
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "nowhere"])
+def test_no_cluster_at_an_address_is_one_line(address: str) -> None:
+    from autoloss.ray_executor import Cluster
+
+    with pytest.raises(InputError, match=f"{address}'") as caught:
+        Cluster(Ray(address=address), 0, start, SPEC)
+    assert "\n" not in str(caught.value)

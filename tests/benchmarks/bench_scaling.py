@@ -1,0 +1,178 @@
+"""Evaluations per hour by number of workers, and what the loop itself costs.
+
+`python tests/benchmarks/bench_scaling.py FOLDER [--seconds 2] [--most 64] [--train 24] [--no-ray]` writes scaling.txt
+and scaling.png into FOLDER. Workers are started and warmed before the clock starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from rich.console import Console
+from rich.table import Table
+
+from autoloss.candidate import Candidate, Kind, Loss
+from autoloss.discover import looping
+from autoloss.run import Run
+from autoloss.settings import Rung, Settings, from_mapping
+from primitives.catalog import known_loss
+
+HERE = Path(__file__).parent
+TRAINING = {
+    "type": "detectors.evaluator:DetectorEvaluator",
+    "detector": "configs/detectors/tiny_fcos.py",
+    "data": {"type": "digits", "train": 200, "val": 20, "test": 8},
+}
+
+
+class Sleeper:
+    """An evaluator that takes time and no core."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def prepare(self, slots: Mapping[str, str], tasks: object) -> None:
+        """Nothing to prepare."""
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing is trained."""
+        return {"detector": "none"}
+
+    def evaluate(self, losses: object, rung: object, seed: int) -> dict[str, float]:
+        """Sleeps."""
+        time.sleep(self.seconds)
+        return {"score": 0.5}
+
+
+def settings(evaluator: Mapping[str, Any], **changes: Any) -> Settings:
+    """A search of which only the workers are used."""
+    return from_mapping(
+        {
+            "slots": {"loss_bbox": {"grammar": "box", "like": "giou"}},
+            "ladder": [{"name": "rung", "task": {"steps": 1}}],
+            "evaluator": dict(evaluator),
+            **changes,
+        }
+    )
+
+
+def timed(rules: Settings, task: Mapping[str, Any], count: int) -> float:
+    """Seconds that the loop takes for `count` evaluations with warm workers."""
+    with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder) / "run", rules.identity()) as run:
+        text = known_loss("giou").expression.text
+        run.born([Candidate(n, Kind.FOUND, 0, {"loss_bbox": Loss(text, "box")}, "giou") for n in range(count)], [])
+        with looping(rules, run, lambda _: None) as loop:
+            while True:  # until every worker has had a task
+                first = Rung(name=f"warm {time.monotonic()}", task=dict(task))
+                loop.evaluate(range(min(count, 2 * loop.executor.width)), first)
+                if len(loop.executor.workers()) >= loop.executor.width or rules.ray is not None:
+                    break
+            begin = time.perf_counter()
+            loop.evaluate(range(count), Rung(name="measured", task=dict(task)))
+            return time.perf_counter() - begin
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[str]:
+    """A Ray cluster on this machine that says it has so many cores."""
+    from ray.cluster_utils import Cluster
+
+    one = Cluster(initialize_head=True, head_node_args={"num_cpus": workers})
+    try:
+        yield one.address
+    finally:
+        one.shutdown()
+
+
+def powers(most: int) -> list[int]:
+    """1, 2, 4 ... up to the most."""
+    return [1 << power for power in range(most.bit_length()) if 1 << power <= most]
+
+
+def sleeping(kind: str, seconds: float, most: int, rounds: int = 4) -> dict[int, float]:
+    """Efficiency by number of workers: the time that sleeping alone takes, over the time it took."""
+    spec = {"type": "bench_scaling:Sleeper", "seconds": seconds}
+    found = {}
+    for workers in powers(most):
+        if kind == "Ray":
+            with cluster(workers) as address:
+                took = timed(settings(spec, ray={"address": address}), {"steps": 1}, rounds * workers)
+        else:
+            took = timed(settings(spec, workers=workers), {"steps": 1}, rounds * workers)
+        found[workers] = rounds * seconds / took
+        print(f"{kind}, {workers} workers: {found[workers]:.2f}", file=sys.stderr)  # noqa: T201
+    return found
+
+
+def main() -> None:
+    """Measures, prints and draws."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--most", type=int, default=64)
+    parser.add_argument("--train", type=int, default=24)
+    parser.add_argument("--no-ray", action="store_true")
+    given = parser.parse_args()
+    console = Console(width=100, record=True, highlight=False)
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    console.print(f"{cores} cores, load before: {load:.1f} (of other programs)")
+    task = {"iterations": 60, "train_on": "train", "evaluate_on": "val"}
+    rates = {
+        workers: 3600 * given.train / timed(settings(TRAINING, workers=workers), task, given.train)
+        for workers in (1, 2)
+        if given.train
+    }
+    for workers, rate in rates.items():
+        console.print(f"tiny FCOS, 60 iterations, {workers} workers: {rate:,.0f} evaluations an hour")
+    if rates:
+        console.print(f"2 workers over 1: {rates[2] / rates[1]:.2f} times (aim: 1.8)")
+    count = 1000
+    nothing = {"type": "bench_scaling:Sleeper"}
+    own = 1e3 * timed(settings(nothing, workers=1, isolate=False), {"steps": 1}, count) / count
+    console.print(f"the loop itself, one transaction per fact: {own:.2f} ms an evaluation, over {count:,}")
+    kinds = ["processes", *([] if given.no_ray else ["Ray"])]
+    found = {kind: sleeping(kind, given.seconds, given.most) for kind in kinds}
+    table = Table(title=f"Evaluations that sleep {given.seconds:g} s: efficiency", title_justify="left")
+    for name in ("workers", *kinds, *(f"an hour, {kind}" for kind in kinds)):
+        table.add_column(name, justify="right")
+    for workers in powers(given.most):
+        shares = [found[kind][workers] for kind in kinds]
+        hours = [f"{3600 * workers * share / given.seconds:,.0f}" for share in shares]
+        table.add_row(str(workers), *(f"{share:.2f}" for share in shares), *hours)
+    console.print(table)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    text = console.export_text()
+    (given.folder / "scaling.txt").write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
+    draw(found, given.seconds, given.folder / "scaling.png")
+
+
+def draw(found: Mapping[str, Mapping[int, float]], seconds: float, file: Path) -> None:
+    """Efficiency over workers, a line per kind."""
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
+    for kind, shares in found.items():
+        axes.plot(list(shares), list(shares.values()), marker="o", label=kind)
+    axes.axhline(0.9, color="grey", linewidth=1, linestyle="--", label="aim")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(list(next(iter(found.values()))))
+    axes.get_xaxis().set_major_formatter(matplotlib.ticker.ScalarFormatter())
+    axes.set(ylim=(0, 1.05), xlabel="workers", ylabel="efficiency", title=f"Evaluations that sleep {seconds:g} s")
+    axes.legend()
+    figure.savefig(file, dpi=120)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    main()
