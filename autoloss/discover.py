@@ -265,7 +265,8 @@ class Loop:
             for future in wait(pending, timeout=1, return_when=FIRST_COMPLETED).done:
                 todo.extendleft(reversed(self._taken(future, pending.pop(future), rung, missing)))
             self._tell_status()
-        self._tell_status(at_once=True)
+        if begun:
+            self._tell_status(at_once=True)
 
     def _works(self, numbers: Sequence[int], rung: Rung, missing: set[tuple[int, int]]) -> list[_Work]:
         """What is to be evaluated, in order.

@@ -11,7 +11,7 @@ from typing import Any
 
 ENOUGH = 5
 """Evaluations of a rung that must have finished before their median says what the next may take."""
-FIRST_SECONDS, LEAST_SECONDS, TIMES_SECONDS = 3600.0, 120.0, 10.0
+FIRST_SECONDS, LEAST_SECONDS, TIMES_SECONDS, FRESH_SECONDS = 3600.0, 120.0, 10.0, 600.0
 LEAST_MEMORY, TIMES_MEMORY, SHARE_OF_MACHINE = 4e9, 4.0, 0.8
 
 
@@ -38,10 +38,12 @@ class Limits:
     Args:
         seconds: from its start in a worker to its end.
         memory: bytes that the worker may hold.
+        fresh: seconds more for the first call of a worker, which loads what it keeps.
     """
 
     seconds: float = float("inf")
     memory: float = float("inf")
+    fresh: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,10 @@ def limits(
         time = max(LEAST_SECONDS, TIMES_SECONDS * batch * statistics.median(seconds))
     if len(known) >= ENOUGH:
         room = min(room, max(LEAST_MEMORY, TIMES_MEMORY * statistics.median(known)))
-    return Limits(
-        time if fixed.seconds == float("inf") else fixed.seconds * batch,
-        room if fixed.memory == float("inf") else fixed.memory,
-    )
+    memory_most = room if fixed.memory == float("inf") else fixed.memory
+    if fixed.seconds == float("inf"):
+        return Limits(time, memory_most, FRESH_SECONDS)
+    return Limits(fixed.seconds * batch, memory_most)
 
 
 def machine_memory() -> float:

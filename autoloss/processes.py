@@ -20,11 +20,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from autoloss.limits import Limited, Limits, WorkerError, WorkerState
+from primitives.errors import InputError
 
 _START = 900.0
 """Seconds a worker may take to import and to build what it holds."""
@@ -53,7 +55,7 @@ class Processes(Executor):
         environments: Sequence[Mapping[str, str]] = ({},),
     ) -> None:
         self.width = count
-        self._folder = tempfile.mkdtemp(prefix="autoloss-")
+        self._folder = _folder_in(tempfile.gettempdir())
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._lock, self._closed, self._open = threading.Lock(), False, 0
         self._slots: list[_Slot] = []
@@ -149,6 +151,7 @@ class _Slot(threading.Thread):
         limits = fn.limits if isinstance(fn, Limited) else Limits()
         message = pickle.dumps((fn, args, kwargs))
         if self._worker is None:
+            limits = replace(limits, seconds=limits.seconds + limits.fresh)
             self._now("starts")
             worker = _Worker(*self._begin, self._folder)
             try:
@@ -292,15 +295,16 @@ def _work(
             message = pipe.recv_bytes()
         except (EOFError, OSError):
             return
-        place = tempfile.mkdtemp(dir=_there(folder))
-        tempfile.tempdir = os.environ["TMPDIR"] = place
+        place = ""
         try:
+            place = tempfile.tempdir = os.environ["TMPDIR"] = _folder_in(folder)
             fn, args, kwargs = pickle.loads(message)
             answer = pickle.dumps((True, fn(*args, **kwargs)))
         except Exception as error:
             answer = _failure(error)
         pipe.send_bytes(answer)
-        shutil.rmtree(place, ignore_errors=True)
+        if place:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _leave_with(parent: int) -> None:
@@ -315,9 +319,17 @@ def _leave_with(parent: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("500")  # of all, the kernel takes a worker first
 
 
-def _there(folder: str) -> str:
-    os.makedirs(folder, exist_ok=True)  # a candidate may delete what it finds
-    return folder
+def _folder_in(folder: str) -> str:
+    """A fresh folder there, also where a candidate has deleted what it found.
+
+    Raises:
+        InputError: there is no room for it.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        return tempfile.mkdtemp(prefix="autoloss-", dir=folder)
+    except OSError as error:
+        raise InputError(f"cannot make a work folder in {folder}: {error.strerror}") from None
 
 
 def _failure(error: Exception) -> bytes:

@@ -17,7 +17,7 @@ from small import section
 
 from autoloss.candidate import State
 from autoloss.discover import discover
-from autoloss.limits import ENOUGH, LEAST_MEMORY, LEAST_SECONDS, Limited, Limits, WorkerError, limits
+from autoloss.limits import ENOUGH, FRESH_SECONDS, LEAST_MEMORY, LEAST_SECONDS, Limited, Limits, WorkerError, limits
 from autoloss.processes import Processes
 from autoloss.run import Run
 from autoloss.settings import from_mapping
@@ -126,7 +126,7 @@ def test_limits_follow_the_median_of_the_rung_once_enough_have_finished() -> Non
     assert limits([100.0] * (ENOUGH - 1), [], 1, 2).seconds == 3600
     assert limits([100.0] * ENOUGH, [], 1, 2).seconds == 1000
     assert limits([100.0] * ENOUGH, [], 6, 2).seconds == 6000
-    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 1, 2) == Limits(LEAST_SECONDS, LEAST_MEMORY)
+    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 1, 2) == Limits(LEAST_SECONDS, LEAST_MEMORY, FRESH_SECONDS)
     assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 2, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
 
 
