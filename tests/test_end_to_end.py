@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -85,6 +86,30 @@ def test_a_real_search_killed_and_resumed_with_other_workers_equals_the_uninterr
     assert 3 <= before < len(expected[1])
     assert facts(tmp_path / "killed") == expected
     assert all(state is State.DONE for *_, state, _ in expected[1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_real_search_killed_at_random_moments_equals_the_uninterrupted(tmp_path: Path, seed: int) -> None:
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
+    rng, kills = random.Random(seed), 0
+    subprocess.run(command(tmp_path, search(), "whole", 1), env=environment, capture_output=True, text=True, check=True)
+    while True:
+        process = subprocess.Popen(
+            command(tmp_path, search(), "killed", 2), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            _, error = process.communicate(timeout=rng.uniform(5, 40) if kills < 5 else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            continue
+        assert process.returncode == 0, error
+        break
+    assert kills > 0
+    assert facts(tmp_path / "killed") == facts(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
