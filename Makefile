@@ -33,7 +33,7 @@ benchmark-frozen: .venv/installed  ## A candidate on frozen features beside a tr
 	@mkdir -p results/fidelity
 	@$(BIN)/python tests/benchmarks/bench_frozen.py | tee results/fidelity/cost.txt
 
-benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64; about 15 minutes on an idle machine.
+benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64 where 32 GB are free; about 15 minutes on an idle machine.
 	@$(BIN)/python tests/benchmarks/bench_scaling.py results/scaling
 
 benchmark: .venv/installed  ## Speed of the gates, and what the default run (of make search) spends beside training.

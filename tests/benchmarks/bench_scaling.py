@@ -33,6 +33,9 @@ TRAINING = {
     "data": {"type": "digits", "train": 200, "val": 20, "test": 8},
 }
 
+MEMORY = {"processes": 0.4e9, "Ray": 0.5e9}
+"""Bytes of a worker that has imported PyTorch and the engine; with Ray its own process comes on top."""
+
 
 class Sleeper:
     """An evaluator that takes time and no core."""
@@ -93,6 +96,12 @@ def cluster(workers: int) -> Iterator[str]:
         one.shutdown()
 
 
+def available_memory() -> float:
+    """Bytes that are free now; nothing may be driven out of memory by a benchmark."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("MemAvailable"))) * 1024
+
+
 def powers(most: int) -> list[int]:
     """1, 2, 4 ... up to the most."""
     return [1 << power for power in range(most.bit_length()) if 1 << power <= most]
@@ -103,6 +112,11 @@ def sleeping(kind: str, seconds: float, most: int, rounds: int = 4) -> dict[int,
     spec = {"type": "bench_scaling:Sleeper", "seconds": seconds}
     found = {}
     for workers in powers(most):
+        needed = workers * MEMORY[kind]
+        if needed > available_memory():
+            say = f"{kind}, {workers} workers: left out, they need {needed / 1e9:.0f} GB and fewer are free"
+            print(say, file=sys.stderr)  # noqa: T201
+            break
         if kind == "Ray":
             with cluster(workers) as address:
                 took = timed(settings(spec, ray={"address": address}), {"steps": 1}, rounds * workers)
@@ -145,9 +159,9 @@ def main() -> None:
     for name in ("workers", *kinds, *(f"an hour, {kind}" for kind in kinds)):
         table.add_column(name, justify="right")
     for workers in powers(given.most):
-        shares = [found[kind][workers] for kind in kinds]
-        hours = [f"{3600 * workers * share / given.seconds:,.0f}" for share in shares]
-        table.add_row(str(workers), *(f"{share:.2f}" for share in shares), *hours)
+        shares = [found[kind].get(workers) for kind in kinds]
+        hours = ["" if share is None else f"{3600 * workers * share / given.seconds:,.0f}" for share in shares]
+        table.add_row(str(workers), *("" if share is None else f"{share:.2f}" for share in shares), *hours)
     console.print(table)
     given.folder.mkdir(parents=True, exist_ok=True)
     text = console.export_text()
