@@ -92,6 +92,15 @@ class GroupEvaluator(DescentEvaluator):
         return found
 
 
+def nothing() -> None:
+    """Makes a worker that holds nothing."""
+
+
+def wrong() -> None:
+    """Makes no worker."""
+    raise InputError("data: missing")
+
+
 def misbehave(how: str) -> None:
     """What a candidate may do to its worker."""
     if how == "sleep":

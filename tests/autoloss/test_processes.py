@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fast_evaluator import misbehave
+from fast_evaluator import misbehave, nothing, wrong
 from small import section
 
 from autoloss.candidate import State
@@ -24,10 +24,6 @@ from autoloss.settings import from_mapping
 from primitives.errors import InputError
 
 TIGHT = Limits(2.0, 1.5e9)
-
-
-def nothing() -> None:
-    """Makes a worker that holds nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +73,6 @@ def test_what_cannot_travel_is_an_error_of_its_task_alone(pool: Processes) -> No
     assert pool.submit(pow, 2, 5).result() == 32
 
 
-def wrong() -> None:
-    raise InputError("data: missing")
-
-
 def test_a_worker_that_cannot_start_says_why() -> None:
     with Processes(2, wrong) as processes, pytest.raises(InputError, match="data: missing"):
         processes.submit(pow, 2, 5).result()
@@ -101,7 +93,8 @@ def test_a_shutdown_that_cancels_kills_what_runs() -> None:
 
 def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
-        "from test_processes import *\n"
+        "from fast_evaluator import *\n"
+        "from autoloss.processes import Processes\n"
         "if __name__ == '__main__':\n"
         "    pool = Processes(1, nothing); print(pool.submit(os.getpid).result(), flush=True)\n"
         "    pool.submit(misbehave, 'sleep').result()\n"

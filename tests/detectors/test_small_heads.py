@@ -72,7 +72,7 @@ def test_the_loss_of_an_iteration_is_that_of_the_formulas_by_hand(name: str, sce
     if boxes.centerness:
         wanted, at = data.centerness[:6], centerness[0, rows[:6], data.anchor[:6]]
         hand = hand + torch.nn.functional.binary_cross_entropy_with_logits(at, wanted)
-    assert total == pytest.approx(float(hand), rel=1e-4)
+    assert total == pytest.approx(float(hand.detach()), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["FCOS", "RetinaNet", "Faster R-CNN"])

@@ -349,7 +349,8 @@ class RoIIoUAware(IoUAware):
         self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
         """See BBoxHead.loss."""
-        self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
+        if not self.reg_decoded_bbox:  # choosing rows waits for the device
+            self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
         return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
