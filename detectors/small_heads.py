@@ -17,7 +17,7 @@ from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.contract import ClassLoss
+from detectors.contract import ClassLoss, Loss
 from detectors.extraction import Training
 from detectors.iou_aware import aligned_iou
 
@@ -25,6 +25,7 @@ HIDDEN = 32
 LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 1e-2
 CLIP = 10.0
+_EAGER = 3  # iterations on a GPU before the others are replayed
 _PRIOR = 0.01  # probability of a class at the start, as in Lin et al. 2017, arXiv 1708.02002, section 4.1
 
 
@@ -182,8 +183,12 @@ def train(
     order = [_order(len(data.boxes), positives, iterations, generator)]
     order.append(_order(len(data.labels) - len(data.boxes), negatives, iterations, generator) + len(data.boxes))
     picks = torch.cat(order, dim=1).to(device)
-    for iteration in range(iterations):
-        step(picks[iteration], _rate(iteration, iterations))
+    rates = [_rate(iteration, iterations) for iteration in range(iterations)]
+    if step.capturable and iterations > _EAGER:
+        _replayed(step, picks, torch.tensor(rates, device=device))
+    else:
+        for pick, rate in zip(picks, rates, strict=True):
+            step(pick, rate)
     failed = step.failed.tolist()
     return heads, [None if first < 0 else first for first in failed]
 
@@ -202,6 +207,32 @@ def _rate(iteration: int, iterations: int) -> float:
         return LEARNING_RATE * (0.1 + 0.9 * iteration / warm)
     share = (iteration - warm) / max(1, iterations - warm)
     return LEARNING_RATE * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+
+def _replayed(step: _Step, picks: Tensor, rates: Tensor) -> None:
+    """All iterations, but for the first as replays of one CUDA graph: some hundred small kernels by a single launch.
+
+    Source: PyTorch's documentation, "CUDA Graphs": iterations on a side stream, a capture, replays on fixed inputs.
+    """
+    pick, rate = picks[0].clone(), rates[0].clone()
+
+    def inputs(iteration: int) -> None:
+        pick.copy_(picks[iteration])
+        rate.copy_(rates[iteration])
+
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for iteration in range(_EAGER):
+            inputs(iteration)
+            step(pick, rate)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(pick, rate)
+    for iteration in range(_EAGER, len(picks)):
+        inputs(iteration)
+        graph.replay()
 
 
 class _Step:
@@ -223,13 +254,24 @@ class _Step:
         share = data.negatives * positives / negatives
         self.weight = torch.cat((torch.ones(positives), torch.full((negatives,), share))).to(device)
         self.samples = positives + share * negatives
-        self.optimizer = torch.optim.AdamW(heads.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        own = all(isinstance(loss, Loss) for pair in pairs for loss in (pair.loss_cls, pair.loss_bbox))
+        self.capturable = own and device.type == "cuda"
+        """Whether it can be captured: mmdetection's own losses may look at values, which waits for the device."""
+        self.optimizer = torch.optim.AdamW(
+            heads.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, capturable=self.capturable
+        )
         self.failed = torch.full((len(pairs),), -1, device=device)
         self.iteration = torch.zeros((), dtype=torch.long, device=device)
 
-    def __call__(self, pick: Tensor, rate: float) -> None:
+    def __call__(self, pick: Tensor, rate: float | Tensor) -> None:
         """Forward, backward, and a step of every head that has not failed."""
         self.optimizer.param_groups[0]["lr"] = rate
+        self._gradients(pick)
+        self.optimizer.step()
+        self.iteration += 1
+
+    def _gradients(self, pick: Tensor) -> None:
+        """Clipped gradients of every head; 0 of one that has failed."""
         loss = self._losses(pick)
         self.optimizer.zero_grad(set_to_none=False)
         loss.sum().backward()  # type: ignore[no-untyped-call]
@@ -237,8 +279,6 @@ class _Step:
         good = torch.isfinite(norms) & torch.isfinite(loss.detach()) & (self.failed < 0)
         self.failed.copy_(torch.where((self.failed < 0) & ~good, self.iteration, self.failed))
         self.heads.scale_gradients(torch.where(good, (CLIP / (norms + 1e-6)).clamp(max=1), torch.zeros_like(norms)))
-        self.optimizer.step()
-        self.iteration += 1
 
     def _losses(self, pick: Tensor) -> Tensor:
         """The loss of every candidate, (K,)."""

@@ -116,6 +116,42 @@ def test_gradients_are_clipped_by_the_head_and_not_together() -> None:
     torch.testing.assert_close(after, torch.tensor([0.5 * float(norms[0]), float(norms[1]), 0.0]))
 
 
+def moved(data: extraction.Training, device: str) -> extraction.Training:
+    return extraction.Training(**{k: v.to(device) if torch.is_tensor(v) else v for k, v in vars(data).items()})
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_an_iteration_of_formulas_asks_nothing_back_from_the_device(name: str, scenes: dict[str, CocoSource]) -> None:
+    # A meta tensor has no values: whatever would bring one to the host, which no graph can capture, raises an error.
+    found = features(name)
+    boxes = small_heads.Boxes(head_of(found))
+    losses = {**spec("cse_b_cls" if boxes.sigmoid else "cse_a_cls"), **spec("giou")}
+    pairs = [frozen._pair(found.config, losses, boxes)] * 2
+    heads = small_heads.SmallHeads(2, found.training.x.shape[1], boxes, torch.Generator().manual_seed(0)).to("meta")
+    step = small_heads._Step(moved(found.training, "meta"), pairs, heads, 6, 10, False)
+    step._gradients(torch.zeros(16, dtype=torch.long, device="meta"))
+    assert heads.first.grad is not None
+    assert step.failed.is_meta
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", DETECTORS)
+def test_replays_of_a_cuda_graph_give_what_iterations_one_by_one_give(
+    name: str, scenes: dict[str, CocoSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = features(name)
+    boxes = small_heads.Boxes(head_of(found).to("cuda"))
+    losses = {**spec("cse_b_cls" if boxes.sigmoid else "cse_a_cls"), **spec("giou")}
+    pairs = [frozen._pair(found.config, losses, boxes)] * 2
+    weights = []
+    for eager in (small_heads._EAGER, 1000):
+        monkeypatch.setattr(small_heads, "_EAGER", eager)
+        heads, failed = small_heads.train(moved(found.training, "cuda"), pairs, boxes, 20, 6, 10, seed=1)
+        assert failed == [None, None]
+        weights.append(heads.second.detach())
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-4)
+
+
 def test_every_sample_comes_once_before_any_comes_again() -> None:
     order = small_heads._order(10, 4, 5, torch.Generator().manual_seed(3)).flatten()
     assert sorted(order[:10].tolist()) == sorted(order[10:].tolist()) == list(range(10))
