@@ -73,7 +73,7 @@ def state(run: Run) -> dict[str, Any]:
 
 def line(found: dict[str, Any]) -> str:
     """The state in a line."""
-    parts = [f"generation {found['generation']} of {found['generations']}", f"{found['candidates']} candidates"]
+    parts = [_head(found)]
     for name, counts in found["rungs"].items():
         failed = f", {counts['failed']} failed" if counts["failed"] else ""
         best = f", best {found['best'][name]:.3f}" if name in found["best"] else ""
@@ -81,8 +81,18 @@ def line(found: dict[str, Any]) -> str:
     return "; ".join([*parts, *([f"{found['lost']} workers lost"] if found["lost"] else [])])
 
 
+def _head(found: dict[str, Any]) -> str:
+    return f"generation {found['generation']} of {found['generations']}; {found['candidates']} candidates"
+
+
 def drawing(found: dict[str, Any], who: str) -> Group:
-    """The state, with a row per worker."""
+    """The state, with a row per rung and a row per worker."""
+    rungs = Table(header_style="bold", title=_head(found), title_justify="left")
+    for name in ("rung", "done", "failed", "running", "best score"):
+        rungs.add_column(name, justify="left" if name == "rung" else "right")
+    for name, counts in found["rungs"].items():
+        best = f"{found['best'][name]:.3f}" if name in found["best"] else ""
+        rungs.add_row(name, *(str(counts[one] or "") for one in ("done", "failed", "running")), best)
     table = Table(header_style="bold", title=f"searched by {who}" if who else "not searched now", title_justify="left")
     for name in ("worker", "process", "does", "seconds", "GB", "lost"):
         table.add_column(name, justify="left" if name in ("worker", "does") else "right")
@@ -90,4 +100,4 @@ def drawing(found: dict[str, Any], who: str) -> Group:
         since = f"{max(time.time() - one['since'], 0):.0f}"
         held = f"{one['memory'] / 1e9:.2f}" if one["memory"] else ""
         table.add_row(one["name"], str(one["pid"] or ""), one["doing"] or "waits", since, held, str(one["lost"] or ""))
-    return Group(line(found), table)
+    return Group(rungs, table)
