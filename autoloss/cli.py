@@ -384,7 +384,7 @@ def export(
     ] = None,
     weight_bbox: Annotated[float | None, typer.Option(min=0, help="The same for the box loss.")] = None,
     centerness_iou: Annotated[
-        bool, typer.Option(help="FCOS: the IoU takes the place of centerness, as in the published results.")
+        bool, typer.Option(help="FCOS, ATSS: the IoU takes the place of centerness, as in the published results.")
     ] = False,
     stand_in: Annotated[
         bool | None,

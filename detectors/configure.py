@@ -121,7 +121,9 @@ def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], cente
     if centerness_target is not None:
         head["type"] = iou_aware_type(head["type"])
         if not issubclass(_class(head["type"]), CenternessIoUAware):
-            raise InputError(f"centerness_target={centerness_target!r} is for FCOSHead, this head is {head['type']}")
+            raise InputError(
+                f"centerness_target={centerness_target!r} is for FCOSHead and ATSSHead, this head is {head['type']}"
+            )
         head["centerness_target"] = centerness_target
 
 
