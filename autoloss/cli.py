@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from autoloss import data as data_commands
+from autoloss import train as train_command
 from primitives.errors import InputError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_commands.app, name="data")
+app.command()(train_command.train)
 
 
 @app.command()

@@ -56,14 +56,17 @@ def sources(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:
         InputError: the data cannot be used.
     """
     data = described(data)
-    kind, rest = data.get("type"), {key: value for key, value in data.items() if key not in ("type", "verify")}
-    if kind == "digits":
-        found = _digits(rest)
-    elif kind == "coco":
-        found = _coco(rest)
-    else:
-        raise InputError(f"unknown data type {kind!r}; choices: digits, coco")
+    found = splits(data)
     return {**found, "verify": one_image_per_class(found["train"], count=data.get("verify", 1))}
+
+
+def splits(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:
+    """The same without the verification set; arguments and errors as of `sources`."""
+    data = described(data)
+    kind, rest = data.get("type"), {key: value for key, value in data.items() if key not in ("type", "verify")}
+    if kind not in ("digits", "coco"):
+        raise InputError(f"unknown data type {kind!r}; choices: digits, coco")
+    return _digits(rest) if kind == "digits" else _coco(rest)
 
 
 def say(found: Mapping[str, CocoSource]) -> None:
@@ -81,8 +84,9 @@ def say(found: Mapping[str, CocoSource]) -> None:
 
     bare, classes = found["train"].bare, found["train"].classes
     if bare:
-        template = "data.train: %d of %d classes have no boxes, first %r; data.verify shows the others by %d images"
-        _log.warning(template, len(bare), len(classes), bare[0], found["verify"].count)
+        _log.warning("data.train: %d of %d classes have no boxes, first %r", len(bare), len(classes), bare[0])
+        if "verify" in found:
+            _log.warning("data.verify shows the other classes by %d images", found["verify"].count)
 
 
 def _digits(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
