@@ -213,12 +213,20 @@ def _runner(config: Config, detector: str) -> Runner:
     try:
         loops = runner.train_loop, runner.val_loop
     except _WRONG as error:
+        if "at least one array" in str(error):  # what joins the images finds none
+            raise _no_image(detector) from None
         raise InputError(
             f"{detector}: its data cannot be used: {_line(error)}; autoloss data check FILE --images FOLDER says more"
         ) from None
     if not all(len(loop.dataloader) for loop in loops):
-        raise InputError(f"{detector}: no image to train or to evaluate on is left of its data")
+        raise _no_image(detector)
     return runner
+
+
+def _no_image(detector: str) -> InputError:
+    return InputError(
+        f"{detector}: its data has no image with a box of its classes; metainfo.classes must be names of the categories"
+    )
 
 
 def _check_weights(config: Config, runner: Runner, backbone: str | None) -> None:
