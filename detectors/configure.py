@@ -140,7 +140,7 @@ def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], cente
 
     for slot, loss in losses.items():
         if slot not in SLOTS or slot not in head:
-            choices = ", ".join(name for name in SLOTS if name in head)
+            choices = ", ".join(name for name in SLOTS if name in head) or "none"
             raise InputError(f"{head['type']} has no slot {slot!r}; choices: {choices}")
         put = _box_loss if slot == "loss_bbox" else _class_loss
         put(head, loss)

@@ -48,9 +48,9 @@ def sources(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:
         data: `type` 'digits' with optional counts `train`, `val`, `test` and `seed`; or 'coco' with `train` and
             optionally `val` and `test`, each with `annotations` and `images`, and `longest`: most pixels of an image,
             which is then made smaller once; or the path of a dataset config with these. Without `val`, a fixed fifth
-            of the images of `train` is held out for it, and without `test` another fifth; with `val` and without
-            `test` there is no test split. `verify` is the number of images for each class of the verification set, 1
-            by default.
+            of the images of `train` (or so many: `hold_out`) is held out for it, and without `test` another fifth; with
+            `val` and without `test` there is no test split. `verify` is the number of images for each class of the
+            verification set, 1 by default.
 
     Raises:
         InputError: the data cannot be used.
@@ -99,16 +99,21 @@ def _digits(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
 
 
 def _coco(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
-    unknown = sorted(set(rest) - {*SPLITS, "longest"})
+    unknown = sorted(set(rest) - {*SPLITS, "longest", "hold_out"})
     if unknown or "train" not in rest:
         got = ", ".join(rest) or "none"
-        raise InputError(f"data of type 'coco' needs train, and may have val, test, longest and verify; got {got}")
+        raise InputError(
+            f"data of type 'coco' needs train, and may have val, test, hold_out, longest and verify; got {got}"
+        )
     given = {split: part for split in SPLITS if (part := rest.get(split)) is not None}
     found = {split: _part(split, part) for split, part in given.items()}
     for split, source in found.items():
         _same_classes(split, source.classes, found["train"].classes)
     if "val" not in found:
-        found = {**hold_out(found["train"], [split for split in SPLITS if split not in found]), **_but_train(found)}
+        missing = [split for split in SPLITS if split not in found]
+        found = {**hold_out(found["train"], missing, rest.get("hold_out")), **_but_train(found)}
+    elif "hold_out" in rest:
+        raise InputError("data.hold_out holds images out for val, and data.val is given; leave one of them out")
     if rest.get("longest") is not None:
         found = {split: resized(source, rest["longest"]) for split, source in found.items()}
     return {split: found[split] for split in SPLITS if split in found}
