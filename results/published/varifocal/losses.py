@@ -295,7 +295,8 @@ class CenternessIoUAware(IoUAware):
 
     def keep(self, preds: Tensor, labels: Tensor) -> None:
         """Keeps what was predicted (N, 4) where labels (N,) are no background."""
-        self._positive = preds.detach()[(labels >= 0) & (labels < self.num_classes)]
+        if self._iou_as_centerness:  # choosing rows waits for the device
+            self._positive = preds[(labels >= 0) & (labels < self.num_classes)]
 
 
 class PointIoUAware(CenternessIoUAware):
@@ -303,7 +304,7 @@ class PointIoUAware(CenternessIoUAware):
 
     def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
         """See FCOSHead.loss_by_feat."""
-        self._preds = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
+        self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
         return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)
 
     def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
@@ -332,7 +333,7 @@ class AnchorCenternessIoUAware(CenternessIoUAware):
         **kwargs: Any,
     ) -> Any:
         """See ATSSHead.loss_by_feat_single."""
-        self.keep(bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4), labels.reshape(-1))
+        self.keep(bbox_pred.detach().permute(0, 2, 3, 1).reshape(-1, 4), labels.reshape(-1))
         return super().loss_by_feat_single(anchors, cls_score, bbox_pred, centerness, labels, *rest, **kwargs)
 
     def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
