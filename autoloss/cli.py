@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from autoloss import data as data_commands
+from autoloss import train as train_command
 from primitives.errors import InputError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_commands.app, name="data")
+app.command()(train_command.train)
 
 
 @app.command()
@@ -384,7 +386,7 @@ def export(
     ] = None,
     weight_bbox: Annotated[float | None, typer.Option(min=0, help="The same for the box loss.")] = None,
     centerness_iou: Annotated[
-        bool, typer.Option(help="FCOS: the IoU takes the place of centerness, as in the published results.")
+        bool, typer.Option(help="FCOS, ATSS: the IoU takes the place of centerness, as in the published results.")
     ] = False,
     stand_in: Annotated[
         bool | None,

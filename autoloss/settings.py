@@ -320,7 +320,7 @@ def load(path: str | Path, options: Sequence[str] = ()) -> Settings:
         raise InputError(f"no config file at {str(path)!r}; the ones that come with the toolkit are in configs/search/")
     try:
         config = Config.fromfile(str(path))
-        config.merge_from_dict(dict(_option(option) for option in options))
+        config.merge_from_dict(parsed(options, "search.generations=2"))
     except InputError:
         raise
     except Exception as error:
@@ -371,13 +371,25 @@ def completed(section: Mapping[str, Any]) -> dict[str, Any]:
         return dict(section)  # no settings of this version; whoever compares names the key
 
 
-def _option(text: str) -> tuple[str, object]:
+def parsed(options: Sequence[str], example: str) -> dict[str, object]:
+    """What --cfg-options says, as mmdetection reads it.
+
+    Args:
+        options: `key=value` each.
+        example: of one, for the message.
+
+    Raises:
+        InputError: one is not key=value.
+    """
     from mmengine.config import DictAction
 
-    key, mark, value = text.partition("=")
-    if not mark or not key.strip():
-        raise InputError(f"--cfg-options takes key=value, got {text!r}; for example search.generations=2")
-    return key.strip(), DictAction._parse_iterable(value)
+    found: dict[str, object] = {}
+    for text in options:
+        key, mark, value = text.partition("=")
+        if not mark or not key.strip():
+            raise InputError(f"--cfg-options takes key=value, got {text!r}; for example {example}")
+        found[key.strip()] = DictAction._parse_iterable(value)
+    return found
 
 
 def _line(error: Exception) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
 from detectors.datasets import CocoSource
+from detectors.loaders import check_outlines, placed, set_classes
 from primitives.catalog import grammar
 from primitives.errors import InputError
 
 SLOTS = ("loss_cls", "loss_bbox")
+_ON_BOXES = ("IoULoss", "ExpressionBoxLoss")  # how the names of losses end that take boxes, not offsets
 
 
 def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Config:
@@ -90,7 +91,7 @@ def configure(
     """
     config = Config(config.to_dict())
     put_losses(config, losses, centerness_target)
-    _set_classes(config.model, len(evaluate.classes))
+    set_classes(config.model, len(evaluate.classes))
     _set_data(config, train, evaluate, batch_size, seed)
     _set_schedule(config, iterations)
     config.randomness = {"seed": seed}
@@ -103,13 +104,43 @@ def put_losses(config: Config, losses: Mapping[str, Mapping[str, Any]], centerne
         _put_losses(head, losses, centerness_target)
 
 
+def scaled(
+    config: Config, losses: Mapping[str, Mapping[str, Any]], slots: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
+    """Losses whose weights are those of the loss of weight 1, at the scale of the detector's own.
+
+    Args:
+        config: with the detector's own losses.
+        losses: as of `configure`.
+        slots: whose weights change.
+    """
+    return {
+        slot: {**loss, "loss_weight": float(f"{loss['loss_weight'] * _own_scale(config, slot):.6g}")}
+        if slot in slots
+        else loss
+        for slot, loss in losses.items()
+    }
+
+
+def _own_scale(config: Config, slot: str) -> float:
+    """The weight of the detector's own loss; where that is no IoU loss, what mmdetection's configs put in its place.
+
+    These are GIoU with weight 10 in two-stage heads (faster-rcnn_r50_fpn_giou_1x_coco) and 2 in heads with anchors
+    (atss_r50_fpn_1x_coco).
+    """
+    own = next(box_heads(config)).get(slot, {})
+    if slot == "loss_cls" or str(own.get("type", "")).endswith(_ON_BOXES):
+        return float(own.get("loss_weight", 1.0))
+    return 10.0 if "roi_head" in config.model else 2.0
+
+
 def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], centerness_target: str | None) -> None:
     from detectors.heads import iou_aware_type
     from detectors.iou_aware import CenternessIoUAware
 
     for slot, loss in losses.items():
         if slot not in SLOTS or slot not in head:
-            choices = ", ".join(name for name in SLOTS if name in head)
+            choices = ", ".join(name for name in SLOTS if name in head) or "none"
             raise InputError(f"{head['type']} has no slot {slot!r}; choices: {choices}")
         put = _box_loss if slot == "loss_bbox" else _class_loss
         put(head, loss)
@@ -121,7 +152,9 @@ def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], cente
     if centerness_target is not None:
         head["type"] = iou_aware_type(head["type"])
         if not issubclass(_class(head["type"]), CenternessIoUAware):
-            raise InputError(f"centerness_target={centerness_target!r} is for FCOSHead, this head is {head['type']}")
+            raise InputError(
+                f"centerness_target={centerness_target!r} is for FCOSHead and ATSSHead, this head is {head['type']}"
+            )
         head["centerness_target"] = centerness_target
 
 
@@ -141,7 +174,7 @@ def _ask_for_boxes(head: ConfigDict) -> None:
     own = head["loss_bbox"]["type"]
     if any("reg_decoded_bbox" in inspect.signature(base).parameters for base in _class(head["type"]).__mro__[:-1]):
         head["reg_decoded_bbox"] = True
-    elif not own.endswith("IoULoss"):
+    elif not own.endswith(_ON_BOXES):
         raise InputError(
             f"{head['type']} hands no boxes to loss_bbox ({own}); a box formula needs a head that does, "
             "such as FCOSHead, ATSSHead, RetinaHead, Shared2FCBBoxHead"
@@ -180,72 +213,25 @@ def _class(name: str) -> type:
     return found
 
 
-def _set_classes(part: Any, count: int) -> None:
-    """Sets `num_classes` in every head but the RPN, which tells objects from background."""
-    if isinstance(part, dict):
-        if "num_classes" in part and part.get("type") != "RPNHead":
-            part["num_classes"] = count
-        for inner in part.values():
-            _set_classes(inner, count)
-    elif isinstance(part, (list, tuple)):
-        for inner in part:
-            _set_classes(inner, count)
-
-
 def _set_data(config: Config, train: CocoSource, evaluate: CocoSource, batch_size: int, seed: int) -> None:
+    check_outlines(config.train_dataloader.dataset, train)
     for name, source, shuffled in (("train_dataloader", train, True), ("val_dataloader", evaluate, False)):
-        if shuffled:
-            _check_outlines(_pipeline(config, name), source)
         config[name] = {
             "batch_size": batch_size if shuffled else 16,
             "num_workers": 0,
             "persistent_workers": False,
             "sampler": {"type": "InfiniteSampler" if shuffled else "DefaultSampler", "shuffle": shuffled, "seed": seed},
-            "dataset": {
-                "type": "CocoDataset",
-                "ann_file": str(source.annotations if _has_masks(config[name]) else source.boxes),
-                "data_prefix": {"img": str(source.images)},
-                "metainfo": {"classes": source.classes},
-                "pipeline": _pipeline(config, name),
-                "test_mode": not shuffled,
-                "serialize_data": False,  # of use only with workers that share memory
-                "filter_cfg": {"filter_empty_gt": False, "min_size": 0} if shuffled else None,
-            },
+            "dataset": placed(
+                config[name]["dataset"],
+                source,
+                test_mode=not shuffled,
+                serialize_data=False,  # of use only with workers that share memory
+                filter_cfg={"filter_empty_gt": False, "min_size": 0} if shuffled else None,
+            ),
         }
     config.val_evaluator = {"type": "FastCocoMetric", "ann_file": str(evaluate.boxes)}
     for unused in ("test_dataloader", "test_evaluator", "test_cfg"):
         config[unused] = None
-
-
-def _check_outlines(pipeline: Any, source: CocoSource) -> None:
-    """Refuses boxes alone where a detector learns outlines too.
-
-    Raises:
-        InputError: an object has none.
-    """
-    if not any(step.get("with_mask") for step in pipeline):
-        return
-    for entry in json.loads(source.annotations.read_text())["annotations"]:
-        if not entry.get("segmentation"):
-            raise InputError(
-                f"the detector trains on outlines (masks): annotation {entry['id']} of {source.annotations} has no "
-                "'segmentation'; give data with outlines, or a detector without masks"
-            )
-
-
-def _pipeline(config: Config, loader: str) -> Any:
-    """The detector's own transforms; they may lie under a dataset that wraps another."""
-    dataset = config[loader]["dataset"]
-    while "pipeline" not in dataset and "dataset" in dataset:
-        dataset = dataset["dataset"]
-    return dataset["pipeline"]
-
-
-def _has_masks(part: Any) -> bool:
-    """Whether a transform anywhere in a loader reads outlines."""
-    if isinstance(part, dict):
-        return bool(part.get("with_mask")) or any(map(_has_masks, part.values()))
-    return isinstance(part, (list, tuple)) and any(map(_has_masks, part))
 
 
 def _set_schedule(config: Config, iterations: int) -> None:

@@ -193,38 +193,42 @@ def _prepared(folder: Path, images: Path) -> CocoSource:
     return CocoSource(folder / _FILE, images, **facts)
 
 
-def hold_out(source: CocoSource, names: Sequence[str]) -> dict[str, CocoSource]:
-    """Holds out a fifth of the images for each name; the rest is `train`.
+def hold_out(source: CocoSource, names: Sequence[str], count: int | None = None) -> dict[str, CocoSource]:
+    """Holds out images for each name; the rest is `train`.
 
     The choice is by a hash of the file names, so it stays the same when a file is sorted anew.
 
     Args:
         source: what is split.
         names: of the splits that are held out, two at most.
+        count: images for each of them, None for a fifth.
 
     Raises:
-        InputError: too few images, or a split without boxes.
+        InputError: too few images, a split without boxes, or `count` is no whole number from 1.
     """
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+        raise InputError(f"data.hold_out must be a whole number of images from 1, got {count!r}")
 
     def write(fresh: Path) -> None:
         content = json.loads(source.annotations.read_text())
         order = sorted(content["images"], key=lambda image: hashlib.sha256(image["file_name"].encode()).digest())
-        fifth = len(order) // 5
-        if not fifth:
+        each = len(order) // 5 if count is None else count
+        if not each or each * len(names) >= len(order):
             raise InputError(
-                f"{source.annotations}: {len(order)} images are too few to hold out a fifth for {names[0]}; "
-                "give data.val"
+                f"{source.annotations}: {len(order)} images are too few to hold out "
+                f"{'a fifth' if count is None else count} for {' and '.join(names)}; give data.val"
             )
         for number, name in enumerate((*names, "train")):
-            last = (number + 1) * fifth if name != "train" else len(order)
+            last = (number + 1) * each if name != "train" else len(order)
             facts = {"left_out": source.left_out} if name == "train" else {"held_out_of": len(order)}
             (fresh / name).mkdir()
-            part = _some_images(content, order[number * fifth : last])
+            part = _some_images(content, order[number * each : last])
             if all(is_ignored(entry) for entry in part["annotations"]):
                 raise InputError(f"{source.annotations}: no boxes among the images for {name}; give data.val")
             _store(fresh / name, part, **facts)
 
-    place = once(cache_folder() / f"held-out-{_digest(source.annotations, *names)}", write)
+    key = _digest(source.annotations, *names, *([] if count is None else [count]))
+    place = once(cache_folder() / f"held-out-{key}", write)
     return {name: _prepared(place / name, source.images) for name in ("train", *names)}
 
 

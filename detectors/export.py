@@ -56,7 +56,7 @@ def mmdet(
         InputError: the detector is not known, has no such slot, or its head does not fit a formula.
     """
     lacks_ops = mmcv_ops.install()
-    from detectors.configure import box_heads, load, put_losses
+    from detectors.configure import box_heads, load, put_losses, scaled
 
     evaluator, detector = dict(setup.get("evaluator") or {}), setup.get("detector")
     centerness = setup.get("centerness_target")
@@ -76,12 +76,7 @@ def mmdet(
     if stand_in is None:
         stand_in = lacks_ops
     before = [head.to_dict() for head in box_heads(config)]
-    losses = {
-        slot: {**loss, "loss_weight": float(f"{loss['loss_weight'] * _own_scale(config, slot):.6g}")}
-        if slot in setup.get("scale", ())
-        else loss
-        for slot, loss in losses.items()
-    }
+    losses = scaled(config, losses, setup.get("scale", ()))
     put_losses(config, losses, centerness)
     model, heads = _changes(before, [head.to_dict() for head in box_heads(config)], name)
     imports_first = list((config.get("custom_imports") or {}).get("imports", [])) + ["mmcv_ops"] * stand_in
@@ -106,20 +101,6 @@ def mmdet(
 
 def _custom(modules: Sequence[str]) -> dict[str, Any]:
     return {"imports": list(modules), "allow_failed_imports": False}
-
-
-def _own_scale(config: Any, slot: str) -> float:
-    """The weight of the detector's own loss; where that is no IoU loss, what mmdetection's configs put in its place.
-
-    These are GIoU with weight 10 in two-stage heads (faster-rcnn_r50_fpn_giou_1x_coco) and 2 in heads with anchors
-    (atss_r50_fpn_1x_coco).
-    """
-    from detectors.configure import box_heads
-
-    own = next(box_heads(config)).get(slot, {})
-    if slot == "loss_cls" or str(own.get("type", "")).endswith("IoULoss"):
-        return float(own.get("loss_weight", 1.0))
-    return 10.0 if "roi_head" in config.model else 2.0
 
 
 def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) -> Any:

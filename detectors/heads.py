@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
-from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
-from mmdet.registry import MODELS
+from detectors import mmcv_ops
 
-from detectors.iou_aware import AnchorIoUAware, CenternessIoUAware, IoUAware, RoIIoUAware
-from primitives.errors import InputError
+mmcv_ops.install()  # a config that names this module in custom_imports needs nothing else
+
+from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead  # noqa: E402
+from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead  # noqa: E402
+from mmdet.registry import MODELS  # noqa: E402
+
+from detectors.iou_aware import AnchorCenternessIoUAware, AnchorIoUAware, PointIoUAware, RoIIoUAware  # noqa: E402
+from primitives.errors import InputError  # noqa: E402
 
 PREFIX = "IoUAware"
 MECHANISMS: dict[type, type] = {
-    FCOSHead: CenternessIoUAware,
-    ATSSHead: IoUAware,
+    FCOSHead: PointIoUAware,
+    ATSSHead: AnchorCenternessIoUAware,
     RetinaHead: AnchorIoUAware,
     Shared2FCBBoxHead: RoIIoUAware,
     Shared4Conv1FCBBoxHead: RoIIoUAware,

@@ -158,7 +158,6 @@ def _head_parts(head: str, name: str) -> list[str]:
     package = next(iter(kin)).__module__.rpartition(".")[0]
     names = ", ".join(sorted(one.__name__ for one in kin))
     lines = [f"from {package} import {names}", "from mmdet.structures.bbox import get_box_tensor"]
-    lines.append("from mmdet.utils import reduce_mean")
     block = _HEADS.format(imports="\n".join(f"        {line}" for line in lines))
     block += "".join(_HEAD.format(name=name, head=one.__name__, mechanism=how.__name__) for one, how in kin.items())
     return [*sources, block]

@@ -48,22 +48,25 @@ def sources(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:
         data: `type` 'digits' with optional counts `train`, `val`, `test` and `seed`; or 'coco' with `train` and
             optionally `val` and `test`, each with `annotations` and `images`, and `longest`: most pixels of an image,
             which is then made smaller once; or the path of a dataset config with these. Without `val`, a fixed fifth
-            of the images of `train` is held out for it, and without `test` another fifth; with `val` and without
-            `test` there is no test split. `verify` is the number of images for each class of the verification set, 1
-            by default.
+            of the images of `train` (or so many: `hold_out`) is held out for it, and without `test` another fifth; with
+            `val` and without `test` there is no test split. `verify` is the number of images for each class of the
+            verification set, 1 by default.
 
     Raises:
         InputError: the data cannot be used.
     """
     data = described(data)
-    kind, rest = data.get("type"), {key: value for key, value in data.items() if key not in ("type", "verify")}
-    if kind == "digits":
-        found = _digits(rest)
-    elif kind == "coco":
-        found = _coco(rest)
-    else:
-        raise InputError(f"unknown data type {kind!r}; choices: digits, coco")
+    found = splits(data)
     return {**found, "verify": one_image_per_class(found["train"], count=data.get("verify", 1))}
+
+
+def splits(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:
+    """The same without the verification set; arguments and errors as of `sources`."""
+    data = described(data)
+    kind, rest = data.get("type"), {key: value for key, value in data.items() if key not in ("type", "verify")}
+    if kind not in ("digits", "coco"):
+        raise InputError(f"unknown data type {kind!r}; choices: digits, coco")
+    return _digits(rest) if kind == "digits" else _coco(rest)
 
 
 def say(found: Mapping[str, CocoSource]) -> None:
@@ -81,8 +84,9 @@ def say(found: Mapping[str, CocoSource]) -> None:
 
     bare, classes = found["train"].bare, found["train"].classes
     if bare:
-        template = "data.train: %d of %d classes have no boxes, first %r; data.verify shows the others by %d images"
-        _log.warning(template, len(bare), len(classes), bare[0], found["verify"].count)
+        _log.warning("data.train: %d of %d classes have no boxes, first %r", len(bare), len(classes), bare[0])
+        if "verify" in found:
+            _log.warning("data.verify shows the other classes by %d images", found["verify"].count)
 
 
 def _digits(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
@@ -95,16 +99,21 @@ def _digits(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
 
 
 def _coco(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
-    unknown = sorted(set(rest) - {*SPLITS, "longest"})
+    unknown = sorted(set(rest) - {*SPLITS, "longest", "hold_out"})
     if unknown or "train" not in rest:
         got = ", ".join(rest) or "none"
-        raise InputError(f"data of type 'coco' needs train, and may have val, test, longest and verify; got {got}")
+        raise InputError(
+            f"data of type 'coco' needs train, and may have val, test, hold_out, longest and verify; got {got}"
+        )
     given = {split: part for split in SPLITS if (part := rest.get(split)) is not None}
     found = {split: _part(split, part) for split, part in given.items()}
     for split, source in found.items():
         _same_classes(split, source.classes, found["train"].classes)
     if "val" not in found:
-        found = {**hold_out(found["train"], [split for split in SPLITS if split not in found]), **_but_train(found)}
+        missing = [split for split in SPLITS if split not in found]
+        found = {**hold_out(found["train"], missing, rest.get("hold_out")), **_but_train(found)}
+    elif "hold_out" in rest:
+        raise InputError("data.hold_out holds images out for val, and data.val is given; leave one of them out")
     if rest.get("longest") is not None:
         found = {split: resized(source, rest["longest"]) for split, source in found.items()}
     return {split: found[split] for split in SPLITS if split in found}

@@ -43,10 +43,15 @@ CHECK_EVERY = 50
 """Iterations on a GPU between looks at the losses: a look waits for the device. On the CPU it costs nothing."""
 
 
-class _Watch(Hook):  # type: ignore[misc]
-    """Ends a training when a loss or a weight is not finite; keeps the last loss, the metrics and the time."""
+class Watch(Hook):  # type: ignore[misc]
+    """Ends a training when a loss or a weight is not finite; keeps the last loss, the metrics and the time.
 
-    def __init__(self) -> None:
+    Args:
+        strict: False lets losses pass that are not finite: with mixed precision the step is left out.
+    """
+
+    def __init__(self, strict: bool = True) -> None:
+        self.strict = strict
         self.loss = math.nan
         self.names: list[str] = []
         self.seen: list[torch.Tensor] = []
@@ -79,7 +84,7 @@ class _Watch(Hook):  # type: ignore[misc]
         self.seen = []
         for behind, row in zip(range(len(rows))[::-1], rows, strict=True):
             for name, value in zip(self.names, row, strict=True):
-                if not math.isfinite(value):
+                if self.strict and not math.isfinite(value):
                     raise TrainingFailedError(f"{name} is {value} at iteration {iteration - behind}")
             self.loss = row[self.names.index("loss")]
 
@@ -137,10 +142,10 @@ def _check_weights(model: torch.nn.Module, iterations: int) -> None:
             raise TrainingFailedError(f"{name} holds {float(bad[0])} after iteration {iterations}")
 
 
-def _run(config: Config) -> tuple[torch.nn.Module, _Watch]:
+def _run(config: Config) -> tuple[torch.nn.Module, Watch]:
     config = Config(config.to_dict())
     name = f"autoloss-{next(_numbers)}"
-    watch = _Watch()
+    watch = Watch()
     with tempfile.TemporaryDirectory(prefix="autoloss-") as folder, _quiet():
         try:
             runner = _runner(config, folder, name)

@@ -47,3 +47,16 @@ STOCK: dict[str, tuple[str, dict[str, Any]]] = {
     "gfl_r50": ("sigmoid", _COMMON | _ONE_STAGE),
 }
 """By name of the config: what its class loss is, and the options that make it small."""
+_VOC = _COMMON | {"train_dataloader.dataset.dataset.datasets.0.pipeline.2.scale": SIZE} | _TWO_STAGE
+_VOC.pop("train_dataloader.dataset.pipeline.2.scale")
+PAPER: dict[str, tuple[str, dict[str, Any]]] = {
+    "faster_rcnn_r50": ("cse_a", _COMMON | _TWO_STAGE),
+    "faster_rcnn_r101": ("cse_a", _COMMON | _TWO_STAGE),
+    "cascade_rcnn_r50": ("cse_a", _COMMON | _CASCADE),
+    "mask_rcnn_r50": ("cse_a", _COMMON | _MASK),
+    "fcos_r50": ("cse_b", _COMMON | _ONE_STAGE),
+    "atss_r50": ("cse_b", _COMMON | _ONE_STAGE),
+    "faster_rcnn_r50_voc0712": ("cse_a", _VOC),
+    "faster_rcnn_r50_bdd100k": ("cse_a", _COMMON | _TWO_STAGE),
+}
+"""By name of a config of configs/paper: the published pair, and the options that make it small."""

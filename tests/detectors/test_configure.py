@@ -83,6 +83,10 @@ def test_a_formula_that_reads_w_gets_a_head_that_hands_it_over(
 def test_centerness_target_takes_the_head_that_knows_the_iou(scenes: dict[str, CocoSource]) -> None:
     head = configured(scenes, FCOS, {}, centerness_target="iou").model.bbox_head
     assert (head.type, head.centerness_target) == ("IoUAwareFCOSHead", "iou")
+    head = configured(scenes, "configs/detectors/atss_r50.py", {}, centerness_target="iou").model.bbox_head
+    assert (head.type, head.centerness_target) == ("IoUAwareATSSHead", "iou")
+    with pytest.raises(InputError, match="is for FCOSHead and ATSSHead, this head is IoUAwareRetinaHead"):
+        configured(scenes, "configs/detectors/retinanet_r50.py", {}, centerness_target="iou")
 
 
 def test_the_detectors_config_is_not_changed(scenes: dict[str, CocoSource]) -> None:

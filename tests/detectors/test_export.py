@@ -29,6 +29,7 @@ from mmdet.structures import DetDataSample  # noqa: E402
 from mmdet.utils import register_all_modules  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
 
+from detectors import losses as _losses  # noqa: E402, F401  registers them
 from detectors.configure import box_heads, load, put_losses  # noqa: E402
 from detectors.export import mmdet as mmdet_files  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
@@ -155,14 +156,19 @@ def losses_of(model: Any) -> dict[str, float]:
 
 
 @pytest.mark.filterwarnings("ignore:DeprecationWarning. .num_anchors.:UserWarning")  # mmdetection of itself
-@pytest.mark.parametrize("detector", STOCK)
-def test_stock_detectors_compute_the_losses_that_the_toolkit_computes(detector: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("detector", "centerness"), [*((detector, None) for detector in STOCK), ("FCOS", "iou"), ("ATSS", "iou")]
+)
+def test_stock_detectors_compute_the_losses_that_the_toolkit_computes(
+    detector: str, centerness: str | None, tmp_path: Path
+) -> None:
     """Every head that needs the IoU, with the published pair of its kind: exported beside formulas in the toolkit."""
     register_all_modules()
     pair = PAIR_B if detector in ("FCOS", "ATSS", "RetinaNet") else PAIR_A
     spec = {slot: {**vars(loss)} for slot, loss in pair.items()}
-    name = f"Stock{''.join(letter for letter in detector if letter.isalpha())}"
-    files = mmdet_files(spec, name, ["By a test."], {"detector": STOCK[detector], "stand_in": False})
+    name = f"Stock{''.join(letter for letter in detector if letter.isalpha())}{(centerness or '').title()}"
+    setup = {"detector": STOCK[detector], "stand_in": False, "centerness_target": centerness}
+    files = mmdet_files(spec, name, ["By a test."], setup)
     assert sorted(files) == ["config.py", "losses.py"]
     for file, text in files.items():
         (tmp_path / file).write_text(text)
@@ -177,7 +183,7 @@ def test_stock_detectors_compute_the_losses_that_the_toolkit_computes(detector: 
     sys.modules[found.name] = module
     found.loader.exec_module(module)
     ours = load(STOCK[detector])
-    put_losses(ours, spec)
+    put_losses(ours, spec, centerness)
     assert all(head["type"].startswith(name) for head in box_heads(config))
     exported, expected = losses_of(config.model), losses_of(ours.model)
     assert exported.keys() == expected.keys()

@@ -42,6 +42,28 @@ FCOS = {
     "norm_cfg": None,
     "loss_bbox": GIOU,
 }
+ATSS = {
+    "num_classes": 3,
+    "in_channels": 4,
+    "feat_channels": 4,
+    "stacked_convs": 1,
+    "norm_cfg": None,
+    "anchor_generator": {
+        "type": "AnchorGenerator",
+        "ratios": [1.0],
+        "octave_base_scale": 4,
+        "scales_per_octave": 1,
+        "strides": [8, 16],
+    },
+    "bbox_coder": {"type": "DeltaXYWHBBoxCoder", "target_stds": [0.1, 0.1, 0.2, 0.2]},
+    "reg_decoded_bbox": True,
+    "loss_bbox": GIOU,
+    "train_cfg": {
+        "assigner": {"type": "ATSSAssigner", "topk": 9},
+        "allowed_border": -1,
+        "pos_weight": -1,
+    },
+}
 ROI = {
     "num_classes": 3,
     "in_channels": 4,
@@ -73,7 +95,7 @@ def fcos_inputs(head: Any, with_boxes: bool = True) -> tuple[Any, ...]:
             labels=torch.tensor([0, 2])[: 2 if with_boxes else 0],
         )
     ] * 2
-    return (*head(features), truth, [{"img_shape": (64, 64)}] * 2)
+    return (*head(features), truth, [{"img_shape": (64, 64), "pad_shape": (64, 64)}] * 2)
 
 
 class Recorder:
@@ -135,13 +157,53 @@ def test_images_without_boxes_give_a_finite_loss_with_a_gradient() -> None:
 
 def test_centerness_target_can_be_the_iou() -> None:
     head = build("IoUAwareFCOSHead", **FCOS, loss_cls=QUALITY, centerness_target="iou")
-    box, centerness = Recorder(head.loss_bbox.loss), Recorder(head.loss_centerness.loss)
+    box, centerness = Recorder(head.loss_bbox.loss), Recorder(head.loss_centerness)
     fcos_loss(head)
     (pred, target), kwargs = box.calls[0]
     iou = pairwise_iou(pred, target).detach()
-    torch.testing.assert_close(centerness.calls[0][0][1], iou)
-    torch.testing.assert_close(kwargs["weight"], iou)
-    torch.testing.assert_close(kwargs["avg_factor"], iou.sum())
+    torch.testing.assert_close(centerness.calls[0][0][1], iou, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(kwargs["weight"], iou, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(kwargs["avg_factor"], iou.sum(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:DeprecationWarning. .num_anchors.:UserWarning")  # mmdetection of itself
+def test_centerness_target_of_atss_can_be_the_iou() -> None:
+    head = build("IoUAwareATSSHead", **ATSS, loss_cls=QUALITY, centerness_target="iou")
+    cls, box, centerness = (
+        Recorder(module) for module in (head.loss_cls.loss, head.loss_bbox.loss, head.loss_centerness)
+    )
+    losses = fcos_loss(head)
+    total = 0.0
+    by_hand = []
+    for number, ((pred, target), kwargs) in enumerate(box.calls):
+        iou = pairwise_iou(pred, target).detach()
+        total += float(iou.sum())
+        torch.testing.assert_close(kwargs["weight"], iou, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(centerness.calls[number][0][1], iou, rtol=1e-5, atol=1e-6)
+        assert not kwargs["weight"].requires_grad
+        u, e = areas(pred, target)
+        by_hand.append((iou * (1 - iou + (e - u) / e)).sum())  # GIoU by its definition
+    positives = sum(int((call[0][1] < 3).sum()) for call in cls.calls)
+    assert len(by_hand) >= 1
+    assert 0 < total < positives
+    for call, value in zip(by_hand, [loss for loss in losses["loss_bbox"] if loss != 0], strict=True):
+        torch.testing.assert_close(value, call / max(total, 1), rtol=1e-4, atol=1e-6)
+
+
+def areas(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Union and enclosing area of aligned boxes, in pixels."""
+    sides = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
+    union = sum((boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (pred, target)) - sides.prod(-1)
+    return union, (torch.max(pred[:, 2:], target[:, 2:]) - torch.min(pred[:, :2], target[:, :2])).prod(-1)
+
+
+@pytest.mark.filterwarnings("ignore:DeprecationWarning. .num_anchors.:UserWarning")
+def test_atss_without_centerness_target_has_the_losses_of_the_stock_head() -> None:
+    focal = {"type": "FocalLoss", "use_sigmoid": True}
+    stock, aware = (fcos_loss(build(kind, **ATSS, loss_cls=focal)) for kind in ("ATSSHead", "IoUAwareATSSHead"))
+    for name, values in stock.items():
+        for ours, theirs in zip(aware[name], values, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
 def roi_inputs(decoded: bool) -> tuple[Tensor, ...]:

@@ -86,8 +86,23 @@ def test_a_test_split_that_is_given_is_kept_and_one_beside_val_is_not_made_up(tm
     assert sources({"type": "coco", "train": train, "val": other}).keys() == {"train", "val", "verify"}
 
 
+def test_a_number_of_images_can_be_held_out(tmp_path: Path) -> None:
+    train, other = part(tmp_path / "one"), part(tmp_path / "two", 3, 3)
+    held = sources({"type": "coco", "train": train, "test": other, "hold_out": 3})
+    assert (held["train"].count, held["val"].count, held["val"].held_out_of, held["test"].count) == (7, 3, 10, 3)
+    assert not files(held, "train") & files(held, "val")
+    both = sources({"type": "coco", "train": train, "hold_out": 3})
+    assert (both["train"].count, both["val"].count, both["test"].count) == (4, 3, 3)
+    assert files(both, "val") == files(held, "val")
+    for count, message in ((0, "whole number of images from 1, got 0"), (5, "too few to hold out 5 for val and test")):
+        with pytest.raises(InputError, match=message):
+            sources({"type": "coco", "train": train, "hold_out": count})
+    with pytest.raises(InputError, match="data.hold_out holds images out for val, and data.val is given"):
+        sources({"type": "coco", "train": train, "val": other, "hold_out": 3})
+
+
 def test_too_few_images_or_boxes_to_hold_out_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="4 images are too few to hold out a fifth for val; give data.val"):
+    with pytest.raises(InputError, match="4 images are too few to hold out a fifth for val and test; give data.val"):
         sources({"type": "coco", "train": part(tmp_path / "few", 4, 4)})
     with pytest.raises(InputError, match="no boxes among the images for .*; give data.val"):
         sources({"type": "coco", "train": part(tmp_path / "bare", 10, 1)})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,20 +157,6 @@ def by_hand(slot: str, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any
             w = np.where(foreground, hit, 1.0) if module.grammar == "softmax" else y * hit
             each = BY_HAND[text](x, y, w)
         return averaged(each, args, kwargs, module.loss_weight, module.reduction)
-
-
-@pytest.fixture
-def outlined(scenes: dict[str, CocoSource], tmp_path: Path) -> dict[str, Any]:
-    """The scenes as files in COCO format, with an outline around every box, which Mask R-CNN asks for."""
-    data: dict[str, Any] = {"type": "coco"}
-    for split in ("train", "val"):
-        content = json.loads(scenes[split].annotations.read_text())
-        for entry in content["annotations"]:
-            x, y, w, h = entry["bbox"]
-            entry["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
-        (tmp_path / f"{split}.json").write_text(json.dumps(content))
-        data[split] = {"annotations": str(tmp_path / f"{split}.json"), "images": str(scenes[split].images)}
-    return data
 
 
 @pytest.mark.parametrize("pair", ["A", "B", "random"])

@@ -384,7 +384,6 @@ if MODELS is not None:
     try:
         from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
         from mmdet.structures.bbox import get_box_tensor
-        from mmdet.utils import reduce_mean
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
             raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error

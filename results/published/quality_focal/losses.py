@@ -260,7 +260,10 @@ class IoUAware:
 
 
 class CenternessIoUAware(IoUAware):
-    """The same for FCOS, where the IoU can also take the place of the centerness.
+    """The same for a head with a centerness branch, where the IoU can also take the place of the centerness.
+
+    The stock head asks `centerness_target` before it decodes any box, on every process also without positives, and
+    averages over all processes what it is told; so the IoU is told there.
 
     Args:
         centerness_target: None for the head's own; `iou` makes the IoU of the predicted box the target of the
@@ -269,27 +272,73 @@ class CenternessIoUAware(IoUAware):
     Source: Liu et al. 2021, arXiv 2102.04700, and the authors' FCOS head.
     """
 
-    loss_centerness: Any
+    bbox_coder: Any
+    _positive: Tensor  # what the head predicted for the positives, (P, 4)
 
     def __init__(self, *args: Any, centerness_target: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if centerness_target not in (None, "iou"):
             raise ValueError(f"unknown centerness_target {centerness_target!r}; known: None, 'iou'")
         self._iou_as_centerness = centerness_target == "iou"
-        if self._iou_as_centerness:
-            self.loss_centerness = Intercepted(self.loss_centerness, self._centerness_loss)
 
-    def _see_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        def weighted(pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Any:
-            if self._iou_as_centerness and self._iou is not None:
-                kwargs["weight"] = self._iou
-                kwargs["avg_factor"] = reduce_mean(self._iou.sum()).clamp(min=1e-6)
-            return loss(pred, target, *args, **kwargs)
+    def centerness_target(self, *targets: Tensor) -> Tensor:
+        """The centerness of the positives (P,) in 0..1, or their IoU; arguments as of the stock head."""
+        if not self._iou_as_centerness:
+            return super().centerness_target(*targets)
+        with torch.no_grad():
+            return aligned_iou(*self.positives(*targets))
 
-        return super()._see_boxes(weighted, pred, target, *args, **kwargs)
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted and target boxes of the positives, (P, 4) xyxy twice."""
+        raise NotImplementedError
 
-    def _centerness_loss(self, loss: nn.Module, pred: Tensor, _: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return loss(pred, self._iou, *args, **kwargs)
+    def keep(self, preds: Tensor, labels: Tensor) -> None:
+        """Keeps what was predicted (N, 4) where labels (N,) are no background."""
+        if self._iou_as_centerness:  # choosing rows waits for the device
+            self._positive = preds[(labels >= 0) & (labels < self.num_classes)]
+
+
+class PointIoUAware(CenternessIoUAware):
+    """The same for FCOS, which predicts distances from points to the sides of boxes."""
+
+    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
+        """See FCOSHead.loss_by_feat."""
+        self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
+        return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)
+
+    def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
+        """See FCOSHead.get_targets."""
+        labels, targets = super().get_targets(*args, **kwargs)
+        self.keep(self._preds, torch.cat(labels))
+        return labels, targets
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """See CenternessIoUAware.positives; the boxes lie around their points, which the IoU does not depend on."""
+        sides = targets[0].new_tensor([-1, -1, 1, 1])
+        return self._positive.float() * sides, targets[0].float() * sides
+
+
+class AnchorCenternessIoUAware(CenternessIoUAware):
+    """The same for ATSS, which predicts deltas from anchors, level by level."""
+
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        centerness: Tensor,
+        labels: Tensor,
+        *rest: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """See ATSSHead.loss_by_feat_single."""
+        self.keep(bbox_pred.detach().permute(0, 2, 3, 1).reshape(-1, 4), labels.reshape(-1))
+        return super().loss_by_feat_single(anchors, cls_score, bbox_pred, centerness, labels, *rest, **kwargs)
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """See CenternessIoUAware.positives."""
+        anchors, boxes = targets
+        return get_box_tensor(self.bbox_coder.decode(anchors, self._positive)).float(), boxes.float()
 
 
 class AnchorIoUAware(IoUAware):
@@ -336,18 +385,17 @@ if MODELS is not None:
     try:
         from mmdet.models.dense_heads import ATSSHead, FCOSHead, RetinaHead
         from mmdet.structures.bbox import get_box_tensor
-        from mmdet.utils import reduce_mean
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
             raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
         raise
 
     @MODELS.register_module()
-    class QualityFocalFCOSHead(CenternessIoUAware, FCOSHead):
+    class QualityFocalFCOSHead(PointIoUAware, FCOSHead):
         """FCOSHead that hands the IoU of its boxes to `QualityFocalClassLoss`."""
 
     @MODELS.register_module()
-    class QualityFocalATSSHead(IoUAware, ATSSHead):
+    class QualityFocalATSSHead(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands the IoU of its boxes to `QualityFocalClassLoss`."""
 
     @MODELS.register_module()
