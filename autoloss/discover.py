@@ -19,7 +19,16 @@ from autoloss import executors, ladder
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, State
 from autoloss.evaluator import build
 from autoloss.interrupts import GRACE, Interrupts
-from autoloss.limits import Limited, Limits, WorkerError, WorkerState, limits
+from autoloss.limits import (
+    Limited,
+    Limits,
+    WorkerError,
+    WorkerState,
+    lacks_memory,
+    limits,
+    out_of_memory,
+    what_to_lower,
+)
 from autoloss.run import Run
 from autoloss.search import OWN, Search
 from autoloss.settings import Rung, Settings
@@ -294,7 +303,7 @@ class Loop:
             ended, again = self._lost(error, work, rung, missing)
         for evaluation in ended:
             if (evaluation.candidate, evaluation.seed) in missing:
-                _check_own(evaluation)
+                _check_own(evaluation, rung)
                 self.store.finished(evaluation)
                 missing.discard((evaluation.candidate, evaluation.seed))
                 self._ended(rung.name).append(evaluation)
@@ -438,10 +447,15 @@ def _tell(event: str, **facts: object) -> None:
     _log.info(event, extra={"facts": facts})
 
 
-def _check_own(evaluation: Evaluation) -> None:
+def _check_own(evaluation: Evaluation, rung: Rung) -> None:
     """Ends the search when the detector's own loss fails; nothing is kept of it, so it is tried again."""
     if evaluation.candidate == OWN and evaluation.state is State.FAILED:
+        if lacks_memory(evaluation.error or ""):
+            raise InputError(
+                f"rung {rung.name!r} with the detector's own loss: {out_of_memory(evaluation.error or '')}; "
+                f"{what_to_lower(rung.batch)}"
+            )
         raise InputError(
-            f"the detector's own loss failed at rung {evaluation.rung!r}, so the set-up is wrong, not a candidate: "
+            f"the detector's own loss failed at rung {rung.name!r}, so the set-up is wrong, not a candidate: "
             f"{evaluation.error}"
         )
