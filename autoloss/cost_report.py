@@ -84,7 +84,7 @@ def _says(found: Mapping[str, Any], unit: str, bounded: bool) -> str:
     lines = [
         f"measured with {workers} on {here} {unit}{'s' if here > 1 else ''} ({found['device']}), {side} on each; "
         "share: of the wall-clock here; memory: of a worker",
-        f"losses: that get there; hours held: of all {unit}s until the end; one of everything runs at a time on more",
+        f"{unit} hours: of work; hours held: of all {unit}s from beginning to end, those that wait among them",
     ]
     if bounded:
         lines.append("at most: every loss found passes keep.of_own; at least: none does, so that only given ones climb")

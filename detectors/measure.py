@@ -1,6 +1,6 @@
 """Measure: what trainings, features and heads cost, from a few real iterations and images at two sizes.
 
-Everything that is timed is what a search calls: `train` and `trained`; `write`, `read` and `evaluate` of frozen features.
+What is timed is what a search calls: `train` and `trained`, and `write`, `read` and `evaluate` of frozen features.
 """
 
 from __future__ import annotations
