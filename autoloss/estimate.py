@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -228,8 +229,8 @@ def project(
         wall = {}
         for number in numbers:
             slots = number * measured.side_by_side
-            # The workers beside the one that made what is shared start when there is more to do.
-            late = measured.start if rung is settings.ladder[0] and cost.shared else 0.0
+            # The first worker is asked for what is shared; the others start when there is more to do.
+            late = measured.start if rung is settings.ladder[0] and not rung.descends else 0.0
             spans = [makespan(each, slots, late if not index else 0.0) for index, each in enumerate(works)]
             # A worker that shares loads once more for the seeds that it comes to.
             mine = [
@@ -301,7 +302,7 @@ def _changes(
                     {**costs, rung.name: fewer},
                 )
     counts = reaching(settings)
-    for index, (rung, above) in enumerate(zip(settings.ladder, settings.ladder[1:], strict=False)):
+    for index, (rung, above) in enumerate(itertools.pairwise(settings.ladder)):
         now = counts[above.name][-1] if settings.generations > 1 else kept(rung, settings.births, True)
         if now >= divisor:
             keep = rung.keep.model_copy(update={"count": now // divisor})

@@ -147,7 +147,8 @@ class _Rig:
         """Cost of the rung, and bytes of prepared data."""
         one = self._mean(1)
         group = self._mean(self.rung.batch) if self.rung.batch > 1 else one
-        memory = max(shared.get("memory", 0.0), one["memory"], group["memory"])
+        loaded = shared.get("memory_more", 0.0)  # which all of them hold
+        memory = max(shared.get("memory", 0.0), one["memory"] + loaded, group["memory"] + loaded)
         cost = Cost(
             _parts(one),
             _parts(group),
@@ -190,18 +191,15 @@ class _Rig:
         except InputError:
             raise
         except Exception as error:
-            if group[0].number == OWN:
+            if all(one.number == OWN for one in group):
                 raise InputError(
                     f"the detector's own loss failed at rung {self.rung.name!r}, so the set-up is wrong: {error}"
                 ) from None
-            _log.warning(
-                "candidate %d failed at rung %r (%s); the own loss is measured in its place",
-                group[0].number,
-                self.rung.name,
-                error,
-            )
-            own = next(one for one in self.candidates if one.number == OWN)
-            return self._told(self._submit([own, *group[1:]]), [own, *group[1:]])
+            names = ", ".join(str(one.number) for one in group)
+            template = "measuring rung %r with candidates %s failed (%s); the detector's own loss takes their place"
+            _log.warning(template, self.rung.name, names, error)
+            group = [one for one in self.candidates if one.number == OWN] * len(group)
+            return self._told(self._submit(group), group)
 
     def _result(self, future: Future[dict[str, float]]) -> dict[str, float]:
         try:

@@ -175,6 +175,8 @@ class DetectorEvaluator:
 
     def measure_shared(self, rung: Mapping[str, object], seconds: float, folder: str) -> dict[str, float]:
         """What the evaluations of a rung with a seed share, measured; see the engine's `Measurable`."""
+        from mmengine.device import get_device
+
         from detectors import frozen, measure
 
         task = self._task(rung)
@@ -183,7 +185,7 @@ class DetectorEvaluator:
         wanted = min(task["images"], self.sources[task["train_on"]].count), self._evaluated(task)
         file = Path(folder) / frozen.FILE
         return measure.features(
-            lambda count: self._shortened({}, task, count, 0), task["pretrain"], wanted, seconds, file
+            lambda count: self._shortened({}, task, count, 0), task["pretrain"], wanted, seconds, file, get_device()
         )
 
     def measure(
@@ -201,10 +203,11 @@ class DetectorEvaluator:
         task = self._task(rung)
         images, more = self._evaluated(task), {"bytes_data": measure.prepared_bytes(self.sources)}
         if task["kind"] != "frozen":
-            (one,) = losses
             found = measure.training(
-                lambda count: self._shortened(one, task, count, 0), task["iterations"], images, seconds
+                lambda count: self._shortened(losses[0], task, count, 0), task["iterations"], images, seconds
             )
+            for name in ("fixed", "iteration", "evaluate"):
+                found[name] *= len(losses)  # they are trained one after another
             return found | more
         few = frozen.read(Path(folder) / frozen.FILE, self._shortened({}, task, 1, 0), "", get_device())
         found = measure.heads(

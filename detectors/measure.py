@@ -72,6 +72,7 @@ def features(
     wanted: tuple[int, int],
     seconds: float,
     file: Path,
+    device: str = "cpu",
 ) -> dict[str, float]:
     """Frozen features: pretraining, extraction, and what is kept; those of a few images are left in a file.
 
@@ -81,6 +82,7 @@ def features(
         wanted: images to train on and to evaluate that it takes.
         seconds: to spend, as of `training`.
         file: to write.
+        device: where heads are to train.
 
     Returns:
         As of `training`, with extraction as `evaluate`; seconds to `load` them, `bytes` kept, and `memory_more`:
@@ -107,7 +109,7 @@ def features(
     train_image = max(second - first, 0.0) / max(1, many - few)
     scene = max(whole - second, 0.0) / max(1, scenes - 1)
     begin = clock()
-    found = frozen.read(file, config, "")
+    found = frozen.read(file, config, "", device)
     load = clock() - begin
     samples = _nbytes(plain(found.training).values())
     maps = sum(_nbytes(plain(group).values()) for group in found.scenes)
@@ -119,7 +121,7 @@ def features(
         "evaluate": whole + train_image * (wanted[0] - many) + scene * (wanted[1] - scenes),
         "load": load + more * _seconds_per_byte(found.training.x, file.with_suffix(".rate")),
         "bytes": file.stat().st_size + more,
-        "memory_more": 2 * more,  # while they are put together
+        "memory_more": more if "cuda" in device else 2 * more,  # they are put together in the machine's memory
     }
 
 
