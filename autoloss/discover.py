@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from autoloss import executors, ladder
-from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, State
+from autoloss.candidate import Candidate, Crash, Evaluation, Kind, State
 from autoloss.evaluator import build
 from autoloss.interrupts import GRACE, Interrupts
 from autoloss.limits import (
@@ -30,9 +30,8 @@ from autoloss.limits import (
     what_to_lower,
 )
 from autoloss.run import Run
-from autoloss.search import OWN, Search
+from autoloss.search import OWN, Search, stand_ins
 from autoloss.settings import Rung, Settings
-from primitives.catalog import known_loss
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -151,10 +150,9 @@ def looping(settings: Settings, run: Run, watch: Watcher) -> Iterator[Loop]:
 
 def prepared(settings: Settings, run: Run) -> None:
     """Makes or checks the evaluator's data and tasks, and readies the run to go on; errors as of `discover`."""
-    rungs = [*settings.ladder, *([settings.finale.rung] if settings.finale else [])]
     grammars = {name: slot.grammar for name, slot in settings.slots.items()}
     evaluator = build(settings.evaluator)
-    evaluator.prepare(grammars, [rung.task for rung in rungs if not rung.descends])
+    evaluator.prepare(grammars, [rung.task for rung in settings.rungs if not rung.descends])
     run.describe(evaluator.describe())
     run.forget_running()
 
@@ -400,11 +398,7 @@ class Loop:
         )
         if not rung.descends:
             return self.executor.submit(call, candidates, rung, work.seed)
-        own = {}
-        for slot, rules in self.settings.slots.items():
-            known = known_loss(rules.like)
-            own[slot] = Loss(known.expression.text, known.grammar, 1.0, known.alpha)
-        return self.executor.submit(call, candidates, rung, work.seed, own)
+        return self.executor.submit(call, candidates, rung, work.seed, stand_ins(self.settings))
 
     def _limits(self, rung: Rung) -> Limits:
         fixed = self.settings.limits

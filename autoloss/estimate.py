@@ -219,8 +219,8 @@ def project(
         for name, spent in alone.items()
     ]
     counts = counts or reaching(settings)
-    sharing = sum(len(rung.seeds) for rung in _rungs(settings) if measured.costs[rung.name].shared)
-    for rung in _rungs(settings):
+    sharing = sum(len(rung.seeds) for rung in settings.rungs if measured.costs[rung.name].shared)
+    for rung in settings.rungs:
         cost, visits = measured.costs[rung.name], counts[rung.name]
         evaluations = len(rung.seeds) * sum(visits)
         works = [_works(rung, cost, count) for count in visits]
@@ -286,7 +286,7 @@ def _changes(
 ) -> Iterator[tuple[str, str, Settings, Mapping[str, Cost]]]:
     """Changes of one number: what, what else that changes, and the search after it."""
     costs = measured.costs
-    for rung in _rungs(settings):
+    for rung in settings.rungs:
         cost = costs[rung.name]
         for name, its, but in (
             ("iterations", "iterations", "and ranks losses by a shorter training"),
@@ -325,8 +325,3 @@ def _changes(
         other = settings.model_copy(update={"finale": finale.model_copy(update={"count": finale.count // divisor})})
         what = f"finale.count={finale.count // divisor} ({finale.count} now)"
         yield what, "and fewer of the best are compared", other, costs
-
-
-def _rungs(settings: Settings) -> list[Rung]:
-    """Of the ladder, and that of the finale."""
-    return [*settings.ladder, *([settings.finale.rung] if settings.finale else [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import statistics
 import tempfile
@@ -17,7 +18,7 @@ import torch
 from autoloss import executors
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, Refusal, State
 from autoloss.estimate import Cost, Measured, Parts
-from autoloss.evaluator import Measurable, build
+from autoloss.evaluator import Evaluator, Measurable, build
 from autoloss.limits import (
     Limited,
     Limits,
@@ -30,9 +31,8 @@ from autoloss.limits import (
     what_to_lower,
 )
 from autoloss.run import FILE, Run
-from autoloss.search import OWN, Birth, Search
+from autoloss.search import OWN, Birth, Search, stand_ins
 from autoloss.settings import Rung, Settings
-from primitives.catalog import known_loss
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -69,37 +69,28 @@ def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) 
         InputError: the evaluator cannot be measured, the set-up cannot work, or there is no memory for a rung.
     """
     settings = settings.model_copy(update={"ray": None})
-    rungs = [*settings.ladder, *([settings.finale.rung] if settings.finale else [])]
-    steps = iter(range(3 + 2 * len(rungs)))
+    steps = itertools.count()
 
     def now(what: str) -> None:
-        watch(what, next(steps), 3 + 2 * len(rungs))
+        watch(what, next(steps), 3 + 2 * len(settings.rungs))
 
     now("data")
     slots = {name: slot.grammar for name, slot in settings.slots.items()}
-    tasks = [rung.task for rung in rungs if not rung.descends]
+    tasks = [rung.task for rung in settings.rungs if not rung.descends]
     begun = time.perf_counter()
-    evaluator = build(settings.evaluator)
-    if not isinstance(evaluator, Measurable):
-        raise InputError(
-            f"search.evaluator: {type(evaluator).__name__} cannot be measured; give it the methods 'measure' and "
-            "'measure_shared' of Measurable in autoloss/evaluator.py"
-        )
-    evaluator.prepare(slots, tasks)
+    _measurable(build(settings.evaluator)).prepare(slots, tasks)
     begin = time.perf_counter() - begun
     now("proposals and gates")
     sample = proposed(settings, seconds)
-    bytes_birth, bytes_evaluation = run_bytes(settings, sample)
     now("workers")
     workers = executors.make(settings)
-    width = workers.width
     try:
         begun = time.perf_counter()
-        for future in [workers.submit(ready, slots, tasks) for _ in range(width)]:
+        for future in [workers.submit(ready, slots, tasks) for _ in range(workers.width)]:
             future.result()
         start = time.perf_counter() - begun
         costs, data = {}, 0.0
-        for rung in rungs:
+        for rung in settings.rungs:
             with tempfile.TemporaryDirectory(prefix="autoloss-") as folder:
                 rig = _Rig(settings, rung, workers, sample.candidates, seconds, folder)
                 now(f"{rung.name}: what candidates share")
@@ -110,19 +101,19 @@ def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) 
     finally:
         workers.shutdown(cancel_futures=True)
     gpus = torch.cuda.device_count()
-    devices = min(width, gpus) if gpus else width
-    return Measured(
-        torch.cuda.get_device_name() if gpus else "cpu",
-        devices,
-        width // devices,
-        begin,
-        start,
-        sample.births,
-        costs,
-        bytes_birth,
-        bytes_evaluation,
-        data,
-    )
+    devices = min(workers.width, gpus) or workers.width
+    name = torch.cuda.get_device_name() if gpus else "cpu"
+    sizes = (*run_bytes(settings, sample), data)
+    return Measured(name, devices, workers.width // devices, begin, start, sample.births, costs, *sizes)
+
+
+def _measurable(evaluator: Evaluator) -> Evaluator:
+    if not isinstance(evaluator, Measurable):
+        raise InputError(
+            f"search.evaluator: {type(evaluator).__name__} cannot be measured; give it the methods 'measure' and "
+            "'measure_shared' of Measurable in autoloss/evaluator.py"
+        )
+    return evaluator
 
 
 @dataclass(frozen=True)
@@ -141,7 +132,13 @@ class _Rig:
         if self.rung.descends:
             return {}
         future = self.workers.submit(self._limited(measure_shared), self.rung, self.seconds, self.folder)
-        return self._result(future)
+        try:
+            return self._result(future)
+        except InputError:
+            raise
+        except Exception as error:
+            what = f"what the candidates of rung {self.rung.name!r} share could not be made"
+            raise InputError(f"{what}, so the set-up is wrong: {error}") from None
 
     def cost(self, shared: Mapping[str, float]) -> tuple[Cost, float]:
         """Cost of the rung, and bytes of prepared data."""
@@ -180,8 +177,7 @@ class _Rig:
         }
 
     def _submit(self, group: Sequence[Candidate]) -> Future[dict[str, float]]:
-        own = {slot: _like(rules.like) for slot, rules in self.settings.slots.items()}
-        seconds = self.seconds / min(2, self.rung.batch)
+        seconds, own = self.seconds / min(2, self.rung.batch), stand_ins(self.settings)
         return self.workers.submit(self._limited(measure_group), list(group), self.rung, seconds, self.folder, own)
 
     def _told(self, future: Future[dict[str, float]], group: Sequence[Candidate]) -> dict[str, float]:
@@ -221,11 +217,6 @@ class _Rig:
 
 def _parts(found: Mapping[str, float]) -> Parts:
     return Parts(found["fixed"], found["iteration"], found["evaluate"])
-
-
-def _like(name: str) -> Loss:
-    known = known_loss(name)
-    return Loss(known.expression.text, known.grammar, 1.0, known.alpha)
 
 
 def ready(slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
