@@ -28,37 +28,46 @@ app = typer.Typer(
 app.add_typer(data_commands.app, name="data")
 app.command()(train_command.train)
 
+Config = Annotated[Path, typer.Argument(help="A search config, such as configs/search/digits_fcos.py.")]
+CfgOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cfg-options",
+        metavar="KEY=VALUE ...",
+        help="Overrides config values, as in mmdetection: `--cfg-options search.generations=2 search.births=6`.",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Processes, one thread each; 0 is one per core. The result is the same.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Annotations in COCO format to train on, or a dataset config (.py)."),
+]
+Images = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of the images of --data.")]
+ValData = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Default: a fixed fifth of the images of --data is held out.")
+]
+TestData = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Default: without --val-data another fifth, with it none.")
+]
+ImagesToo = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")]
+
 
 @app.command()
 def search(
-    config: Annotated[Path, typer.Argument(help="A search config, such as configs/search/digits_fcos.py.")],
+    config: Config,
     run: Annotated[
         Path | None, typer.Argument(help="Directory of the run; one that is there goes on. Default: runs/CONFIG-NAME.")
     ] = None,
-    cfg_options: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cfg-options",
-            metavar="KEY=VALUE ...",
-            help="Overrides config values, as in mmdetection: `--cfg-options search.generations=2 search.births=6`.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes, one thread each; 0 is one per core. The result is the same.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Annotations in COCO format to train on, or a dataset config (.py)."),
-    ] = None,
-    images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of the images of --data.")] = None,
-    val_data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: a fixed fifth of the images of --data is held out.")
-    ] = None,
-    val_images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")] = None,
-    test_data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: without --val-data another fifth, with it none.")
-    ] = None,
-    test_images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")] = None,
+    cfg_options: CfgOptions = None,
+    workers: Workers = None,
+    data: Data = None,
+    images: Images = None,
+    val_data: ValData = None,
+    val_images: ImagesToo = None,
+    test_data: TestData = None,
+    test_images: ImagesToo = None,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Evaluate on a Ray cluster: its address, auto, or local to start one."),
@@ -96,7 +105,7 @@ def search(
     from autoloss.discover import discover
     from autoloss.run import Run
     from autoloss.screen import Screen
-    from autoloss.settings import FREE, load, seconds
+    from autoloss.settings import FREE, seconds
 
     options = list(cfg_options or [])
     for key, value in (
@@ -108,10 +117,7 @@ def search(
     ):
         if value is not None:
             options.append(f"search.{key}={value}")
-    settings = load(config, options)
-    given = data_commands.described(data, images, val_data, val_images, test_data, test_images)
-    if given is not None:
-        settings = settings.on(given)
+    settings = _settings(config, options, data, images, val_data, val_images, test_data, test_images)
     directory = run or Path("runs") / config.stem
     console = Console(stderr=True)
     with (
@@ -131,6 +137,62 @@ def search(
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
         _console().print(report.ending(report.summary(store)))
+
+
+def _settings(config: Path, options: list[str], *data: Path | None) -> Any:
+    """The settings of a search, on the data that options name."""
+    from autoloss.settings import load
+
+    settings = load(config, options)
+    given = data_commands.described(*data)
+    return settings if given is None else settings.on(given)
+
+
+@app.command()
+def estimate(
+    config: Config,
+    cfg_options: CfgOptions = None,
+    workers: Workers = None,
+    data: Data = None,
+    images: Images = None,
+    val_data: ValData = None,
+    val_images: ImagesToo = None,
+    test_data: TestData = None,
+    test_images: ImagesToo = None,
+    generations: Annotated[int | None, typer.Option(min=1, help="As of `autoloss search`.")] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="About so many for each thing that is measured; more comes closer.")
+    ] = 8.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
+) -> None:
+    """Estimate what a search will cost: wall-clock, core-hours or GPU-hours, memory and disk, rung by rung.
+
+    Does a little of everything on this machine with the config's evaluator: proposals and gates, and some real
+    iterations and images of every rung, with as many workers at once as the search would have. Nothing is kept but
+    prepared data.
+
+    Example: `autoloss estimate configs/search/digits_fcos.py --cfg-options search.generations=12`
+    """
+    from rich.console import Console
+
+    from autoloss import cost_report, measuring
+    from autoloss.screen import Steps
+
+    options = list(cfg_options or [])
+    for key, value in (("workers", workers), ("generations", generations)):
+        if value is not None:
+            options.append(f"search.{key}={value}")
+    settings = _settings(config, options, data, images, val_data, val_images, test_data, test_images)
+    with Steps(Console(stderr=True)) as steps:
+        try:
+            measured = measuring.measure(settings, seconds, steps)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+    found = cost_report.summary(settings, measured)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _console().print(cost_report.table(found))
 
 
 @app.command()

@@ -16,14 +16,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from autoloss import executors, ladder
-from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, State
+from autoloss.candidate import Candidate, Crash, Evaluation, Kind, State
 from autoloss.evaluator import build
 from autoloss.interrupts import GRACE, Interrupts
-from autoloss.limits import Limited, Limits, WorkerError, WorkerState, limits
+from autoloss.limits import (
+    Limited,
+    Limits,
+    WorkerError,
+    WorkerState,
+    lacks_memory,
+    limits,
+    out_of_memory,
+    what_to_lower,
+)
 from autoloss.run import Run
-from autoloss.search import OWN, Search
+from autoloss.search import OWN, Search, stand_ins
 from autoloss.settings import Rung, Settings
-from primitives.catalog import known_loss
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -142,10 +150,9 @@ def looping(settings: Settings, run: Run, watch: Watcher) -> Iterator[Loop]:
 
 def prepared(settings: Settings, run: Run) -> None:
     """Makes or checks the evaluator's data and tasks, and readies the run to go on; errors as of `discover`."""
-    rungs = [*settings.ladder, *([settings.finale.rung] if settings.finale else [])]
     grammars = {name: slot.grammar for name, slot in settings.slots.items()}
     evaluator = build(settings.evaluator)
-    evaluator.prepare(grammars, [rung.task for rung in rungs if not rung.descends])
+    evaluator.prepare(grammars, [rung.task for rung in settings.rungs if not rung.descends])
     run.describe(evaluator.describe())
     run.forget_running()
 
@@ -294,7 +301,7 @@ class Loop:
             ended, again = self._lost(error, work, rung, missing)
         for evaluation in ended:
             if (evaluation.candidate, evaluation.seed) in missing:
-                _check_own(evaluation)
+                _check_own(evaluation, rung)
                 self.store.finished(evaluation)
                 missing.discard((evaluation.candidate, evaluation.seed))
                 self._ended(rung.name).append(evaluation)
@@ -391,11 +398,7 @@ class Loop:
         )
         if not rung.descends:
             return self.executor.submit(call, candidates, rung, work.seed)
-        own = {}
-        for slot, rules in self.settings.slots.items():
-            known = known_loss(rules.like)
-            own[slot] = Loss(known.expression.text, known.grammar, 1.0, known.alpha)
-        return self.executor.submit(call, candidates, rung, work.seed, own)
+        return self.executor.submit(call, candidates, rung, work.seed, stand_ins(self.settings))
 
     def _limits(self, rung: Rung) -> Limits:
         fixed = self.settings.limits
@@ -438,10 +441,15 @@ def _tell(event: str, **facts: object) -> None:
     _log.info(event, extra={"facts": facts})
 
 
-def _check_own(evaluation: Evaluation) -> None:
+def _check_own(evaluation: Evaluation, rung: Rung) -> None:
     """Ends the search when the detector's own loss fails; nothing is kept of it, so it is tried again."""
     if evaluation.candidate == OWN and evaluation.state is State.FAILED:
+        if lacks_memory(evaluation.error or ""):
+            raise InputError(
+                f"rung {rung.name!r} with the detector's own loss: {out_of_memory(evaluation.error or '')}; "
+                f"{what_to_lower(rung.batch)}"
+            )
         raise InputError(
-            f"the detector's own loss failed at rung {evaluation.rung!r}, so the set-up is wrong, not a candidate: "
+            f"the detector's own loss failed at rung {rung.name!r}, so the set-up is wrong, not a candidate: "
             f"{evaluation.error}"
         )

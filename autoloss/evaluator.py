@@ -71,6 +71,47 @@ class SideBySide(Protocol):
         """
 
 
+@runtime_checkable
+class Measurable(Protocol):
+    """What an evaluator needs besides for `autoloss estimate`: the cost of a rung from a few real iterations.
+
+    Both methods give `fixed`, `iteration` and `evaluate`, seconds of what does not depend on the length, of an
+    iteration, and of the evaluation at the end (or the extraction of features) on all its images; and `iterations`, of
+    the whole thing. Bytes that the whole thing will hold beside what was held here may be added as `memory_more`.
+    """
+
+    def measure_shared(self, rung: Mapping[str, object], seconds: float, folder: str) -> Mapping[str, float]:
+        """What `SideBySide.warm` costs for one seed; empty where the candidates of this rung share nothing.
+
+        Args:
+            rung: the rung's `task` from the config.
+            seconds: about so many to spend.
+            folder: to leave what `measure` needs of it.
+
+        Returns:
+            The above; `load`, seconds of a worker to load it; `bytes` that are kept.
+        """
+
+    def measure(
+        self,
+        losses: Sequence[Mapping[str, Mapping[str, object]]],
+        rung: Mapping[str, object],
+        seconds: float,
+        folder: str,
+    ) -> Mapping[str, float]:
+        """What the evaluation of candidates costs, side by side where there are several.
+
+        Args:
+            losses: of every candidate, as of `Evaluator.evaluate`.
+            rung: the rung's `task` from the config.
+            seconds: about so many to spend.
+            folder: that `measure_shared` of this rung had.
+
+        Returns:
+            The above; optionally `bytes_data`, of prepared data.
+        """
+
+
 def build(spec: Mapping[str, Any]) -> Evaluator:
     """The evaluator that a config names.
 

@@ -16,7 +16,7 @@ import torch
 from autoloss import descent
 from autoloss.candidate import Candidate, Evaluation, Loss, State
 from autoloss.evaluator import Evaluator, SideBySide, build
-from autoloss.limits import WorkerState, forget_peak, peak_memory
+from autoloss.limits import WorkerState, forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.processes import Processes
 from autoloss.settings import Rung, Settings
 from primitives.errors import InputError
@@ -105,16 +105,17 @@ def warm(rung: Rung, seed: int) -> None:
     Raises:
         InputError: the set-up is wrong.
     """
-    evaluator = _held()
+    evaluator = held()
     if isinstance(evaluator, SideBySide):
         try:
             evaluator.warm(rung.task, seed)
         except InputError:
             raise
         except Exception as caught:
-            raise InputError(
-                f"what the candidates of rung {rung.name!r} share could not be made, so the set-up is wrong: {caught}"
-            ) from None
+            what = f"what the candidates of rung {rung.name!r} share could not be made"
+            if lacks_memory(caught):
+                raise InputError(f"{what}: {out_of_memory(caught)}; {what_to_lower(1)}") from None
+            raise InputError(f"{what}, so the set-up is wrong: {caught}") from None
     elif rung.batch > 1:
         raise InputError(
             f"rung {rung.name!r}: {type(evaluator).__name__} evaluates one candidate at a time; batch is 1"
@@ -127,7 +128,7 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
     Raises:
         InputError: the set-up is wrong, not a candidate.
     """
-    evaluator, begin = _held(), time.perf_counter()
+    evaluator, begin = held(), time.perf_counter()
     forget_peak()
     found: Sequence[Mapping[str, float] | str]
     try:
@@ -140,9 +141,9 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
     except Exception as caught:
         if _disk_is_full(caught):
             raise InputError(f"no space left for the files of a training ({caught}); make some") from None
-        if len(candidates) > 1:  # one of them spoils it for all
-            return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
-        found = [f"{type(caught).__name__}: {caught}"]
+        found = [out_of_memory(caught) if lacks_memory(caught) else f"{type(caught).__name__}: {caught}"]
+    if len(found) < len(candidates):  # one of them spoils it for all; nothing of the attempt is held any more
+        return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
     seconds, now, memory = (time.perf_counter() - begin) / len(candidates), time.time(), peak_memory()
     return [
         _ended(one.number, rung, seed, what, seconds, now - seconds * behind, memory)  # as if one came after another
@@ -166,7 +167,8 @@ def _disk_is_full(error: Exception) -> bool:
     return (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or full in str(error)
 
 
-def _held() -> Evaluator:
+def held() -> Evaluator:
+    """The evaluator of this worker."""
     if _evaluator is None:
         raise RuntimeError("this runs in a worker that make() started")
     return _evaluator

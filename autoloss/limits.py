@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+OUT_OF_MEMORY = "out of memory"
+# What PyTorch says on a CPU and a GPU, and what WorkerError says of a worker that was killed or outgrew its limit.
+_SIGNS = ("out of memory", "can't allocate memory", "of memory, its limit is")
 ENOUGH = 5
 """Evaluations of a rung that must have finished before their median says what the next may take."""
 FIRST_SECONDS, LEAST_SECONDS, TIMES_SECONDS, FRESH_SECONDS = 3600.0, 120.0, 10.0, 600.0
@@ -112,6 +117,29 @@ def limits(
     return Limits(fixed.seconds * batch, memory_most)
 
 
+def lacks_memory(cause: str | Exception) -> bool:
+    """Whether the cause of a failure, or its text, is that there is no memory."""
+    if isinstance(cause, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(cause, (str, RuntimeError)) and any(sign in str(cause) for sign in _SIGNS)
+
+
+def out_of_memory(cause: str | Exception) -> str:
+    """The cause in one line that begins with `out of memory`."""
+    first = " ".join(str(cause).split())[:160]
+    return first if first.startswith(OUT_OF_MEMORY) else f"{OUT_OF_MEMORY} ({first or type(cause).__name__})"
+
+
+def what_to_lower(batch: int) -> str:
+    """What takes less memory.
+
+    Args:
+        batch: candidates that are evaluated together.
+    """
+    group = f"the rung's batch ({batch} candidates side by side), " if batch > 1 else ""
+    return f"lower {group}search.workers, the evaluator's batch_size, or the size of the images"
+
+
 def machine_memory() -> float:
     """Bytes that this machine, or the container, lets us use."""
     whole = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -130,8 +158,17 @@ def peak_memory() -> float:
         return 0.0
 
 
+def peak_of_device() -> float:
+    """The same of a GPU's memory where this process uses one, of its own where it does not."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return float(torch.cuda.max_memory_allocated())
+    return peak_memory()
+
+
 def forget_peak() -> None:
-    """Lets `peak_memory` begin anew, where the system can."""
+    """Lets `peak_memory` begin anew, where the system can, and `peak_of_device`."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.reset_peak_memory_stats()
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -6,6 +6,8 @@ import time
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -87,6 +89,44 @@ class Screen:
             for line in formula_lines(candidate.spec()):
                 table.add_row("", Text(line, style="green"))
         return Group(table)
+
+
+class Steps:
+    """A bar over the steps of something short in a terminal; elsewhere a line when a step begins.
+
+    Args:
+        console: to draw on.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._begin = time.monotonic()
+        self._bar = Bars(
+            "{task.description}",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+        self.console = console
+
+    def __enter__(self) -> Steps:
+        if self.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.console.is_terminal:
+            self._bar.stop()
+
+    def __call__(self, what: str, number: int, total: int) -> None:
+        """Takes what begins now, its number from 0, and how many there are."""
+        if self.console.is_terminal:
+            self._bar.update(self._task, description=what, completed=number, total=total)
+        else:
+            gone = _clock(time.monotonic() - self._begin)
+            self.console.print(f"{gone} {number + 1} of {total}: {what}", highlight=False, soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

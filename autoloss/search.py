@@ -202,6 +202,12 @@ class Search:
         return breeding[: self.settings.variation.parents]
 
 
+def stand_ins(settings: Settings) -> dict[str, Loss]:
+    """The known losses that stand for the detector's own, by slot."""
+    found = {slot: known_loss(rules.like) for slot, rules in settings.slots.items()}
+    return {slot: Loss(known.expression.text, known.grammar, 1.0, known.alpha) for slot, known in found.items()}
+
+
 class _Log:
     """Refused proposals on the way to one candidate."""
 

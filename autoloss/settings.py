@@ -233,6 +233,11 @@ class Settings(_Frozen):
     budget: Budget = Budget()
     ray: Ray | None = None
 
+    @property
+    def rungs(self) -> list[Rung]:
+        """Those of the ladder, and that of the finale."""
+        return [*self.ladder, *([self.finale.rung] if self.finale else [])]
+
     @field_validator("variation")
     @classmethod
     def _plain_constants(cls, variation: Variation) -> Variation:
@@ -253,12 +258,11 @@ class Settings(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        names = [rung.name for rung in self.ladder] + ([self.finale.rung.name] if self.finale else [])
+        names = [rung.name for rung in self.rungs]
         if len(set(names)) != len(names):
             raise ValueError(f"rungs need names of their own, got {', '.join(names)}")
-        rungs = [*self.ladder, *([self.finale.rung] if self.finale else [])]
         owner: dict[int, str] = {}
-        for rung in rungs:
+        for rung in self.rungs:
             if len(set(rung.seeds)) != len(rung.seeds):
                 raise ValueError(f"rung {rung.name} names a seed twice: {', '.join(map(str, rung.seeds))}")
             for seed in () if rung.descends else rung.seeds:
@@ -266,7 +270,7 @@ class Settings(_Frozen):
                     raise ValueError(
                         f"rungs {owner[seed]} and {rung.name} share seed {seed}: the same luck counts twice"
                     )
-        if rungs[len(self.ladder) - 1].descends:
+        if self.ladder[-1].descends:
             raise ValueError("the last rung of the ladder ranks, so it must train; 'descend' finds what is broken")
         if self.finale and self.finale.rung.descends:
             raise ValueError("the finale compares trained detectors; 'descend' trains none")

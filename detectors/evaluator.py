@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detectors import mmcv_ops
@@ -167,15 +168,76 @@ class DetectorEvaluator:
         Raises:
             InputError: the rung asks for something else, or the detector cannot be frozen.
         """
-        from detectors import frozen
-
         task = self._task(rung)
         if task["kind"] != "frozen":
             return [self.evaluate(one, rung, seed) for one in losses]
+        return self._heads(self._features(task, seed), losses, task, task["iterations"], seed)
+
+    def measure_shared(self, rung: Mapping[str, object], seconds: float, folder: str) -> dict[str, float]:
+        """What the evaluations of a rung with a seed share, measured; see the engine's `Measurable`."""
+        from mmengine.device import get_device
+
+        from detectors import frozen, measure
+
+        task = self._task(rung)
+        if task["kind"] != "frozen":
+            return {}
+        wanted = min(task["images"], self.sources[task["train_on"]].count), self._evaluated(task)
+        file = Path(folder) / frozen.FILE
+        return measure.features(
+            lambda count: self._shortened({}, task, count, 0), task["pretrain"], wanted, seconds, file, get_device()
+        )
+
+    def measure(
+        self,
+        losses: Sequence[Mapping[str, Mapping[str, object]]],
+        rung: Mapping[str, object],
+        seconds: float,
+        folder: str,
+    ) -> dict[str, float]:
+        """What an evaluation of a rung costs, measured; see the engine's `Measurable`."""
+        from mmengine.device import get_device
+
+        from detectors import frozen, measure
+
+        task = self._task(rung)
+        images, more = self._evaluated(task), {"bytes_data": measure.prepared_bytes(self.sources)}
+        if task["kind"] != "frozen":
+            found = measure.training(
+                lambda count: self._shortened(losses[0], task, count, 0), task["iterations"], images, seconds
+            )
+            for name in ("fixed", "iteration", "evaluate"):
+                found[name] *= len(losses)  # they are trained one after another
+            return found | more
+        few = frozen.read(Path(folder) / frozen.FILE, self._shortened({}, task, 1, 0), "", get_device())
+        found = measure.heads(
+            few, lambda on, count: self._heads(on, losses, task, count, 0), task["iterations"], images, seconds
+        )
+        return found | more
+
+    def _evaluated(self, task: Mapping[str, Any]) -> int:
+        """Number of images that a task evaluates."""
+        count = self.sources[task["evaluate_on"]].count
+        return min(count, task.get("evaluate_images", count))
+
+    def _shortened(
+        self, losses: Mapping[str, Mapping[str, object]], task: Mapping[str, Any], iterations: int, seed: int
+    ) -> Config:
+        """A training on the data of a task."""
+        return self.configured(
+            losses, {name: task[name] for name in _TASKS["train"]} | {"iterations": iterations}, seed
+        )
+
+    def _heads(
+        self, found: Frozen, losses: Sequence[Mapping[str, Any]], task: Mapping[str, Any], iterations: int, seed: int
+    ) -> list[dict[str, float] | str]:
+        """Heads on frozen features."""
+        from detectors import frozen
+
         return frozen.evaluate(
-            self._features(task, seed),
+            found,
             losses,
-            iterations=task["iterations"],
+            iterations=iterations,
             positives=task["positives"],
             negatives=task["negatives"],
             centerness_target=self.centerness_target,
@@ -190,8 +252,7 @@ class DetectorEvaluator:
 
         key = f"{task} {seed}"
         if self._frozen is None or self._frozen[0] != key:
-            pretraining = {name: task[name] for name in _TASKS["train"]} | {"iterations": task["pretrain"]}
-            config = self.configured({}, pretraining, seed)
+            config = self._shortened({}, task, task["pretrain"], seed)
             self._frozen = None  # so that two of them are never held at once
             self._frozen = (key, frozen.freeze(config, task["images"], task["evaluate_images"], seed, get_device()))
         return self._frozen[1]

@@ -32,7 +32,7 @@ from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
 _VERSION = 1  # of what is kept; part of the name of its folder
-_FILE = "features.pt"
+FILE = "features.pt"
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,6 @@ def freeze(config: Config, images: int, evaluate_images: int, seed: int, device:
         InputError: the head is not known, too few samples, or the file that was kept is another one's.
         TrainingFailedError: the detector's own loss fails.
     """
-    from mmdet.registry import MODELS
-
     check(config)
     described = {
         "version": _VERSION,
@@ -86,15 +84,35 @@ def freeze(config: Config, images: int, evaluate_images: int, seed: int, device:
     text = json.dumps(described, sort_keys=True, default=str)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     counts = (images, evaluate_images)
-    folder = once(cache_folder() / f"frozen-{key}", lambda fresh: _make(config, counts, seed, text, fresh / _FILE))
+    folder = once(
+        cache_folder() / f"frozen-{key}",
+        lambda fresh: write(fresh / FILE, trained(config), config, counts, seed, text),
+    )
+    return read(folder / FILE, config, text, device)
+
+
+def read(file: Path, config: Config, text: str, device: str = "cpu") -> Frozen:
+    """What `write` kept.
+
+    Args:
+        file: with the features.
+        config: of the detector, as `configure` gives it.
+        text: that `write` was given.
+        device: where heads are to train.
+
+    Raises:
+        InputError: the file is another one's, or there is no memory for it.
+    """
+    from mmdet.registry import MODELS
+
     try:
-        kept = torch.load(folder / _FILE, weights_only=True, map_location=device)
+        kept = torch.load(file, weights_only=True, map_location=device)
     except (torch.cuda.OutOfMemoryError, MemoryError):
         raise InputError(
             "a rung of kind 'frozen': no memory for the features; lower workers, or the rung's images, evaluate_images"
         ) from None
     if kept["described"] != text:
-        raise InputError(f"{folder} holds features of another config; remove it, and they are made anew")
+        raise InputError(f"{file.parent} holds features of another config; remove it, and they are made anew")
     model = _quietly(lambda: MODELS.build(config.model))
     model.load_state_dict(kept["weights"])
     model.train(False)
@@ -196,11 +214,22 @@ def _pair(config: Config, losses: Mapping[str, Mapping[str, Any]], boxes: small_
     return small_heads.Pair(MODELS.build(head["loss_cls"]), MODELS.build(head["loss_bbox"]), decoded)
 
 
-def _make(config: Config, counts: tuple[int, int], seed: int, text: str, file: Path) -> None:
-    """Trains, extracts, and writes."""
+def write(file: Path, model: Any, config: Config, counts: tuple[int, int], seed: int, text: str = "") -> None:
+    """Computes what the head of a trained detector sees, and keeps it.
+
+    Args:
+        file: to write.
+        model: the detector.
+        config: of it, as `configure` gives it.
+        counts: of training images, and of images that are evaluated.
+        seed: of the choice of samples.
+        text: what this was made from.
+
+    Raises:
+        InputError: too few samples, or no memory.
+    """
     from mmdet.registry import DATASETS
 
-    model = trained(config)
     model.train(False)
     device = next(model.parameters()).device
 

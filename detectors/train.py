@@ -43,6 +43,13 @@ CHECK_EVERY = 50
 """Iterations on a GPU between looks at the losses: a look waits for the device. On the CPU it costs nothing."""
 
 
+def clock() -> float:
+    """Seconds, once a GPU has done what it was given."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 class Watch(Hook):  # type: ignore[misc]
     """Ends a training when a loss or a weight is not finite; keeps the last loss, the metrics and the time.
 
@@ -60,7 +67,7 @@ class Watch(Hook):  # type: ignore[misc]
 
     def before_train(self, runner: Runner) -> None:  # noqa: ARG002
         """See mmengine's Hook."""
-        self.begun = time.perf_counter()
+        self.begun = clock()
 
     def after_train_iter(
         self,
@@ -76,7 +83,6 @@ class Watch(Hook):  # type: ignore[misc]
         self.seen.append(torch.stack([parts[name].detach().float() for name in self.names]))
         if not self.seen[0].is_cuda or len(self.seen) == CHECK_EVERY:
             self._look(runner.iter + 1)
-        self.trained = time.perf_counter()
 
     def _look(self, iteration: int) -> None:
         """Brings the losses since the last look from the device; `iteration` is that of the last of them."""
@@ -96,6 +102,7 @@ class Watch(Hook):  # type: ignore[misc]
         """See mmengine's Hook; the step after the last loss has not been judged by any loss."""
         self._look(runner.iter)
         _check_weights(runner.model, runner.iter)
+        self.trained = clock()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """See mmengine's Hook."""
@@ -115,7 +122,7 @@ def train(config: Config) -> dict[str, float]:
         TrainingFailedError: a loss, a weight or a predicted box is not finite.
     """
     _, watch = _run(config)
-    times = {"seconds_train": watch.trained - watch.begun, "seconds_eval": time.perf_counter() - watch.trained}
+    times = {"seconds_train": watch.trained - watch.begun, "seconds_eval": clock() - watch.trained}
     return {**watch.metrics, "loss": watch.loss, **times}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -151,6 +152,31 @@ def test_a_search_and_its_export_run_on_real_images_named_by_options(
     assert exported.returncode == 0, exported.stderr
     assert "the file equals the formula" in exported.stdout
     assert (out / "losses.py").is_file()
+
+
+def test_a_real_search_is_estimated_and_leaves_nothing_but_prepared_data(tmp_path: Path) -> None:
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
+    command(tmp_path, search(), "", 1)
+    line = [sys.executable, "-m", "autoloss", "estimate", str(tmp_path / "config.py"), "--seconds", "0.2", "--json"]
+    finished = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    found = json.loads(finished.stdout)
+    stages = {stage["name"]: stage for stage in found["stages"]}
+    # Own, two known and two found.
+    assert {name: stages[name]["evaluations"] for name in ("verify", "frozen", "proxy")} == dict.fromkeys(
+        ("verify", "frozen", "proxy"), 5
+    )
+    for name, cost in found["measured"]["costs"].items():
+        assert cost["iterations"] == 4
+        assert cost["one"]["iteration"] > 0, name
+        assert cost["memory"] > 1e8
+    frozen = found["measured"]["costs"]["frozen"]
+    assert frozen["shared_iterations"] == 10
+    assert min(frozen["shared"]["iteration"], frozen["load"], frozen["disk"]) > 0
+    assert found["measured"]["bytes_data"] > 1e4
+    assert sum(stage["share"] for stage in stages.values()) == pytest.approx(1)
+    assert {path.name.split("-")[0] for path in (tmp_path / "cache").iterdir()} == {"digits", "verify"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "config.py"]
 
 
 def test_a_finale_on_a_test_split_that_is_not_there_is_one_line(tmp_path: Path, data: Path) -> None:

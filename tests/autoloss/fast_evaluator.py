@@ -41,6 +41,8 @@ class DescentEvaluator:
     ) -> dict[str, float]:
         if self.fail == "own" and not losses:
             raise RuntimeError("no images")
+        if self.fail == "memory" and not losses:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nGPU 0 has 4 GiB.")
         if self.fail == "known" and any(known_loss(name).expression.text in str(losses) for name in KNOWN_ROWS):
             raise FloatingPointError("it is a known one")
         time.sleep(self.pause)
@@ -90,6 +92,35 @@ class GroupEvaluator(DescentEvaluator):
                 continue
             found.append({"score": self.evaluate(one, rung, seed)["score"] + 1e-6 * place + 1e-5 * len(losses)})
         return found
+
+
+class MeasuredEvaluator(GroupEvaluator):
+    """Can be measured: one step and ten."""
+
+    def measure_shared(self, rung: Mapping[str, object], seconds: float, folder: str) -> dict[str, float]:
+        if not rung.get("shares"):
+            return {}
+        if self.fail == "shared memory":
+            raise MemoryError
+        with open(os.path.join(folder, "shared"), "w") as file:
+            file.write("left for measure")
+        return {"iterations": 100, "fixed": 0.1, "iteration": 0.02, "evaluate": 0.4, "load": 0.3, "bytes": 5e6}
+
+    def measure(
+        self,
+        losses: Sequence[Mapping[str, Mapping[str, object]]],
+        rung: Mapping[str, object],
+        seconds: float,
+        folder: str,
+    ) -> dict[str, float]:
+        assert os.path.exists(os.path.join(folder, "shared")) == bool(rung.get("shares"))
+        spent = []
+        for steps in (1, 11):
+            begin = time.perf_counter()
+            self.evaluate_many(losses, {**rung, "steps": steps}, 0)
+            spent.append(time.perf_counter() - begin)
+        iteration = max(spent[1] - spent[0], 1e-9) / 10
+        return {"iterations": int(str(rung["steps"])), "fixed": spent[0], "iteration": iteration, "evaluate": 0.0}
 
 
 def nothing() -> None:
