@@ -101,7 +101,7 @@ def test_a_real_search_killed_at_random_moments_equals_the_uninterrupted(tmp_pat
             command(tmp_path, search(), "killed", 2), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         try:
-            _, error = process.communicate(timeout=rng.uniform(5, 40) if kills < 5 else None)
+            _, error = process.communicate(timeout=rng.uniform(4, 12) if kills < 5 else None)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()

