@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -177,8 +178,8 @@ def agreed(pairs: np.ndarray[Any, np.dtype[np.float64]]) -> Agreement:
     drawn = [pairs[rng.integers(len(pairs), size=len(pairs))] for _ in range(RESAMPLES)]
     found = []
     for measure in (stats.spearmanr, stats.kendalltau):
-        values = [_correlation(measure, sample) for sample in drawn]
-        low, high = np.nanpercentile(values, (2.5, 97.5))
+        values = [value for sample in drawn if not math.isnan(value := _correlation(measure, sample))]
+        low, high = np.percentile(values, (2.5, 97.5)) if values else (math.nan, math.nan)
         found.append((_correlation(measure, pairs), float(low), float(high)))
     best = np.argsort(-pairs[:, 1], kind="stable")[: max(1, len(pairs) // 4)]
     half = np.argsort(-pairs[:, 0], kind="stable")[: (len(pairs) + 1) // 2]
