@@ -210,6 +210,7 @@ class _Worker:
                 ends.remove(self._out)
             if self._pipe in ready:
                 try:
+                    # From the worker we started, over a pipe that only the two of us hold.
                     answered, value = pickle.loads(self._pipe.recv_bytes())
                 except (EOFError, OSError):
                     raise WorkerError(f"the worker {self._end()}") from None
@@ -298,6 +299,7 @@ def _work(
         place = ""
         try:
             place = tempfile.tempdir = os.environ["TMPDIR"] = _folder_in(folder)
+            # From the process that started this one, over a pipe that only the two of us hold.
             fn, args, kwargs = pickle.loads(message)
             answer = pickle.dumps((True, fn(*args, **kwargs)))
         except Exception as error:
@@ -336,7 +338,7 @@ def _failure(error: Exception) -> bytes:
     """An exception as an answer; one that cannot travel goes as text."""
     try:
         answer = pickle.dumps((False, error))
-        pickle.loads(answer)
+        pickle.loads(answer)  # our own bytes: can they be read back?
     except Exception:
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
     return answer

@@ -12,7 +12,7 @@ from primitives.errors import InputError
     [
         ("search/digits_fcos", ["frozen", "frozen long"]),
         ("search/paper_ladder", ["verify", "proxy"]),
-        ("search/digits_faster_rcnn", ["verify", "proxy"]),
+        ("search/digits_faster_rcnn", ["frozen", "frozen again"]),
         ("fidelity/digits_fcos", ["descend", "verify", "train 100", "train 200", "train 400"]),
         ("fidelity/digits_faster_rcnn", ["descend", "verify", "train 100", "train 200", "train 400"]),
     ],
