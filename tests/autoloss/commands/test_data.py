@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoloss.data import described
+from autoloss.commands.data import described
 from primitives.errors import InputError
 
 

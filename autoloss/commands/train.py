@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoloss import data as data_commands
+from autoloss.commands.data import described
 from primitives.errors import InputError
 
 TRAIN = "detectors.training:train"
@@ -109,7 +109,7 @@ def train(
         "losses": losses,
         "scale": scale,
         "centerness_target": "iou" if centerness_iou else None,
-        "data": data_commands.described(data, images, val_data, val_images, test_data, test_images),
+        "data": described(data, images, val_data, val_images, test_data, test_images),
         "backbone": backbone,
         "work_dir": work_dir,
         "resume": resume,

@@ -1,0 +1,1 @@
+"""The commands, a file each or a few that belong together; thin."""

@@ -1,0 +1,97 @@
+"""The command that writes losses for others to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from primitives.errors import InputError
+
+
+def export(
+    run: Annotated[Path | None, typer.Argument(help="Directory of a run; none for formulas given as text.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="The best found of the run: so many, a folder each.")] = 1,
+    candidate: Annotated[int | None, typer.Option(min=0, help="This candidate of the run.")] = None,
+    loss_cls: Annotated[str | None, typer.Option(metavar="TEXT", help="Class formula, or a known loss's name.")] = None,
+    loss_bbox: Annotated[str | None, typer.Option(metavar="TEXT", help="Box formula, or a known loss's name.")] = None,
+    catalog: Annotated[
+        bool, typer.Option("--catalog", help="Every known loss, a folder each; the published ones as pairs.")
+    ] = False,
+    to: Annotated[str, typer.Option(help="mmdet, torch, torchvision, jax, numpy or latex.")] = "mmdet",
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: exports/ and the loss's name.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the classes' names begin with. Default: Candidate and its number.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONFIG",
+            help="mmdetection config that config.py inherits: a path or 'mmdet::...'. Default: the run's; for text "
+            "Faster R-CNN R50, FCOS R50 for sigmoid losses.",
+        ),
+    ] = None,
+    grammar: Annotated[str | None, typer.Option(help="softmax or sigmoid, where the class formula fits both.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Weight of the target column of a sigmoid loss given as text.")
+    ] = None,
+    weight_cls: Annotated[
+        float | None, typer.Option(min=0, help="loss_weight. Default: that of the run, or as the loss it replaces.")
+    ] = None,
+    weight_bbox: Annotated[float | None, typer.Option(min=0, help="The same for the box loss.")] = None,
+    centerness_iou: Annotated[
+        bool, typer.Option(help="FCOS, ATSS: the IoU takes the place of centerness, as in the published results.")
+    ] = False,
+    stand_in: Annotated[
+        bool | None,
+        typer.Option(
+            "--stand-in/--no-stand-in",
+            help="Write a stand-in for mmcv's compiled ops too. Default: where the mmcv of this machine lacks them.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Export losses as a folder that stock mmdetection, or PyTorch alone, uses without this toolkit.
+
+    Before anything is kept, the file is compared with the formula in a process that cannot import this toolkit.
+
+    Examples: `autoloss export runs/digits_fcos --top 1`,
+    `autoloss export --loss-cls cse_b_cls --loss-bbox "sub(1, div(i, u))" --to torch`
+    """
+    from rich.console import Console
+
+    from autoloss import export as exports
+    from autoloss import package
+    from autoloss.run import Run
+
+    setup = {"detector": detector, "centerness_target": "iou" if centerness_iou else None, "stand_in": stand_in}
+    given = {slot: text for slot, text in (("loss_cls", loss_cls), ("loss_bbox", loss_bbox)) if text is not None}
+    weights = {slot: w for slot, w in (("loss_cls", weight_cls), ("loss_bbox", weight_bbox)) if w is not None}
+    if (run is not None) + bool(given) + catalog != 1:
+        raise InputError("export takes a RUN, or --loss-cls and --loss-bbox, or --catalog; one of the three")
+    if run is None and (candidate is not None or top != 1):
+        raise InputError("--candidate and --top choose among the losses of a RUN; name its directory")
+    if catalog:
+        found = exports.catalog(setup)
+    elif run is None:
+        one = exports.of_text(given, name, grammar, alpha, weights, setup)
+        found = {one.name.lower(): one}
+    else:
+        for option, value in (("--grammar", grammar), ("--alpha", alpha)):
+            if value is not None:
+                raise InputError(f"{option} is for formulas given as text; the run's losses bring theirs")
+        with Run.open(run) as store:
+            chosen = exports.of_run(store, candidate, top, name if top == 1 else None)
+        found = {f"{run.resolve().name}_{one.name.lower()}": exports.changed(one, setup, weights) for one in chosen}
+    console = Console(stderr=True)
+    for stem, one in found.items():
+        folder = (out or Path("exports")) / stem if out is None or len(found) > 1 else out
+        with console.status(f"{one.name}: writing, and comparing with the formula in a process of its own"):
+            try:
+                written = package.write(one, to, folder, force)
+            except package.ExportError as error:
+                typer.echo(f"autoloss: {error}", err=True)
+                raise typer.Exit(1) from None
+        typer.echo(f"{one.name}: the file equals the formula; in {folder}:")
+        typer.echo("\n".join(f"  {path.name}" for path in written))

@@ -1,0 +1,95 @@
+"""The command that measures how well cheap rungs rank."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autoloss.commands.options import stdout
+from primitives.errors import InputError
+
+
+def fidelity(
+    config: Annotated[
+        Path,
+        typer.Argument(
+            help="A search config; its ladder is measured, its finale is the truth. Or the directory of a measurement, "
+            "to read what it holds."
+        ),
+    ],
+    run: Annotated[
+        Path | None, typer.Argument(help="Directory; one that is there goes on. Default: runs/fidelity-CONFIG-NAME.")
+    ] = None,
+    of: Annotated[
+        Path | None, typer.Option(help="Measure on the last losses that this search found, not on random ones.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=2, help="How many of them.")] = 24,
+    cfg_options: Annotated[
+        list[str] | None, typer.Option("--cfg-options", metavar="KEY=VALUE ...", help="As of `autoloss search`.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0 is one per core.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw every rung against the truth: PNG, SVG or PDF.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
+) -> None:
+    """Measure how well the cheap rungs of a ladder rank: every loss at every rung, and at a long training.
+
+    The losses are the first generation of the config: known ones, and random formulas that pass the gates.
+
+    Examples: `autoloss fidelity configs/fidelity/digits_fcos.py`, `autoloss fidelity results/fidelity/digits_fcos`
+    """
+    from autoloss import fidelity as measuring
+    from autoloss import report
+    from autoloss.run import Run
+
+    if config.is_dir():
+        if run is not None or of is not None or cfg_options:
+            raise InputError(f"{config} is a measurement that is read, not a config; it takes --plot and --json alone")
+        with Run.open(config) as store:
+            found = measuring.analysed(store)
+    else:
+        found = _measured(config, run, of, last, list(cfg_options or []), workers)
+    if plot is not None:
+        from autoloss import chart
+
+        chart.fidelity(found, plot)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in found], indent=2))
+    else:
+        stdout().print(report.fidelity(found))
+
+
+def _measured(
+    config: Path, run: Path | None, of: Path | None, last: int, options: list[str], workers: int | None
+) -> list[Any]:
+    """Measures what is missing, with the progress on the screen."""
+    from rich.console import Console
+
+    from autoloss import fidelity as measuring
+    from autoloss.run import Run
+    from autoloss.screen import Screen
+    from autoloss.settings import load
+
+    if workers is not None:
+        options.append(f"search.workers={workers}")
+    settings = load(config, options)
+    measuring.rungs(settings)
+    directory = run or Path("runs") / f"fidelity-{config.stem}"
+    console = Console(stderr=True)
+    population = []
+    if of is not None:
+        with Run.open(of) as search:
+            population = measuring.late(search, last)
+    with Run.create(directory, settings.identity(), measuring.FREE) as store:
+        try:
+            with Screen(settings, console) as screen:
+                measuring.measure(settings, store, population, screen)
+        except KeyboardInterrupt:
+            console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
+            raise typer.Exit(130) from None
+        return measuring.analysed(store)

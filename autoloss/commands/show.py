@@ -1,0 +1,46 @@
+"""The command that shows a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoloss.commands.options import stdout
+
+
+def show(
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    top: Annotated[int, typer.Option(min=1, help="Rows of the leaderboard.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as plain values for scripts.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="While the search runs, show what it does; the rest when it ends.")
+    ] = False,
+) -> None:
+    """Show a run: the leaderboard, and the funnel from proposals to trainings.
+
+    Example: `autoloss show runs/digits_fcos`, or with `--follow` while it is searched.
+    """
+    from autoloss import report
+    from autoloss.run import Run
+
+    if follow:
+        from rich.console import Console
+
+        from autoloss.follow import follow as follow_run
+
+        try:
+            follow_run(run, Console(stderr=True))
+        except KeyboardInterrupt:  # of the watching, not of the search
+            raise typer.Exit(130) from None
+
+    with Run.open(run) as store:
+        found = report.summary(store)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    console = stdout()
+    console.print(report.leaderboard(found, top))
+    console.print(report.funnel(found))
