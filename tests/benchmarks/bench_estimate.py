@@ -32,11 +32,7 @@ SEARCHES = {
     ),
     "digits_faster_rcnn, reduced": (
         "configs/search/digits_faster_rcnn.py",
-        [
-            *("search.generations=2", "search.births=4", *_FINALE),
-            *("search.ladder.0.task.iterations=60", "search.ladder.1.task.iterations=60"),
-            "search.finale.rung.task.iterations=100",
-        ],
+        ["search.generations=2", "search.births=6", *_FROZEN, *_FINALE, "search.finale.rung.task.iterations=200"],
     ),
     "digits_fcos": ("configs/search/digits_fcos.py", []),
     "digits_faster_rcnn": ("configs/search/digits_faster_rcnn.py", []),

@@ -16,9 +16,13 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from small import section
 from stock import STOCK
 
+from autoloss.candidate import Candidate, Kind, Loss
 from autoloss.cli import main
+from autoloss.run import Run
+from autoloss.settings import from_mapping
 from detectors import training
 from detectors.checkpoints import read, weights
 from detectors.configure import box_heads
@@ -102,6 +106,30 @@ def test_the_command_trains_prints_map_in_one_line_and_resumes(
     assert "Epoch(train) [1]" not in resumed.stderr
     assert found["checkpoint"].endswith("epoch_2.pth")
     assert 0 <= found["mAP"] == found["metrics"]["bbox_mAP"] <= 1
+
+
+def test_a_candidate_of_a_run_trains_a_stock_detector_with_the_iou_as_centerness_and_is_scored_on_test_data(
+    scenes: dict[str, CocoSource], data: dict[str, Any], tmp_path: Path
+) -> None:
+    box = Loss("sub(1, div(i, u))", "box", 1.25)
+    with Run.create(tmp_path / "run", from_mapping(section()).identity()) as run:
+        found = Candidate(1, Kind.FOUND, 0, {"loss_bbox": box}, "random: loss_bbox")
+        run.born([Candidate(0, Kind.OWN, 0, {}, "the detector's own loss"), found], [])
+    test = ["--test-data", str(scenes["test"].annotations), "--test-images", str(scenes["test"].images)]
+    small = {**STOCK["atss_r50"][1], **SHORT, "model.backbone.norm_cfg.type": "BN", "model.test_cfg.score_thr": 0}
+    small |= {"model.bbox_head.norm_cfg.type": "GN", "model.bbox_head.norm_cfg.num_groups": 8}
+    small.pop("model.backbone.norm_cfg")
+    changes = [f"{key}={value}" for key, value in small.items()]
+    line = [str(ROOT / "configs/detectors/atss_r50.py"), "--run", str(tmp_path / "run"), "--candidate", "1"]
+    line += ["--centerness-iou", *options(data), *test, "--json", "--cfg-options", *changes]
+    done = command(*line, folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout)
+    assert 0 <= result["test"]["mAP"] <= 1
+    assert result["test"]["metrics"].keys() == result["metrics"].keys()
+    head = training.load(str(tmp_path / "work_dirs/atss_r50/atss_r50.py")).model.bbox_head
+    assert (head.loss_bbox.expression, head.loss_bbox.loss_weight) == (box.expression, box.loss_weight)
+    assert head.centerness_target == "iou"
 
 
 def test_losses_classes_and_data_are_put_into_the_config_and_its_schedule_stays(data: dict[str, Any]) -> None:
