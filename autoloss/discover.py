@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import statistics
 import time
 from collections import deque
@@ -13,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from autoloss import executors, ladder
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, State
@@ -175,6 +175,7 @@ class Loop:
         self.interrupts, self._begin, self._status = interrupts, time.perf_counter(), 0.0
         self._clock = self._begin
         self._known: dict[str, list[Evaluation]] = {}
+        self._begun: set[tuple[int, int]] = set()
         self.candidates = {candidate.number: candidate for candidate in run.candidates()}
         self.search = Search(settings, self.candidates.values())
         self.ranking = settings.ladder[-1]
@@ -252,15 +253,15 @@ class Loop:
         if todo:
             self._check_budget()
             self._warm(rung, sorted({work.seed for work in todo}))
-        begun: set[tuple[int, int]] = set()
+        self._begun = set()
         until = float("inf")
         while todo or pending:
             while todo and len(pending) < self.executor.width and not self._stopping(pending.values()):
                 work = todo.popleft()
-                new = {(number, work.seed) for number in work.group} & missing - begun
-                for number, seed in sorted(new):
-                    self.store.started(number, rung.name, seed)
-                begun |= new
+                if not any((number, work.seed) in missing for number in work.group):
+                    continue  # failed with another seed
+                for number in work.group:
+                    self._begin_one(number, rung, work.seed, missing)
                 self._show(running=str(work))
                 _tell("evaluation started", rung=rung.name, seed=work.seed, candidates=work.group)
                 pending[self._submit(work, rung)] = work
@@ -272,8 +273,14 @@ class Loop:
             for future in wait(pending, timeout=1, return_when=FIRST_COMPLETED).done:
                 todo.extendleft(reversed(self._taken(future, pending.pop(future), rung, missing)))
             self._tell_status()
-        if begun:
+        if self._begun:
             self._tell_status(at_once=True)
+
+    def _begin_one(self, number: int, rung: Rung, seed: int, missing: set[tuple[int, int]]) -> None:
+        """Marks an evaluation as running, once."""
+        if (number, seed) in missing and (number, seed) not in self._begun:
+            self.store.started(number, rung.name, seed)
+            self._begun.add((number, seed))
 
     def _works(self, numbers: Sequence[int], rung: Rung, missing: set[tuple[int, int]]) -> list[_Work]:
         """What is to be evaluated, in order.
@@ -317,11 +324,12 @@ class Loop:
         """What follows from a lost worker: the same again, one by one, or a failed evaluation.
 
         A group is tried again as it was, so that who stands beside whom stays; only when that is lost too, or when a
-        limit was reached, its candidates go on one by one, and the one to blame fails alone.
+        limit was reached, its candidates go on one by one, and the one to blame fails alone, with every seed.
         """
         mine = (rung.name, work.seed, work.group)
-        tries = 1 + sum((crash.rung, crash.seed, crash.candidates) == mine for crash in self.store.crashes())
         many = len(work.group) > 1
+        before = [crash for crash in self.store.crashes() if (crash.rung, crash.candidates) == (rung.name, work.group)]
+        tries = 1 + sum(crash.seed == work.seed or not many for crash in before)
         apart = many and (error.hopeless or tries >= _TRIES)
         self.store.crashed(Crash(*mine, apart, error.cause, time.time()))
         _tell("worker lost", rung=rung.name, seed=work.seed, candidates=work.group, cause=error.cause)
@@ -330,8 +338,11 @@ class Loop:
         if many or tries < _TRIES:
             return [], [work]
         reason = f"{error.cause} ({tries} times)"
-        failed = Evaluation(work.group[0], rung.name, work.seed, State.FAILED, error=reason, ended=time.time())
-        return [failed], []
+        number, now = work.group[0], time.time()
+        seeds = [seed for seed in rung.seeds if (number, seed) in missing]
+        for seed in seeds:
+            self._begin_one(number, rung, seed, missing)
+        return [Evaluation(number, rung.name, seed, State.FAILED, error=reason, ended=now) for seed in seeds], []
 
     def _ended(self, rung: str) -> list[Evaluation]:
         """Evaluations of a rung that have ended, read once."""
@@ -379,33 +390,42 @@ class Loop:
         self._show(running="what all candidates share")
         for seed in seeds:
             try:
-                self._finish(self.executor.submit(executors.warm, rung, seed))
+                self._make(rung, seed)
             except WorkerError as error:
-                what = f"what the candidates of rung {rung.name!r} share could not be made"
-                raise InputError(f"{what}, so the set-up is wrong: {error}") from None
+                _tell("worker lost", rung=rung.name, seed=seed, candidates=(), cause=error.cause)
+                try:
+                    self._make(rung, seed)
+                except WorkerError as again:
+                    what = f"what the candidates of rung {rung.name!r} share could not be made"
+                    raise InputError(f"{what}, so the set-up is wrong: {again} ({_TRIES} times)") from None
         self.store.note("shared", time.perf_counter() - begin)
 
-    def _finish(self, future: Future[Any]) -> None:
-        """Waits, and stops when someone asks."""
+    def _make(self, rung: Rung, seed: int) -> None:
+        """Waits for it, until someone asks to stop or the time is up."""
+        until, future = math.inf, self.executor.submit(executors.warm, rung, seed)
         while not wait([future], timeout=1).done:
             self._tell_status()
+            if self._out_of_time():
+                until = min(until, time.monotonic() + GRACE)
+            if time.monotonic() > until:
+                raise _BudgetEnded(self._reason())
         future.result()
 
     def _submit(self, work: _Work, rung: Rung) -> Future[list[Evaluation]]:
         candidates = [self.candidates[number] for number in work.group]
-        call = Limited(
-            executors.descend if rung.descends else executors.evaluate, self._limits(rung), f"{rung.name}: {work}"
-        )
-        if not rung.descends:
-            return self.executor.submit(call, candidates, rung, work.seed)
-        return self.executor.submit(call, candidates, rung, work.seed, stand_ins(self.settings))
+        limits, name = partial(self._limits, rung, len(work.group)), f"{rung.name}: {work}"
+        if rung.descends:
+            own = stand_ins(self.settings)
+            return self.executor.submit(Limited(executors.descend, limits, name), candidates, rung, work.seed, own)
+        shared = partial(executors.warm, rung, work.seed)
+        return self.executor.submit(Limited(executors.evaluate, limits, name, shared), candidates, rung, work.seed)
 
-    def _limits(self, rung: Rung) -> Limits:
+    def _limits(self, rung: Rung, together: int) -> Limits:
+        """What candidates may take together as far as it is known now."""
         fixed = self.settings.limits
         given = Limits(fixed.time or math.inf, fixed.memory * 1e9 if fixed.memory else math.inf)
         done = [e for e in self._ended(rung.name) if e.score is not None]
-        side_by_side = min(self.executor.width, os.cpu_count() or 1)
-        return limits([e.seconds for e in done], [e.memory for e in done], rung.batch, side_by_side, given)
+        return limits([e.seconds for e in done], [e.memory for e in done], together, self.executor.share, given)
 
     def _show(self, **changes: object) -> None:
         scores = mean_scores(self._ended(self.ranking.name), self.ranking.seeds)

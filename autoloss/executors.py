@@ -16,7 +16,16 @@ import torch
 from autoloss import descent
 from autoloss.candidate import Candidate, Evaluation, Loss, State
 from autoloss.evaluator import Evaluator, SideBySide, build
-from autoloss.limits import WorkerState, forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
+from autoloss.limits import (
+    WorkerState,
+    forget_peak,
+    lacks_memory,
+    machine_memory,
+    out_of_memory,
+    peak_memory,
+    share_of,
+    what_to_lower,
+)
 from autoloss.processes import Processes
 from autoloss.settings import Rung, Settings
 from primitives.errors import InputError
@@ -28,6 +37,11 @@ class Serial(Executor):
     """Runs what is submitted at once, in this process, with no limits."""
 
     width = 1
+
+    @property
+    def share(self) -> float:
+        """See `Workers`."""
+        return share_of(machine_memory(), 1)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """See concurrent.futures.Executor."""
@@ -50,6 +64,10 @@ class Workers(Protocol):
     @property
     def width(self) -> int:
         """Tasks that it has room for at a time."""
+
+    @property
+    def share(self) -> float:
+        """Bytes of memory that are a worker's."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """See concurrent.futures.Executor; a worker that is lost gives WorkerError."""
@@ -88,8 +106,9 @@ def environments() -> list[dict[str, str]]:
 
 
 def count(workers: int) -> int:
-    """Number of workers, 0 meaning one per core that this process may use."""
-    return workers or len(os.sched_getaffinity(0))
+    """Number of workers, 0 meaning one per GPU, or per core that this process may use where there is no GPU."""
+    gpus = len(environments()) if torch.cuda.is_available() else 0
+    return workers or gpus or len(os.sched_getaffinity(0))
 
 
 def start(spec: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from autoloss.candidate import SLOTS, Kind, Loss
 from autoloss.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, find_grammar, grammar
 from primitives.errors import InputError
-from primitives.grammar import Grammar
+from primitives.grammar import Grammar, GrammarError
 
 _NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 
@@ -186,7 +186,15 @@ def _rules(slot: str, text: str, class_grammar: str | None) -> Grammar:
     elif slot == "loss_cls" and class_grammar:
         rules = grammar(class_grammar)
     else:
-        rules = find_grammar(text)
+        try:
+            rules = find_grammar(text)
+        except GrammarError:
+            if not text.isidentifier():
+                raise
+            names = ", ".join(name for name, loss in KNOWN.items() if GRAMMARS[loss.grammar].slot == slot)
+            raise InputError(
+                f"--{slot.replace('_', '-')} {text!r} is neither a formula nor a known loss; known: {names}"
+            ) from None
     if rules.slot != slot:
         raise InputError(f"--{slot.replace('_', '-')} {text}: a formula of grammar {rules.name} is for {rules.slot}")
     return rules

@@ -15,8 +15,10 @@ OUT_OF_MEMORY = "out of memory"
 # What PyTorch says on a CPU and a GPU, and what WorkerError says of a worker that was killed or outgrew its limit.
 _SIGNS = ("out of memory", "can't allocate memory", "of memory, its limit is")
 ENOUGH = 5
-"""Evaluations of a rung that must have finished before their median says what the next may take."""
-FIRST_SECONDS, LEAST_SECONDS, TIMES_SECONDS, FRESH_SECONDS = 3600.0, 120.0, 10.0, 600.0
+"""Evaluations of a rung that must have finished before their median says what memory the next may take."""
+FIRST_SECONDS = 7 * 86400.0
+"""Until an evaluation of a rung has finished; what is given, the detector's own loss first, is evaluated first."""
+LEAST_SECONDS, TIMES_SECONDS, FRESH_SECONDS = 120.0, 10.0, 600.0
 LEAST_MEMORY, TIMES_MEMORY, SHARE_OF_MACHINE = 4e9, 4.0, 0.8
 
 
@@ -57,16 +59,20 @@ class Limited:
 
     Args:
         call: what is called.
-        limits: what it may take.
+        limits: say what it may take; asked again while it runs, for more is known then.
         name: of what is done, for people.
+        before: called first in the same worker, with no limit of time: it makes or loads what many calls share.
     """
 
     call: Callable[..., Any]
-    limits: Limits
+    limits: Callable[[], Limits]
     name: str
+    before: Callable[[], Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls it."""
+        if self.before is not None:
+            self.before()
         return self.call(*args, **kwargs)
 
 
@@ -92,29 +98,29 @@ class WorkerState:
 
 
 def limits(
-    seconds: Sequence[float], memory: Sequence[float], batch: int, workers: int, fixed: Limits | None = None
+    seconds: Sequence[float], memory: Sequence[float], together: int, share: float, fixed: Limits | None = None
 ) -> Limits:
     """What an evaluation of a rung may take: some times the median of those that finished there.
 
     Args:
         seconds: of each candidate that finished at the rung.
         memory: bytes, the same way; 0 where it is not known.
-        batch: candidates that are evaluated together.
-        workers: that share the machine.
+        together: candidates that are evaluated together.
+        share: bytes of the machine's memory that are a worker's.
         fixed: limits from the config for one candidate; infinite where it has none.
     """
     fixed = fixed or Limits()
     known = [held for held in memory if held > 0]
-    room = max(LEAST_MEMORY, SHARE_OF_MACHINE * machine_memory() / workers)
-    time = FIRST_SECONDS * batch
-    if len(seconds) >= ENOUGH:
-        time = max(LEAST_SECONDS, TIMES_SECONDS * batch * statistics.median(seconds))
+    room = max(LEAST_MEMORY, share)
+    time = FIRST_SECONDS
+    if seconds:
+        time = max(LEAST_SECONDS, TIMES_SECONDS * together * statistics.median(seconds))
     if len(known) >= ENOUGH:
         room = min(room, max(LEAST_MEMORY, TIMES_MEMORY * statistics.median(known)))
     memory_most = room if fixed.memory == float("inf") else fixed.memory
     if fixed.seconds == float("inf"):
         return Limits(time, memory_most, FRESH_SECONDS)
-    return Limits(fixed.seconds * batch, memory_most)
+    return Limits(fixed.seconds * together, memory_most)
 
 
 def lacks_memory(cause: str | Exception) -> bool:
@@ -138,6 +144,11 @@ def what_to_lower(batch: int) -> str:
     """
     group = f"the rung's batch ({batch} candidates side by side), " if batch > 1 else ""
     return f"lower {group}search.workers, the evaluator's batch_size, or the size of the images"
+
+
+def share_of(memory: float, workers: int) -> float:
+    """Bytes that are a worker's of those of a machine, some being left to others."""
+    return SHARE_OF_MACHINE * memory / max(workers, 1)
 
 
 def machine_memory() -> float:

@@ -212,7 +212,8 @@ class _Rig:
     def _limited(self, call: Callable[..., Any]) -> Limited:
         fixed = self.settings.limits.memory
         given = Limits(memory=fixed * 1e9 if fixed else float("inf"))
-        return Limited(call, limits([], [], self.rung.batch, self.workers.width, given), f"measuring {self.rung.name}")
+        most = limits([], [], self.rung.batch, self.workers.share, given)
+        return Limited(call, lambda: most, f"measuring {self.rung.name}")
 
 
 def _parts(found: Mapping[str, float]) -> Parts:

@@ -7,6 +7,7 @@ it: what it does not answer in time, or at all, ends its task with WorkerError, 
 from __future__ import annotations
 
 import ctypes
+import logging
 import multiprocessing
 import os
 import pickle
@@ -21,17 +22,21 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from autoloss.limits import Limited, Limits, WorkerError, WorkerState
+from autoloss.limits import Limited, Limits, WorkerError, WorkerState, machine_memory, share_of
 from primitives.errors import InputError
 
+_log = logging.getLogger(__name__)
 _START = 900.0
 """Seconds a worker may take to import and to build what it holds."""
 _LOOK = 0.1
 """Seconds between two looks at the memory of a worker."""
+_ASK = 1.0
+"""Seconds after which limits are asked again."""
 _TAIL = 2000
 """Characters of what a worker printed last that are kept; the rest goes nowhere."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -60,6 +65,11 @@ class Processes(Executor):
         self._lock, self._closed, self._open = threading.Lock(), False, 0
         self._slots: list[_Slot] = []
         self._start, self._arguments, self._environments = start, arguments, environments
+
+    @property
+    def share(self) -> float:
+        """Bytes of memory that are a worker's."""
+        return share_of(machine_memory(), min(self.width, os.cpu_count() or 1))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """See concurrent.futures.Executor."""
@@ -148,26 +158,37 @@ class _Slot(threading.Thread):
         self.state = WorkerState(self.state.name, pid, doing, time.time(), memory, self._lost)
 
     def _do(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        limits = fn.limits if isinstance(fn, Limited) else Limits()
-        message = pickle.dumps((fn, args, kwargs))
+        if not isinstance(fn, Limited):
+            fn = Limited(fn, Limits, getattr(fn, "__name__", ""))
+        message = pickle.dumps((fn.call, args, kwargs))
+        limits, before = fn.limits, fn.before
         if self._worker is None:
-            limits = replace(limits, seconds=limits.seconds + limits.fresh)
             self._now("starts")
             worker = _Worker(*self._begin, self._folder)
             try:
-                worker.answer(Limits(_START), self._stopped)
+                worker.answer(lambda: Limits(_START), self._stopped)
             except BaseException:
                 worker.kill()
                 raise
             self._worker = worker
-        self._now(fn.name if isinstance(fn, Limited) else getattr(fn, "__name__", ""))
+            limits = partial(_of_fresh, fn.limits)
+        self._now(fn.name)
         try:
+            if before is not None:
+                self._worker.send(pickle.dumps((before, (), {})))
+                self._worker.answer(Limits, self._stopped)
             self._worker.send(message)
             return self._worker.answer(limits, self._stopped)
         except WorkerError:
             self._worker.kill()
             self._worker, self._lost = None, self._lost + 1
             raise
+
+
+def _of_fresh(limits: Callable[[], Limits]) -> Limits:
+    """Limits of the first call of a worker."""
+    found = limits()
+    return replace(found, seconds=found.seconds + found.fresh)
 
 
 class _Worker:
@@ -195,14 +216,15 @@ class _Worker:
         except OSError:
             raise WorkerError(f"the worker {self._end()}") from None
 
-    def answer(self, limits: Limits, stopped: threading.Event) -> Any:
+    def answer(self, ask: Callable[[], Limits], stopped: threading.Event) -> Any:
         """What the worker answers.
 
         Raises:
             WorkerError: it does not, within its limits.
             Exception: what was raised in the worker.
         """
-        deadline, looked = time.monotonic() + limits.seconds, 0.0
+        limits, begin = ask(), time.monotonic()
+        asked, looked = begin, 0.0
         ends: list[Any] = [self._pipe, self._process.sentinel, self._out]
         while True:
             ready = wait(ends, _LOOK)
@@ -211,9 +233,11 @@ class _Worker:
             if self._pipe in ready:
                 try:
                     # From the worker we started, over a pipe that only the two of us hold.
-                    answered, value = pickle.loads(self._pipe.recv_bytes())
+                    answered, value, said = pickle.loads(self._pipe.recv_bytes())
                 except (EOFError, OSError):
                     raise WorkerError(f"the worker {self._end()}") from None
+                for text in said:
+                    warn(text)
                 if answered:
                     return value
                 raise value
@@ -222,7 +246,9 @@ class _Worker:
             if stopped.is_set():
                 raise WorkerError("the worker was stopped")
             now = time.monotonic()
-            if now > deadline:
+            if now - asked >= _ASK:
+                limits, asked = ask(), now
+            if now > begin + limits.seconds:
                 raise WorkerError(f"no end after {limits.seconds:.0f} s, its limit", hopeless=True)
             if now - looked >= _LOOK and limits.memory != float("inf"):
                 looked, held = now, resident(self.pid)
@@ -271,6 +297,30 @@ class _Worker:
         self._out.close()
 
 
+class Said(logging.Handler):
+    """Keeps what is logged as a warning, for who cannot see it here."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._texts: list[str] = []
+        logging.getLogger().addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        self._texts.append(record.getMessage())
+
+    def taken(self) -> list[str]:
+        """What was said since it was asked last."""
+        found, self._texts = self._texts, []
+        return found
+
+
+@cache
+def warn(text: str) -> None:
+    """Says what a worker has said, once however many of them say it."""
+    _log.warning("%s", text)
+
+
 def _work(
     pipe: Connection,
     out: Connection,
@@ -285,11 +335,12 @@ def _work(
     for number in (1, 2):
         os.dup2(out.fileno(), number)
     os.environ.update(environment)
+    said = Said()
     try:
         start(*arguments)
-        pipe.send_bytes(pickle.dumps((True, None)))
+        pipe.send_bytes(pickle.dumps((True, None, said.taken())))
     except Exception as error:
-        pipe.send_bytes(_failure(error))
+        pipe.send_bytes(_failure(error, said.taken()))
         return
     while True:
         try:
@@ -301,9 +352,10 @@ def _work(
             place = tempfile.tempdir = os.environ["TMPDIR"] = _folder_in(folder)
             # From the process that started this one, over a pipe that only the two of us hold.
             fn, args, kwargs = pickle.loads(message)
-            answer = pickle.dumps((True, fn(*args, **kwargs)))
+            value = fn(*args, **kwargs)
+            answer = pickle.dumps((True, value, said.taken()))
         except Exception as error:
-            answer = _failure(error)
+            answer = _failure(error, said.taken())
         pipe.send_bytes(answer)
         if place:
             shutil.rmtree(place, ignore_errors=True)
@@ -334,13 +386,13 @@ def _folder_in(folder: str) -> str:
         raise InputError(f"cannot make a work folder in {folder}: {error.strerror}") from None
 
 
-def _failure(error: Exception) -> bytes:
+def _failure(error: Exception, said: list[str]) -> bytes:
     """An exception as an answer; one that cannot travel goes as text."""
     try:
-        answer = pickle.dumps((False, error))
+        answer = pickle.dumps((False, error, said))
         pickle.loads(answer)  # our own bytes: can they be read back?
     except Exception:
-        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), said))
     return answer
 
 

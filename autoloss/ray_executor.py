@@ -1,12 +1,14 @@
 """A Ray cluster as an executor: nodes come and go, results come back as values, nothing but the network is shared.
 
 On a node a task of Ray hands the call to an isolated process of ours (see `processes`), which stays from task to task.
-So limits and causes of failure are the same everywhere; Ray only says where.
+So limits and causes of failure are the same everywhere; Ray only says where. A limit of time is that of the moment in
+which a task is handed over.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import pickle
 import shutil
@@ -17,21 +19,25 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoloss.limits import Limited, Limits, WorkerError, WorkerState
-from autoloss.processes import Processes
+from autoloss.limits import Limited, Limits, WorkerError, WorkerState, share_of
+from autoloss.processes import Processes, Said, warn
 from primitives.errors import InputError
 
 if TYPE_CHECKING:
     from autoloss.settings import Ray
 
+_log = logging.getLogger(__name__)
 _MOVES = 20
 """Nodes that may die under a task before it counts as a lost worker."""
 _MOST_FILES = 2000
+_PATHS, _VARIABLES = ("annotations", "images"), ("AUTOLOSS_CACHE", "AUTOLOSS_DATA")
+"""What names data: it lies at the same place on every node."""
 _HIDDEN = {"runs", "results", "build", "node_modules", "__pycache__", "site-packages"}
-_inner: tuple[tuple[bytes, str | None], Processes] | None = None
+_inner: tuple[tuple[bytes, str | None], Processes, Said] | None = None
 
 
 class Cluster(Executor):
@@ -44,7 +50,8 @@ class Cluster(Executor):
         spec: its argument.
 
     Raises:
-        InputError: Ray is not installed, or there is no cluster at the address.
+        InputError: Ray is not installed, there is no cluster at the address, or no node of it has what an evaluation
+            reserves.
     """
 
     def __init__(
@@ -58,16 +65,21 @@ class Cluster(Executor):
         gpus = setting.gpus
         if gpus is None:
             gpus = 1.0 if self._ray.cluster_resources().get("GPU", 0) else 0.0
-        self._need = {"CPU": setting.cpus, "GPU": gpus}
+        self._need = {name: need for name, need in (("CPU", setting.cpus), ("GPU", gpus)) if need}
+        self._check_room()
         # A worker that dies is our own process; what Ray would try again is counted here.
         self._task = self._ray.remote(num_cpus=setting.cpus, num_gpus=gpus, max_retries=0)(_on_node)
         # As bytes, so that Ray's own process on a node need not import what only the isolated one uses.
-        self._held = self._ray.put(pickle.dumps((start, (dict(spec),), {})))
+        self._held = self._ray.put(pickle.dumps((start, (_absolute(spec),), {})))
         self._lock, self._running = threading.Lock(), dict[Future[Any], tuple[Any, WorkerState]]()
         self._closed, self._moved = False, 0
 
     def _connect(self, address: str, evaluator: str) -> None:
-        environment = {"working_dir": _snapshot(Path(self._code) / "here"), "py_modules": _modules(evaluator)}
+        environment: dict[str, Any] = {
+            "working_dir": _snapshot(Path(self._code) / "here"),
+            "py_modules": _modules(evaluator),
+            "env_vars": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        }
         try:
             self._ray.init(
                 address=address,
@@ -84,10 +96,33 @@ class Cluster(Executor):
     def width(self) -> int:
         """Tasks that the cluster has room for now; asked once a second, for nodes come and go."""
         if time.monotonic() - self._seen[0] > 1:
-            there = self._ray.cluster_resources()
-            room = min(int(there.get(name, 0) / need + 1e-9) for name, need in self._need.items() if need)
-            self._seen = (time.monotonic(), max(1, room))
+            self._seen = (time.monotonic(), max(1, sum(map(self._room, self._nodes()))))
         return min(self._seen[1], self._most) if self._most else self._seen[1]
+
+    @property
+    def share(self) -> float:
+        """Bytes of memory that are a worker's on the node where that is least."""
+        rooms = [(node["memory"], self._room(node)) for node in self._nodes() if "memory" in node]
+        return min((share_of(memory, room) for memory, room in rooms if room), default=0.0)
+
+    def _nodes(self) -> list[dict[str, float]]:
+        """Resources of every node that lives."""
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+
+    def _room(self, node: Mapping[str, float]) -> int:
+        """Tasks that a node has room for."""
+        return min(int(node.get(name, 0) / need + 1e-9) for name, need in self._need.items())
+
+    def _check_room(self) -> None:
+        nodes = self._nodes()
+        if not any(map(self._room, nodes)):
+            need = " and ".join(f"{need:g} {name}" for name, need in self._need.items())
+            have = "; ".join(", ".join(f"{node.get(name, 0):g} {name}" for name in self._need) for node in nodes)
+            self._ray.shutdown()
+            shutil.rmtree(self._code, ignore_errors=True)
+            raise InputError(
+                f"no node of the Ray cluster has {need}, which search.ray reserves for an evaluation; they have: {have}"
+            )
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """See concurrent.futures.Executor."""
@@ -99,9 +134,11 @@ class Cluster(Executor):
     def _send(self, future: Future[Any], call: tuple[Any, ...], moves: int) -> None:
         if self._closed:
             raise RuntimeError("cannot submit after shutdown")
-        fn = call[0]
-        limits, name = (fn.limits, fn.name) if isinstance(fn, Limited) else (Limits(), getattr(fn, "__name__", ""))
-        reference = self._task.remote(self._held, pickle.dumps(call), limits, name)
+        fn, arguments = call[0], call[1:]
+        if not isinstance(fn, Limited):
+            fn = Limited(fn, Limits, getattr(fn, "__name__", ""))
+        name, before = fn.name, fn.before and pickle.dumps((fn.before, (), {}))
+        reference = self._task.remote(self._held, before, pickle.dumps((fn.call, *arguments)), fn.limits(), name)
         with self._lock:
             self._running[future] = (reference, WorkerState("ray", 0, name, time.time(), lost=self._moved))
         reference.future().add_done_callback(lambda done: self._answered(done, future, call, moves))
@@ -111,12 +148,16 @@ class Cluster(Executor):
         with self._lock:
             self._running.pop(future, None)
         try:
-            answered, value = done.result()
+            answered, value, said = done.result()
         except Exception as error:
             if self._closed:
                 future.set_exception(WorkerError("the worker was stopped"))
+            elif not _of_node(error):
+                cause = " ".join(str(error).split())[:300]
+                future.set_exception(WorkerError(f"Ray gave it up: {type(error).__name__}: {cause}"))
             elif moves:  # the node died, not the candidate: elsewhere
                 self._moved += 1
+                _log.info("%s: sent elsewhere, for %s", call[0], type(error).__name__)
                 try:
                     self._send(future, call, moves - 1)
                 except Exception as refused:
@@ -124,6 +165,8 @@ class Cluster(Executor):
             else:
                 future.set_exception(WorkerError(f"{_MOVES} nodes were lost under it: {type(error).__name__}"))
             return
+        for text in said:
+            warn(text)
         if answered:
             future.set_result(value)
         else:
@@ -204,18 +247,44 @@ def _snapshot(folder: Path) -> str:
     return str(folder)
 
 
-def _on_node(held: bytes, call: bytes, limits: Limits, name: str) -> tuple[bool, Any]:
+def _of_node(error: Exception) -> bool:
+    """Whether Ray lost a node, or its own process there, and not because of what ran."""
+    from ray import exceptions
+
+    lost = (
+        exceptions.WorkerCrashedError,
+        exceptions.NodeDiedError,
+        exceptions.LocalRayletDiedError,
+        exceptions.ObjectLostError,
+        exceptions.RaySystemError,
+    )
+    return isinstance(error, lost)
+
+
+def _absolute(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A specification whose data is found from any folder."""
+    found: dict[str, Any] = {}
+    for key, value in spec.items():
+        if isinstance(value, Mapping):
+            found[key] = _absolute(value)
+        else:
+            found[key] = os.path.abspath(value) if key in _PATHS and isinstance(value, str) else value
+    return found
+
+
+def _on_node(held: bytes, before: bytes | None, call: bytes, limits: Limits, name: str) -> tuple[bool, Any, list[str]]:
     """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value."""
     global _inner
     key = (held, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if _inner is None or _inner[0] != key:
         if _inner is not None:
             _inner[1].shutdown(cancel_futures=True)
-        _inner = (key, Processes(1, _called, (held,)))
+        _inner = (key, Processes(1, _called, (held,)), Said())
     try:
-        return True, _inner[1].submit(Limited(_called, limits, name), call).result()
+        limited = Limited(_called, lambda: limits, name, partial(_called, before) if before else None)
+        return True, _inner[1].submit(limited, call).result(), _inner[2].taken()
     except Exception as error:
-        return False, error
+        return False, error, _inner[2].taken()
 
 
 def _called(message: bytes) -> Any:

@@ -83,8 +83,10 @@ class Run:
     def _agree(self, settings: Mapping[str, Any], free: Sequence[str]) -> None:
         before = completed(self.settings)
         fixed = [{key: one[key] for key in one if key not in free} for one in (before, settings)]
-        _same(fixed[0], fixed[1], self.directory)
-        if free and before != settings:
+        begun = self._sql.execute("SELECT EXISTS (SELECT * FROM candidate)").fetchone()[0]
+        if begun:  # until then a config that was wrong may be mended
+            _same(fixed[0], fixed[1], self.directory)
+        if (free or not begun) and before != settings:
             with self._writing():
                 changed = json.dumps(settings, sort_keys=True)
                 self._sql.execute("UPDATE meta SET value = ? WHERE key = 'settings'", (changed,))

@@ -277,7 +277,7 @@ class DetectorEvaluator:
     def _task(self, rung: Mapping[str, object]) -> dict[str, Any]:
         kind = str(rung.get("kind", "train"))
         if kind not in _TASKS:
-            raise InputError(f"a rung's kind is {kind!r}; choices: {', '.join(_TASKS)}")
+            raise InputError(f"a rung's kind is {kind!r}; choices: {', '.join(_TASKS)}, descend")
         known = _TASKS[kind]
         task: dict[str, Any] = {"kind": kind, **_DEFAULTS.get(kind, {}), **rung}
         for key in {**known, **task}:

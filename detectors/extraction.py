@@ -133,6 +133,7 @@ def training(model: Any, dataset: Sequence[Any], count: int, seed: int) -> tuple
     Raises:
         InputError: no positive or no negative sample in them.
     """
+    count = min(count, len(dataset))
     generator = torch.Generator().manual_seed(seed)
     rows: dict[bool, list[dict[str, Tensor]]] = {True: [], False: []}
     seen_positive = seen_negative = 0

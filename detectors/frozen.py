@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mmdet
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -76,6 +77,7 @@ def freeze(config: Config, images: int, evaluate_images: int, seed: int, device:
     check(config)
     described = {
         "version": _VERSION,
+        "made by": ["cuda" if torch.cuda.is_available() else "cpu", torch.__version__, mmdet.__version__],
         "images": images,
         "evaluate_images": evaluate_images,
         "seed": seed,
@@ -170,6 +172,14 @@ def evaluate(
     boxes = small_heads.Boxes(
         frozen.model.roi_head.bbox_head if extraction.two_stage(frozen.model) else frozen.model.bbox_head
     )
+    there = len(frozen.training.boxes)
+    if there < positives:
+        _log.warning(
+            "a rung of kind 'frozen': its training images give %d positive samples, which repeat to fill the %d of an "
+            "iteration; give it more images, or lower positives",
+            there,
+            positives,
+        )
     pairs = [_pair(frozen.config, one, boxes) for one in losses]
     numbers = (iterations, positives, negatives, seed)
     try:

@@ -45,7 +45,8 @@ search = dict(
         ),
     ],
     finale=dict(
-        # 12 epochs, as mmdetection's 1x schedules; ours: one seed, and how many take part.
+        # 12 epochs, as mmdetection's 1x schedules have; ours: the learning rate's cosine after a warm-up, as of every
+        # rung, one seed, and how many take part. For figures to stand beside published ones: autoloss train.
         rung=dict(name="final", task=dict(iterations=81216, train_on="train", evaluate_on="test"), seeds=[2]),
         count=2,
         known=[0],

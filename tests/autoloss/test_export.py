@@ -105,6 +105,11 @@ def test_a_formula_is_weighted_like_the_loss_it_replaces_unless_a_weight_is_give
         ({"loss_cls": "giou"}, {}, "--loss-cls giou: a formula of grammar box is for loss_bbox"),
         ({"loss_bbox": "mul(x, y)"}, {"class_grammar": "sigmoid"}, "fit two grammars"),
         ({"loss_bbox": "div(i, foo)"}, {}, "unknown name 'foo'"),
+        (
+            {"loss_cls": "focall"},
+            {},
+            "--loss-cls 'focall' is neither a formula nor a known loss; known: cross_entr",
+        ),
         ({"loss_bbox": "giou"}, {"name": "my loss"}, "--name 'my loss': a class's name begins with a capital"),
         ({"loss_cls": "cross_entropy"}, {"alpha": 0.3}, "--alpha 0.3 is for sigmoid losses"),
         ({"loss_bbox": "add(1, 2)"}, {}, "reads none|has no finite gradient"),

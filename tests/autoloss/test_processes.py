@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,20 @@ import pytest
 from fast_evaluator import misbehave, nothing, wrong
 from small import section
 
+from autoloss import executors
 from autoloss.candidate import State
 from autoloss.discover import discover
-from autoloss.limits import ENOUGH, FRESH_SECONDS, LEAST_MEMORY, LEAST_SECONDS, Limited, Limits, WorkerError, limits
+from autoloss.limits import (
+    ENOUGH,
+    FIRST_SECONDS,
+    FRESH_SECONDS,
+    LEAST_MEMORY,
+    LEAST_SECONDS,
+    Limited,
+    Limits,
+    WorkerError,
+    limits,
+)
 from autoloss.processes import Processes
 from autoloss.run import Run
 from autoloss.settings import from_mapping
@@ -43,7 +56,7 @@ def pool() -> Iterator[Processes]:
 )
 def test_a_lost_worker_is_an_error_with_its_cause_and_is_replaced(pool: Processes, how: str, cause: str) -> None:
     with pytest.raises(WorkerError, match=cause):
-        pool.submit(Limited(misbehave, TIGHT if how != "exit" else Limits(), how), how).result()
+        pool.submit(Limited(misbehave, lambda: TIGHT if how != "exit" else Limits(), how), how).result()
     assert pool.submit(pow, 2, 5).result() == 32
 
 
@@ -53,6 +66,36 @@ def test_an_exception_is_raised_again_and_the_worker_stays(pool: Processes) -> N
         pool.submit(misbehave, "raise").result()
     pool.submit(misbehave, "delete").result()
     assert pool.submit(os.getpid).result() == before != os.getpid()
+
+
+def test_limits_are_asked_again_while_a_call_runs(pool: Processes) -> None:
+    begin = time.monotonic()
+
+    def known() -> Limits:  # another evaluation of the rung ends meanwhile
+        return Limits(1.5) if time.monotonic() - begin > 1 else Limits(900.0)
+
+    with pytest.raises(WorkerError, match="no end after 2 s, its limit"):
+        pool.submit(Limited(misbehave, known, "sleep"), "sleep").result()
+
+
+def test_what_calls_share_is_made_before_a_call_and_outside_its_time(pool: Processes) -> None:
+    pool.submit(pow, 2, 5).result()  # the worker is there
+    slow = partial(time.sleep, 1.5)
+    assert pool.submit(Limited(pow, lambda: Limits(1.0), "pow", slow), 2, 5).result() == 32
+
+
+def test_what_a_worker_warns_of_is_said_once(pool: Processes, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        pool.submit(logging.getLogger("detectors").warning, "going on with %d", 3).result()
+    assert [record.getMessage() for record in caplog.records] == ["going on with 3"]
+
+
+def test_there_is_a_worker_for_each_gpu_or_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert executors.count(0) == len(os.sched_getaffinity(0))
+    monkeypatch.setattr(executors.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6,7")
+    assert executors.count(0) == 3
+    assert executors.count(5) == 5
 
 
 def test_what_a_worker_prints_fills_neither_pipe_nor_disk_nor_memory(pool: Processes) -> None:
@@ -115,12 +158,13 @@ def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert time.monotonic() < deadline
 
 
-def test_limits_follow_the_median_of_the_rung_once_enough_have_finished() -> None:
-    assert limits([100.0] * (ENOUGH - 1), [], 1, 2).seconds == 3600
-    assert limits([100.0] * ENOUGH, [], 1, 2).seconds == 1000
-    assert limits([100.0] * ENOUGH, [], 6, 2).seconds == 6000
-    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 1, 2) == Limits(LEAST_SECONDS, LEAST_MEMORY, FRESH_SECONDS)
-    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 2, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
+def test_limits_follow_the_median_of_what_has_finished_at_the_rung() -> None:
+    assert limits([], [], 1, 9e9) == Limits(FIRST_SECONDS, 9e9, FRESH_SECONDS)
+    assert limits([100.0], [], 1, 9e9).seconds == 1000
+    assert limits([90.0, 100.0, 500.0], [], 6, 9e9).seconds == 6000
+    assert limits([0.1] * ENOUGH, [1e9] * (ENOUGH - 1), 1, 9e9).memory == 9e9
+    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 1, 9e9) == Limits(LEAST_SECONDS, LEAST_MEMORY, FRESH_SECONDS)
+    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 9e9, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
 
 
 HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit")
@@ -187,6 +231,16 @@ def test_in_a_group_only_the_culprit_fails_and_other_groups_keep_their_company(t
     alone = search(tmp_path / "alone", {})
     for number in (5, 7, 8, 9, 10, 11, 12, 14):  # evaluated one by one
         assert found[number].score == pytest.approx(alone[number][1] + 1e-5, abs=2e-6)
+
+
+def test_a_candidate_that_fails_twice_is_not_tried_with_other_seeds(good: dict[int, Any], tmp_path: Path) -> None:
+    rung = {"name": "proxy", "task": {"steps": 8}, "seeds": [1, 2, 3]}
+    search(tmp_path / "run", {good[6][0]: "segfault"}, isolate=True, ladder=[rung])
+    with Run.open(tmp_path / "run") as run:
+        failed = [e for e in run.evaluations() if e.state is State.FAILED]
+        assert [(e.candidate, e.seed) for e in failed] == [(6, 1), (6, 2), (6, 3)]
+        assert all("SIGSEGV" in str(e.error) and str(e.error).endswith("(2 times)") for e in failed)
+        assert [crash.candidates for crash in run.crashes()] == [(6,), (6,)]
 
 
 @pytest.mark.parametrize("how", ["segfault", "sleep"])

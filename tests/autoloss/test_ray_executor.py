@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from small import section
 from autoloss.candidate import State
 from autoloss.discover import Progress, discover
 from autoloss.executors import start
-from autoloss.limits import Limited, Limits, WorkerError
+from autoloss.limits import Limited, Limits, WorkerError, machine_memory
 from autoloss.run import Run
 from autoloss.settings import Ray, from_mapping
 from primitives.errors import InputError
@@ -77,11 +78,14 @@ def test_limits_and_causes_on_a_cluster_are_those_of_processes(cluster: Any) -> 
         assert executor.width == 6
         for how, cause in (("segfault", "was killed by SIGSEGV"), ("sleep", "no end after 2 s")):
             with pytest.raises(WorkerError, match=cause):
-                executor.submit(Limited(misbehave, Limits(2.0), how), how).result()
+                executor.submit(Limited(misbehave, partial(Limits, 2.0), how), how).result()
         with pytest.raises(ValueError, match="no such thing"):
             executor.submit(misbehave, "raise").result()
         before = executor.submit(os.getpid).result()
         assert before != os.getpid()
+        slow = partial(time.sleep, 2.5)
+        assert executor.submit(Limited(pow, partial(Limits, 2.0), "pow", slow), 2, 5).result() == 32
+        assert 0 < executor.share < machine_memory()
         cluster.add_node(num_cpus=2)
         deadline = time.monotonic() + 60
         while executor.width != 10 and time.monotonic() < deadline:  # nodes come, too
@@ -89,6 +93,24 @@ def test_limits_and_causes_on_a_cluster_are_those_of_processes(cluster: Any) -> 
         assert executor.width == 10
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@pytest.mark.slow
+def test_what_no_node_has_is_asked_for_in_vain_and_one_line_says_so(cluster: Any) -> None:
+    from autoloss.ray_executor import Cluster
+
+    with pytest.raises(InputError, match=r"no node .* has 2 CPU, which .*; they have: 1 CPU; 1 CPU; 1 CPU$"):
+        Cluster(Ray(address=cluster.address, cpus=2), 0, start, SPEC)
+
+
+def test_data_is_named_so_that_nodes_find_it() -> None:
+    from autoloss.ray_executor import _absolute
+
+    data = {"type": "coco", "train": {"annotations": "data/train.json", "images": "data/images"}, "hold_out": 5}
+    found = _absolute({"detector": "configs/one.py", "data": data})
+    assert found["detector"] == "configs/one.py"  # the Python files of the present folder are shipped
+    here = str(Path.cwd() / "data")
+    assert found["data"] == {**data, "train": {"annotations": f"{here}/train.json", "images": f"{here}/images"}}
 
 
 @pytest.mark.slow

@@ -76,12 +76,20 @@ def test_evaluations_of_a_dead_process_are_forgotten(tmp_path: Path) -> None:
 
 
 def test_another_config_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    Run.create(tmp_path / "run", SETTINGS).close()
+    with Run.create(tmp_path / "run", SETTINGS) as run:
+        run.born([CANDIDATE], [])
     before = (tmp_path / "run" / FILE).read_bytes()
     with pytest.raises(InputError, match=r"another config: search\.ladder\.0\.name was 'proxy', is 'full'"):
         Run.create(tmp_path / "run", {"seed": 1, "ladder": [{"name": "full"}]})
     assert (tmp_path / "run" / FILE).read_bytes() == before
     Run.create(tmp_path / "run", SETTINGS).close()
+
+
+def test_a_config_that_was_wrong_may_be_mended_until_candidates_are_born(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", SETTINGS).close()
+    mended = {"seed": 1, "ladder": [{"name": "full"}]}
+    with Run.create(tmp_path / "run", mended) as run:
+        assert run.settings == mended
 
 
 def test_directories_that_hold_no_run_are_left_alone(tmp_path: Path) -> None:

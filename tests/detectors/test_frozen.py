@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,15 @@ def test_an_output_that_is_not_finite_is_a_failure(
     good, bad = DetectorEvaluator(FCOS, DIGITS).evaluate_many(LOSSES, TASK, 1)
     assert isinstance(good, dict)
     assert bad == "a predicted box or score is not finite"
+
+
+def test_few_positive_samples_are_said_and_more_images_than_there_are_are_all(
+    scenes: dict[str, CocoSource], caplog: pytest.LogCaptureFixture
+) -> None:
+    task = {**TASK, "images": 10**9, "positives": 10**4, "iterations": 1}
+    (found,) = DetectorEvaluator(FCOS, DIGITS).evaluate_many([{}], task, 1)
+    assert isinstance(found, dict)
+    assert re.search(r"give \d+ positive samples, which repeat to fill the 10000 of an iteration", caplog.text)
 
 
 def test_a_detector_that_cannot_be_frozen_is_named(scenes: dict[str, CocoSource]) -> None:
