@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-scaling funnel clean
+.PHONY: search test results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-scaling fidelity funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, about 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
@@ -32,6 +32,11 @@ benchmark-export: .venv/installed  ## Exported losses beside mmdetection's own a
 benchmark-frozen: .venv/installed  ## A candidate on frozen features beside a training of its own; about 3 minutes.
 	@mkdir -p results/fidelity
 	@$(BIN)/python tests/benchmarks/bench_frozen.py | tee results/fidelity/cost.txt
+
+fidelity: .venv/installed  ## The tables and plots of results/fidelity, from the runs that are kept there.
+	for folder in results/fidelity/*/; do \
+	  $(BIN)/autoloss fidelity $$folder --plot $${folder}rungs.png > $${folder}table.txt || exit 1; \
+	done
 
 benchmark-estimate: .venv/installed  ## What two reduced searches are estimated to cost, and cost; about 8 minutes.
 	@mkdir -p results

@@ -35,11 +35,19 @@ def weights_only() -> Iterator[None]:
             os.environ[_SWITCH] = before
 
 
-def read(name: str) -> Mapping[str, Any]:
+OF_TRAIN = "give a local file of these weights by --backbone FILE, or train without them by --backbone scratch"
+OF_SEARCH = (
+    "name a local file of these weights: --cfg-options "
+    "search.evaluator.cfg_options.model.backbone.init_cfg.checkpoint=FILE"
+)
+
+
+def read(name: str, remedy: str = OF_TRAIN) -> Mapping[str, Any]:
     """A checkpoint on the CPU.
 
     Args:
         name: path, URL, or a name that mmengine knows, such as torchvision://resnet50, which is downloaded once.
+        remedy: what to do where it cannot be downloaded.
 
     Raises:
         InputError: no such file, it cannot be downloaded, or it holds more than weights.
@@ -52,10 +60,7 @@ def read(name: str) -> Mapping[str, Any]:
         raise InputError(f"{name}: no checkpoint of weights and plain values alone: {_line(error)}") from None
     except (OSError, RuntimeError, KeyError, EOFError) as error:
         if remote:
-            raise InputError(
-                f"cannot download {name} ({_line(error)}); give a local file of these weights by --backbone FILE, or "
-                "train without them by --backbone scratch"
-            ) from None
+            raise InputError(f"cannot download {name} ({_line(error)}); {remedy}") from None
         what = "no checkpoint at" if not Path(name).is_file() else "cannot read the checkpoint"
         raise InputError(f"{what} {name!r}: {_line(error)}") from None
     if not isinstance(found, Mapping):

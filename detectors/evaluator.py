@@ -104,6 +104,14 @@ class DetectorEvaluator:
                 from detectors import frozen
 
                 frozen.check(config)
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        """Downloads, or reads, what weights begin with, before anything is searched."""
+        from detectors import backbone, checkpoints
+
+        for place in backbone.pretrained(self.config.model.to_dict()):
+            checkpoints.read(place["checkpoint"], checkpoints.OF_SEARCH)
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""

@@ -20,6 +20,7 @@ from autoloss.candidate import State
 from autoloss.run import FILE, Run
 
 TASK = {"iterations": 4, "train_on": "train", "evaluate_on": "val"}
+FAR = {"type": "Pretrained", "checkpoint": "http://127.0.0.1:9/r.pth"}
 FROZEN = {"kind": "frozen", "iterations": 4, "pretrain": 10, "images": 30, "evaluate_on": "val"}
 
 
@@ -113,16 +114,61 @@ def test_a_real_search_killed_at_random_moments_equals_the_uninterrupted(tmp_pat
     assert facts(tmp_path / "killed") == facts(tmp_path / "whole")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_real_scores_are_the_same_in_this_process_in_four_and_on_a_cluster(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(tmp_path / "cache")}
+
+    def searched(run: str, workers: int, *options: str, **changes: Any) -> list[Any]:
+        line = [*command(tmp_path, search(**changes), run, workers), *options]
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return facts(tmp_path / run)
+
+    expected = searched("here", 1, isolate=False)
+    assert searched("four", 4, isolate=True) == expected
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        environment["AUTOLOSS_CACHE"] = str(tmp_path / "another")  # so that what is shared is made on the nodes
+        assert searched("cluster", 0, "--ray", cluster.address) == expected
+    finally:
+        cluster.shutdown()
+
+
+REAL = [
+    ("bccd/{split}.json", "bccd/images"),
+    ("tiny_coco/annotations/instances_{split}2017.json", "tiny_coco/{split}2017"),
+]
+
+
+@pytest.mark.parametrize(("annotations", "images"), REAL)
+def test_a_detector_is_trained_on_real_images_named_by_options(
+    tmp_path: Path, data: Path, annotations: str, images: str
+) -> None:
+    line = [sys.executable, "-m", "autoloss", "train", "configs/detectors/tiny_fcos.py", "--json", "--seed", "1"]
+    line += ["--loss-bbox", "neg(log(div(i, u)))", "--loss-cls", "quality_focal", "--work-dir", str(tmp_path / "work")]
+    for prefix, split in (("--", "train"), ("--val-", "val")):
+        line += [f"{prefix}data", str(data / annotations.format(split=split))]
+        line += [f"{prefix}images", str(data / images.format(split=split))]
+    small = ["train_cfg.max_epochs=1", "train_dataloader.num_workers=0", "train_dataloader.persistent_workers=False"]
+    small += ["visualizer.vis_backends.0.type=TensorboardVisBackend"]
+    small += ["val_dataloader.num_workers=0", "val_dataloader.persistent_workers=False"]
+    done = subprocess.run([*line, "--cfg-options", *small], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["metrics"].keys() >= {"bbox_mAP", "bbox_mAP_50"} or found["mAP"] is None
+    assert Path(found["checkpoint"]).is_file()
+    assert list((tmp_path / "work").rglob("events.out.tfevents.*"))
+
+
 @pytest.mark.parametrize(
     ("annotations", "images", "classes", "said"),
     [
-        ("bccd/{split}.json", "bccd/images", 3, "data.train: left out 1 boxes without width or height"),
-        (
-            "tiny_coco/annotations/instances_{split}2017.json",
-            "tiny_coco/{split}2017",
-            80,
-            "data.train: 31 of 80 classes have no boxes, first 'airplane'",
-        ),
+        (*REAL[0], 3, "data.train: left out 1 boxes without width or height"),
+        (*REAL[1], 80, "data.train: 31 of 80 classes have no boxes, first 'airplane'"),
     ],
 )
 def test_a_search_and_its_export_run_on_real_images_named_by_options(
@@ -196,6 +242,7 @@ def test_a_finale_on_a_test_split_that_is_not_there_is_one_line(tmp_path: Path, 
     ("changes", "message"),
     [
         ({"detector": "none.py"}, "no detector config at 'none.py'"),
+        ({"cfg_options": {"model.backbone.init_cfg": FAR}}, "cannot download http://127.0.0.1:9/r.pth (<urlopen error"),
         ({"data": {"type": "video"}}, "unknown data type 'video'; choices: digits, coco"),
         (
             {"cfg_options": {"model.bbox_head.type": "PAAHead"}},
