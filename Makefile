@@ -43,7 +43,7 @@ benchmark-estimate: .venv/installed  ## What two reduced searches are estimated 
 	@$(BIN)/autoloss estimate configs/search/digits_fcos.py 2> /dev/null > results/estimate_digits_fcos.txt
 	@$(BIN)/python tests/benchmarks/bench_estimate.py 2> /dev/null | tee results/estimate.txt
 
-benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64 where 32 GB are free; about 15 minutes on an idle machine.
+benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64 where 32 GB are free; about 25 minutes on an idle machine.
 	@$(BIN)/python tests/benchmarks/bench_scaling.py results/scaling
 
 benchmark: .venv/installed  ## Speed of the gates, and what the default run (of make search) spends beside training.

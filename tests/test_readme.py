@@ -20,6 +20,9 @@ _KEPT = {
     "autoloss show runs/digits_faster_rcnn --top 7": "digits_faster_rcnn.txt",
     "make benchmark": "benchmark.txt",
     "make benchmark-export": "benchmark_export.txt",
+    "make benchmark-estimate": "estimate.txt",
+    "make benchmark-scaling": "scaling/scaling.txt",
+    "autoloss estimate configs/search/digits_fcos.py": "estimate_digits_fcos.txt",
     "make benchmark-frozen": "fidelity/cost.txt",
     "autoloss funnel --grammar box --n 100000 --seed 0": "funnel_box.txt",
 }

@@ -181,9 +181,9 @@ CAUSES = {
 
 def search(directory: Path, faults: dict[str, str], **changes: Any) -> dict[int, Any]:
     evaluator = {"type": "fast_evaluator:BadEvaluator", "faults": faults}
-    ladder = [{"name": "proxy", "task": {"steps": 8}, "seeds": [1], "batch": changes.pop("batch", 1)}]
+    rung = {"name": "proxy", "task": {"steps": 8}, "seeds": changes.pop("seeds", [1]), "batch": changes.pop("batch", 1)}
     rules = from_mapping(
-        section(generations=1, births=14, ladder=ladder, finale=None, evaluator=evaluator, known=[], **changes)
+        section(generations=1, births=14, ladder=[rung], finale=None, evaluator=evaluator, known=[], **changes)
     )
     with Run.create(directory, rules.identity()) as run:
         discover(rules, run)
@@ -234,8 +234,7 @@ def test_in_a_group_only_the_culprit_fails_and_other_groups_keep_their_company(t
 
 
 def test_a_candidate_that_fails_twice_is_not_tried_with_other_seeds(good: dict[int, Any], tmp_path: Path) -> None:
-    rung = {"name": "proxy", "task": {"steps": 8}, "seeds": [1, 2, 3]}
-    search(tmp_path / "run", {good[6][0]: "segfault"}, isolate=True, ladder=[rung])
+    search(tmp_path / "run", {good[6][0]: "segfault"}, isolate=True, seeds=[1, 2, 3])
     with Run.open(tmp_path / "run") as run:
         failed = [e for e in run.evaluations() if e.state is State.FAILED]
         assert [(e.candidate, e.seed) for e in failed] == [(6, 1), (6, 2), (6, 3)]

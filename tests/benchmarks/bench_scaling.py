@@ -1,12 +1,14 @@
 """Evaluations per hour by number of workers, and what the loop itself costs.
 
-`python tests/benchmarks/bench_scaling.py FOLDER [--seconds 2] [--most 64] [--train 24] [--no-ray]` writes scaling.txt
-and scaling.png into FOLDER. Workers are started and warmed before the clock starts.
+`python tests/benchmarks/bench_scaling.py FOLDER [--most 64] [--parts training processes Ray]` writes scaling.txt,
+scaling.png and scaling.json into FOLDER; parts that are left out are those of an earlier run there. Workers are started and warmed before the
+clock starts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from autoloss.settings import Rung, Settings, from_mapping
 from primitives.catalog import known_loss
 
 HERE = Path(__file__).parent
+PARTS = ["training", "processes", "Ray"]
 TRAINING = {
     "type": "detectors.evaluator:DetectorEvaluator",
     "detector": "configs/detectors/tiny_fcos.py",
@@ -51,9 +54,9 @@ class Sleeper:
         return {"detector": "none"}
 
     def evaluate(self, losses: object, rung: object, seed: int) -> dict[str, float]:
-        """Sleeps."""
+        """Sleeps, and says where."""
         time.sleep(self.seconds)
-        return {"score": 0.5}
+        return {"score": 0.5, "pid": os.getpid()}
 
 
 def settings(evaluator: Mapping[str, Any], **changes: Any) -> Settings:
@@ -77,7 +80,8 @@ def timed(rules: Settings, task: Mapping[str, Any], count: int) -> float:
             while True:  # until every worker has had a task
                 first = Rung(name=f"warm {time.monotonic()}", task=dict(task))
                 loop.evaluate(range(min(count, 2 * loop.executor.width)), first)
-                if len(loop.executor.workers()) >= loop.executor.width or rules.ray is not None:
+                seen = {ended.metrics.get("pid", number) for number, ended in enumerate(run.evaluations(first.name))}
+                if len(seen) >= loop.executor.width:
                     break
             begin = time.perf_counter()
             loop.evaluate(range(count), Rung(name="measured", task=dict(task)))
@@ -127,6 +131,14 @@ def sleeping(kind: str, seconds: float, most: int, rounds: int = 4) -> dict[int,
     return found
 
 
+def trained(count: int) -> dict[str, float]:
+    """Evaluations an hour with 1 and 2 workers that train, and milliseconds of the loop itself for one."""
+    task = {"iterations": 60, "train_on": "train", "evaluate_on": "val"}
+    rates = {str(workers): 3600 * count / timed(settings(TRAINING, workers=workers), task, count) for workers in (1, 2)}
+    many, nothing = 1000, settings({"type": "bench_scaling:Sleeper"}, workers=1, isolate=False)
+    return {**rates, "loop": 1e3 * timed(nothing, {"steps": 1}, many) / many}
+
+
 def main() -> None:
     """Measures, prints and draws."""
     parser = argparse.ArgumentParser()
@@ -134,27 +146,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--most", type=int, default=64)
     parser.add_argument("--train", type=int, default=24)
-    parser.add_argument("--no-ray", action="store_true")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
-    console = Console(width=100, record=True, highlight=False)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    kept = given.folder / "scaling.json"
+    facts: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    console.print(f"{cores} cores, load before: {load:.1f} (of other programs)")
-    task = {"iterations": 60, "train_on": "train", "evaluate_on": "val"}
-    rates = {
-        workers: 3600 * given.train / timed(settings(TRAINING, workers=workers), task, given.train)
-        for workers in (1, 2)
-        if given.train
-    }
-    for workers, rate in rates.items():
-        console.print(f"tiny FCOS, 60 iterations, {workers} workers: {rate:,.0f} evaluations an hour")
-    if rates:
-        console.print(f"2 workers over 1: {rates[2] / rates[1]:.2f} times (aim: 1.8)")
-    count = 1000
-    nothing = {"type": "bench_scaling:Sleeper"}
-    own = 1e3 * timed(settings(nothing, workers=1, isolate=False), {"steps": 1}, count) / count
-    console.print(f"the loop itself, one transaction per fact: {own:.2f} ms an evaluation, over {count:,}")
-    kinds = ["processes", *([] if given.no_ray else ["Ray"])]
-    found = {kind: sleeping(kind, given.seconds, given.most) for kind in kinds}
+    for part in given.parts:
+        measured = trained(given.train) if part == "training" else sleeping(part, given.seconds, given.most)
+        facts[part] = {str(key): value for key, value in measured.items()}
+        facts[f"where {part}"] = f"{cores} cores, load before: {load:.1f}"
+        kept.write_text(json.dumps(facts, indent=1) + "\n")
+    console = Console(width=100, record=True, highlight=False)
+    for part in PARTS:
+        console.print(f"{part}: {facts[f'where {part}']}")
+    training, kinds = facts["training"], PARTS[1:]
+    for workers in ("1", "2"):
+        console.print(f"tiny FCOS, 60 iterations, {workers} workers: {training[workers]:,.0f} evaluations an hour")
+    console.print(f"2 workers over 1: {training['2'] / training['1']:.2f} times (aim: 1.8)")
+    console.print(f"the loop itself, one transaction per fact: {training['loop']:.2f} ms an evaluation")
+    found = {kind: {int(workers): share for workers, share in facts[kind].items()} for kind in kinds}
     table = Table(title=f"Evaluations that sleep {given.seconds:g} s: efficiency", title_justify="left")
     for name in ("workers", *kinds, *(f"an hour, {kind}" for kind in kinds)):
         table.add_column(name, justify="right")
@@ -163,7 +174,6 @@ def main() -> None:
         hours = ["" if share is None else f"{3600 * workers * share / given.seconds:,.0f}" for share in shares]
         table.add_row(str(workers), *("" if share is None else f"{share:.2f}" for share in shares), *hours)
     console.print(table)
-    given.folder.mkdir(parents=True, exist_ok=True)
     text = console.export_text()
     (given.folder / "scaling.txt").write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
     draw(found, given.seconds, given.folder / "scaling.png")
