@@ -1,8 +1,8 @@
 """Evaluations per hour by number of workers, and what the loop itself costs.
 
 `python tests/benchmarks/bench_scaling.py FOLDER [--most 64] [--parts training processes Ray]` writes scaling.txt,
-scaling.png and scaling.json into FOLDER; parts that are left out are those of an earlier run there. Workers are started and warmed before the
-clock starts.
+scaling.png and scaling.json into FOLDER; parts that are left out are those of an earlier run there. Workers are started
+and warmed before the clock starts.
 """
 
 from __future__ import annotations
