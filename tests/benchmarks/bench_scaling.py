@@ -146,8 +146,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--most", type=int, default=64)
     parser.add_argument("--train", type=int, default=24)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--parts", nargs="*", default=PARTS, metavar="PART")
     given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"unknown parts {sorted(unknown)}; choices: {', '.join(PARTS)}")
     given.folder.mkdir(parents=True, exist_ok=True)
     kept = given.folder / "scaling.json"
     facts: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
