@@ -1,8 +1,8 @@
 """Evaluations per hour by number of workers, and what the loop itself costs.
 
-`python tests/benchmarks/bench_scaling.py FOLDER [--most 64] [--parts training processes Ray]` writes scaling.txt,
-scaling.png and scaling.json into FOLDER; parts that are left out are those of an earlier run there. Workers are started
-and warmed before the clock starts.
+`python tests/benchmarks/bench_scaling.py FOLDER [--workers 1 2 4 ...] [--parts training processes Ray]` writes
+scaling.txt, scaling.png and scaling.json into FOLDER; what is left out is that of an earlier run there. Workers are
+started and warmed before the clock starts.
 """
 
 from __future__ import annotations
@@ -106,16 +106,11 @@ def available_memory() -> float:
     return sum(float(facts[name].split()[0]) for name in ("MemAvailable", "SwapFree")) * 1024
 
 
-def powers(most: int) -> list[int]:
-    """1, 2, 4 ... up to the most."""
-    return [1 << power for power in range(most.bit_length()) if 1 << power <= most]
-
-
-def sleeping(kind: str, seconds: float, most: int, rounds: int = 4) -> dict[int, float]:
+def sleeping(kind: str, seconds: float, numbers: list[int], rounds: int = 4) -> dict[int, float]:
     """Efficiency by number of workers: the time that sleeping alone takes, over the time it took."""
     spec = {"type": "bench_scaling:Sleeper", "seconds": seconds}
     found = {}
-    for workers in powers(most):
+    for workers in numbers:
         needed = workers * MEMORY[kind]
         if needed > available_memory():
             say = f"{kind}, {workers} workers: left out, they need {needed / 1e9:.0f} GB and fewer are free"
@@ -144,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--most", type=int, default=64)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1 << power for power in range(7)])
     parser.add_argument("--train", type=int, default=24)
     parser.add_argument("--parts", nargs="*", default=PARTS, metavar="PART")
     given = parser.parse_args()
@@ -155,13 +150,14 @@ def main() -> None:
     facts: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     for part in given.parts:
-        measured = trained(given.train) if part == "training" else sleeping(part, given.seconds, given.most)
-        facts[part] = {str(key): value for key, value in measured.items()}
-        facts[f"where {part}"] = f"{cores} cores, load before: {load:.1f}"
+        measured = trained(given.train) if part == "training" else sleeping(part, given.seconds, given.workers)
+        facts[part] = {**facts.get(part, {}), **{str(key): value for key, value in measured.items()}}
+        whole = "" if part == "training" else f", {min(given.workers)} to {max(given.workers)} workers"
+        facts.setdefault(f"where {part}", []).append(f"{cores} cores, load before: {load:.1f}{whole}")
         kept.write_text(json.dumps(facts, indent=1) + "\n")
     console = Console(width=100, record=True, highlight=False)
     for part in PARTS:
-        console.print(f"{part}: {facts[f'where {part}']}")
+        console.print(f"{part}: {'; '.join(facts[f'where {part}'])}")
     training, kinds = facts["training"], PARTS[1:]
     for workers in ("1", "2"):
         console.print(f"tiny FCOS, 60 iterations, {workers} workers: {training[workers]:,.0f} evaluations an hour")
@@ -171,7 +167,7 @@ def main() -> None:
     table = Table(title=f"Evaluations that sleep {given.seconds:g} s: efficiency", title_justify="left")
     for name in ("workers", *kinds, *(f"an hour, {kind}" for kind in kinds)):
         table.add_column(name, justify="right")
-    for workers in powers(given.most):
+    for workers in sorted({number for kind in kinds for number in found[kind]}):
         shares = [found[kind].get(workers) for kind in kinds]
         hours = ["" if share is None else f"{3600 * workers * share / given.seconds:,.0f}" for share in shares]
         table.add_row(str(workers), *("" if share is None else f"{share:.2f}" for share in shares), *hours)
