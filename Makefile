@@ -35,7 +35,7 @@ benchmark-frozen: .venv/installed  ## A candidate on frozen features beside a tr
 
 fidelity: .venv/installed  ## The tables and plots of results/fidelity, from the runs that are kept there.
 	for folder in results/fidelity/*/; do \
-	  $(BIN)/autoloss fidelity $$folder --plot $${folder}rungs.png > $${folder}table.txt || exit 1; \
+	  $(BIN)/autoloss fidelity $$folder --plot $${folder}rungs.png | sed 's/ *$$//' > $${folder}table.txt || exit 1; \
 	done
 
 benchmark-estimate: .venv/installed  ## What two reduced searches are estimated to cost, and cost; about 8 minutes.
