@@ -20,7 +20,7 @@ from autoloss.candidate import State
 from autoloss.run import FILE, Run
 
 TASK = {"iterations": 4, "train_on": "train", "evaluate_on": "val"}
-FAR = {"type": "Pretrained", "checkpoint": "http://127.0.0.1:9/r.pth"}
+FAR = {"_delete_": True, "type": "Pretrained", "checkpoint": "http://127.0.0.1:9/r.pth"}
 FROZEN = {"kind": "frozen", "iterations": 4, "pretrain": 10, "images": 30, "evaluate_on": "val"}
 
 
