@@ -19,16 +19,8 @@ from autoloss import executors, ladder
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, State
 from autoloss.evaluator import build
 from autoloss.interrupts import GRACE, Interrupts
-from autoloss.limits import (
-    Limited,
-    Limits,
-    WorkerError,
-    WorkerState,
-    lacks_memory,
-    limits,
-    out_of_memory,
-    what_to_lower,
-)
+from autoloss.limits import Limited, Limits, WorkerError, WorkerState, limits
+from autoloss.memory import lacks_memory, out_of_memory, what_to_lower
 from autoloss.run import Run
 from autoloss.search import OWN, Search, stand_ins
 from autoloss.settings import Rung, Settings

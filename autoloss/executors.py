@@ -16,16 +16,8 @@ import torch
 from autoloss import descent
 from autoloss.candidate import Candidate, Evaluation, Loss, State
 from autoloss.evaluator import Evaluator, SideBySide, build
-from autoloss.limits import (
-    WorkerState,
-    forget_peak,
-    lacks_memory,
-    machine_memory,
-    out_of_memory,
-    peak_memory,
-    share_of,
-    what_to_lower,
-)
+from autoloss.limits import WorkerState, machine_memory, share_of
+from autoloss.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.processes import Processes
 from autoloss.settings import Rung, Settings
 from primitives.errors import InputError

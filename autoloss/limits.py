@@ -9,11 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-OUT_OF_MEMORY = "out of memory"
-# What PyTorch says on a CPU and a GPU, and what WorkerError says of a worker that was killed or outgrew its limit.
-_SIGNS = ("out of memory", "can't allocate memory", "of memory, its limit is")
 ENOUGH = 5
 """Evaluations of a rung that must have finished before their median says what memory the next may take."""
 FIRST_SECONDS = 7 * 86400.0
@@ -123,29 +118,6 @@ def limits(
     return Limits(fixed.seconds * together, memory_most)
 
 
-def lacks_memory(cause: str | Exception) -> bool:
-    """Whether the cause of a failure, or its text, is that there is no memory."""
-    if isinstance(cause, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    return isinstance(cause, (str, RuntimeError)) and any(sign in str(cause) for sign in _SIGNS)
-
-
-def out_of_memory(cause: str | Exception) -> str:
-    """The cause in one line that begins with `out of memory`."""
-    first = " ".join(str(cause).split())[:160]
-    return first if first.startswith(OUT_OF_MEMORY) else f"{OUT_OF_MEMORY} ({first or type(cause).__name__})"
-
-
-def what_to_lower(batch: int) -> str:
-    """What takes less memory.
-
-    Args:
-        batch: candidates that are evaluated together.
-    """
-    group = f"the rung's batch ({batch} candidates side by side), " if batch > 1 else ""
-    return f"lower {group}search.workers, the evaluator's batch_size, or the size of the images"
-
-
 def share_of(memory: float, workers: int) -> float:
     """Bytes that are a worker's of those of a machine, some being left to others."""
     return SHARE_OF_MACHINE * memory / max(workers, 1)
@@ -158,29 +130,3 @@ def machine_memory() -> float:
         return min(whole, float(Path("/sys/fs/cgroup/memory.max").read_text()))
     except (OSError, ValueError):  # no container, or "max"
         return whole
-
-
-def peak_memory() -> float:
-    """Most bytes that this process has held since `forget_peak`; 0 where the system does not say."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return float(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) * 1024
-    except (OSError, StopIteration):
-        return 0.0
-
-
-def peak_of_device() -> float:
-    """The same of a GPU's memory where this process uses one, of its own where it does not."""
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        return float(torch.cuda.max_memory_allocated())
-    return peak_memory()
-
-
-def forget_peak() -> None:
-    """Lets `peak_memory` begin anew, where the system can, and `peak_of_device`."""
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.reset_peak_memory_stats()
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return

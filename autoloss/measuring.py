@@ -19,17 +19,8 @@ from autoloss import executors
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, Refusal, State
 from autoloss.estimate import Cost, Measured, Parts
 from autoloss.evaluator import Evaluator, Measurable, build
-from autoloss.limits import (
-    Limited,
-    Limits,
-    WorkerError,
-    forget_peak,
-    lacks_memory,
-    limits,
-    out_of_memory,
-    peak_of_device,
-    what_to_lower,
-)
+from autoloss.limits import Limited, Limits, WorkerError, limits
+from autoloss.memory import forget_peak, lacks_memory, out_of_memory, peak_of_device, what_to_lower
 from autoloss.run import FILE, Run
 from autoloss.search import OWN, Birth, Search, stand_ins
 from autoloss.settings import Rung, Settings

@@ -2,7 +2,8 @@
 
 On a node a task of Ray hands the call to an isolated process of ours (see `processes`), which stays from task to task.
 So limits and causes of failure are the same everywhere; Ray only says where. A limit of time is that of the moment in
-which a task is handed over.
+which a task is handed over. What this file imports does not import PyTorch: Ray's own process on a node, one for each
+evaluation that runs, would hold it a second time.
 """
 
 from __future__ import annotations
@@ -153,8 +154,7 @@ class Cluster(Executor):
             if self._closed:
                 future.set_exception(WorkerError("the worker was stopped"))
             elif not _of_node(error):
-                cause = " ".join(str(error).split())[:300]
-                future.set_exception(WorkerError(f"Ray gave it up: {type(error).__name__}: {cause}"))
+                future.set_exception(WorkerError(_cause(error)))
             elif moves:  # the node died, not the candidate: elsewhere
                 self._moved += 1
                 _log.info("%s: sent elsewhere, for %s", call[0], type(error).__name__)
@@ -247,6 +247,15 @@ def _snapshot(folder: Path) -> str:
     return str(folder)
 
 
+def _cause(error: Exception) -> str:
+    """Why Ray gave a task up, in one line."""
+    from ray.exceptions import OutOfMemoryError
+
+    if isinstance(error, OutOfMemoryError):
+        return "out of memory (the node ran low on it, and Ray ended what ran there)"
+    return f"Ray gave it up: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def _of_node(error: Exception) -> bool:
     """Whether Ray lost a node, or its own process there, and not because of what ran."""
     from ray import exceptions
@@ -279,7 +288,7 @@ def _on_node(held: bytes, before: bytes | None, call: bytes, limits: Limits, nam
     if _inner is None or _inner[0] != key:
         if _inner is not None:
             _inner[1].shutdown(cancel_futures=True)
-        _inner = (key, Processes(1, _called, (held,)), Said())
+        _inner = (key, Processes(1, _called, (held,)), _inner[2] if _inner else Said())
     try:
         limited = Limited(_called, lambda: limits, name, partial(_called, before) if before else None)
         return True, _inner[1].submit(limited, call).result(), _inner[2].taken()

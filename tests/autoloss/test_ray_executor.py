@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -101,6 +103,20 @@ def test_what_no_node_has_is_asked_for_in_vain_and_one_line_says_so(cluster: Any
 
     with pytest.raises(InputError, match=r"no node .* has 2 CPU, which .*; they have: 1 CPU; 1 CPU; 1 CPU$"):
         Cluster(Ray(address=cluster.address, cpus=2), 0, start, SPEC)
+
+
+def test_what_ray_itself_imports_on_a_node_does_not_hold_pytorch_a_second_time() -> None:
+    code = "import sys, autoloss.ray_executor, autoloss.candidate; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_an_evaluation_that_ray_ends_for_want_of_memory_says_so() -> None:
+    exceptions = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install 'autoloss[ray]'")
+    from autoloss.memory import lacks_memory
+    from autoloss.ray_executor import _cause
+
+    assert lacks_memory(_cause(exceptions.OutOfMemoryError("Task was killed due to the node running low on memory.")))
+    assert _cause(RuntimeError("a\n b")) == "Ray gave it up: RuntimeError: a b"
 
 
 def test_data_is_named_so_that_nodes_find_it() -> None:

@@ -90,10 +90,11 @@ def timed(rules: Settings, task: Mapping[str, Any], count: int) -> float:
 
 @contextmanager
 def cluster(workers: int) -> Iterator[str]:
-    """A Ray cluster on this machine that says it has so many cores."""
+    """A Ray cluster on this machine that says it has so many cores; it does not look at memory, swap counts as well."""
     from ray.cluster_utils import Cluster
 
-    one = Cluster(initialize_head=True, head_node_args={"num_cpus": workers})
+    node = {"num_cpus": workers, "_system_config": {"memory_monitor_refresh_ms": 0}}
+    one = Cluster(initialize_head=True, head_node_args=node)
     try:
         yield one.address
     finally:
@@ -106,7 +107,7 @@ def available_memory() -> float:
     return sum(float(facts[name].split()[0]) for name in ("MemAvailable", "SwapFree")) * 1024
 
 
-def sleeping(kind: str, seconds: float, numbers: list[int], rounds: int = 4) -> dict[int, float]:
+def sleeping(kind: str, seconds: float, numbers: list[int], rounds: int) -> dict[int, float]:
     """Efficiency by number of workers: the time that sleeping alone takes, over the time it took."""
     spec = {"type": "bench_scaling:Sleeper", "seconds": seconds}
     found = {}
@@ -140,6 +141,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--workers", type=int, nargs="+", default=[1 << power for power in range(7)])
+    parser.add_argument("--rounds", type=int, default=10, help="evaluations of each worker that sleeps")
     parser.add_argument("--train", type=int, default=24)
     parser.add_argument("--parts", nargs="*", default=PARTS, metavar="PART")
     given = parser.parse_args()
@@ -150,12 +152,16 @@ def main() -> None:
     facts: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     for part in given.parts:
-        measured = trained(given.train) if part == "training" else sleeping(part, given.seconds, given.workers)
+        if part == "training":
+            measured, whole = trained(given.train), ""
+        else:
+            among = " to ".join(map(str, sorted({min(given.workers), max(given.workers)})))
+            measured = sleeping(part, given.seconds, given.workers, given.rounds)
+            whole = f", {among} workers, {given.rounds} rounds"
         facts[part] = {**facts.get(part, {}), **{str(key): value for key, value in measured.items()}}
-        whole = "" if part == "training" else f", {min(given.workers)} to {max(given.workers)} workers"
         facts.setdefault(f"where {part}", []).append(f"{cores} cores, load before: {load:.1f}{whole}")
         kept.write_text(json.dumps(facts, indent=1) + "\n")
-    console = Console(width=100, record=True, highlight=False)
+    console = Console(width=120, record=True, highlight=False)
     for part in PARTS:
         console.print(f"{part}: {'; '.join(facts[f'where {part}'])}")
     training, kinds = facts["training"], PARTS[1:]
