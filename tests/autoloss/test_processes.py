@@ -169,7 +169,7 @@ def test_limits_follow_the_median_of_what_has_finished_at_the_rung() -> None:
 
 HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit")
 CAUSES = {
-    "sleep": "no end after 10 s, its limit (2 times)",
+    "sleep": "no end after 20 s, its limit (2 times)",
     "allocate": "GB of memory, its limit is 1.5 GB (2 times)",
     "raise": "ValueError: no such thing",
     "segfault": "the worker was killed by SIGSEGV (2 times)",
@@ -205,7 +205,7 @@ def test_bad_candidates_fail_with_their_causes_and_the_good_ones_are_all_there(
 ) -> None:
     bad = dict(zip(range(2, 2 + len(HARM)), HARM, strict=True))
     faults = {good[number][0]: how for number, how in bad.items()}
-    found = search(tmp_path / "run", faults, workers=2, isolate=True, limits={"time": 10.0, "memory": 1.5})
+    found = search(tmp_path / "run", faults, workers=2, isolate=True, limits={"time": 20.0, "memory": 1.5})
     assert found.keys() == good.keys()
     for number, evaluation in found.items():
         how = bad.get(number, "")
