@@ -150,6 +150,8 @@ def main() -> None:
     given.folder.mkdir(parents=True, exist_ok=True)
     kept = given.folder / "scaling.json"
     facts: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    if missing := set(PARTS) - set(given.parts) - set(facts):
+        parser.error(f"{given.folder} holds no earlier {', '.join(sorted(missing))}; measure them too")
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     for part in given.parts:
         if part == "training":
