@@ -16,7 +16,7 @@ import torch
 from autoloss import descent
 from autoloss.candidate import Candidate, Evaluation, Loss, State
 from autoloss.evaluator import Evaluator, SideBySide, build
-from autoloss.limits import WorkerState, machine_memory, share_of
+from autoloss.limits import WorkerError, WorkerState, machine_memory, share_of
 from autoloss.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.processes import Processes
 from autoloss.settings import Rung, Settings
@@ -115,6 +115,7 @@ def warm(rung: Rung, seed: int) -> None:
 
     Raises:
         InputError: the set-up is wrong.
+        WorkerError: this worker has no memory for it, or its GPU is of no use any more.
     """
     evaluator = held()
     if isinstance(evaluator, SideBySide):
@@ -123,9 +124,10 @@ def warm(rung: Rung, seed: int) -> None:
         except InputError:
             raise
         except Exception as caught:
-            what = f"what the candidates of rung {rung.name!r} share could not be made"
             if lacks_memory(caught):
-                raise InputError(f"{what}: {out_of_memory(caught)}; {what_to_lower(1)}") from None
+                raise WorkerError(f"{out_of_memory(caught)}; {what_to_lower(1)}") from None
+            _check_device(caught)
+            what = f"what the candidates of rung {rung.name!r} share could not be made"
             raise InputError(f"{what}, so the set-up is wrong: {caught}") from None
     elif rung.batch > 1:
         raise InputError(
@@ -138,6 +140,7 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
 
     Raises:
         InputError: the set-up is wrong, not a candidate.
+        WorkerError: the GPU is of no use any more to this process.
     """
     evaluator, begin = held(), time.perf_counter()
     forget_peak()
@@ -152,6 +155,7 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
     except Exception as caught:
         if _disk_is_full(caught):
             raise InputError(f"no space left for the files of a training ({caught}); make some") from None
+        _check_device(caught)
         found = [out_of_memory(caught) if lacks_memory(caught) else f"{type(caught).__name__}: {caught}"]
     if len(found) < len(candidates):  # one of them spoils it for all; nothing of the attempt is held any more
         return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
@@ -178,6 +182,12 @@ def _disk_is_full(error: Exception) -> bool:
     return (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or full in str(error)
 
 
+def _check_device(error: Exception) -> None:
+    """After a failed assertion on a GPU, or an access beside its memory, every later call of the process fails, too."""
+    if "CUDA error" in str(error) and not lacks_memory(error):
+        raise WorkerError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from None
+
+
 def held() -> Evaluator:
     """The evaluator of this worker."""
     if _evaluator is None:
@@ -194,9 +204,20 @@ def _ended(
     ended: float,
     memory: float = 0.0,
 ) -> Evaluation:
-    if not isinstance(found, str) and math.isnan(float(found["score"])):
+    metrics = {} if isinstance(found, str) else _numbers(found)
+    if metrics and math.isnan(metrics["score"]):
         found = "the score is NaN"
     if isinstance(found, str):
         return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, ended, memory)
-    score = float(found["score"])
-    return Evaluation(number, rung.name, seed, State.DONE, score, dict(found), None, seconds, ended, memory)
+    return Evaluation(number, rung.name, seed, State.DONE, metrics["score"], metrics, None, seconds, ended, memory)
+
+
+def _numbers(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics as plain numbers."""
+    try:
+        found = {str(name): float(value) for name, value in metrics.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(f"an evaluator gives a mapping of names to numbers, got {metrics!r}") from None
+    if "score" not in found:
+        raise InputError(f"an evaluator gives 'score' among its metrics, got only: {', '.join(found) or 'none'}")
+    return found

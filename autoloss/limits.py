@@ -33,6 +33,10 @@ class WorkerError(RuntimeError):
         return self.cause
 
 
+class StartError(WorkerError):
+    """A worker could not be made ready, so what it would have run is not to blame."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a call may take.
@@ -67,7 +71,10 @@ class Limited:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls it."""
         if self.before is not None:
-            self.before()
+            try:
+                self.before()
+            except WorkerError as error:
+                raise StartError(error.cause) from None
         return self.call(*args, **kwargs)
 
 

@@ -7,7 +7,9 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
 
 from primitives.errors import InputError
 
@@ -22,12 +24,25 @@ class Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class _Log(logging.StreamHandler[TextIO]):
+    """Says once that it cannot write, as on a full disk; what is logged about goes on."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  as logging calls it
+        """See logging.Handler."""
+        if not self.told:
+            self.told = True
+            why = sys.exc_info()[1]
+            logging.getLogger(__name__).warning("the log cannot be written from here on: %s", why)
+
+
 @contextmanager
 def as_json(file: str | None) -> Iterator[None]:
     """Appends what is logged to a file.
 
     Args:
-        file: its name, "-" for stderr, None for no log.
+        file: its name, "-" for stderr, None for no log; its folder is made.
 
     Raises:
         InputError: it cannot be written.
@@ -36,9 +51,12 @@ def as_json(file: str | None) -> Iterator[None]:
         yield
         return
     try:
-        handler = logging.StreamHandler(sys.stderr) if file == "-" else logging.FileHandler(file)
+        if file != "-":
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+        stream = sys.stderr if file == "-" else open(file, "a", encoding="utf-8")  # noqa: SIM115  closed below
     except OSError as error:
         raise InputError(f"cannot write the log {file!r}: {error.strerror}") from None
+    handler = _Log(stream)
     handler.setFormatter(Json())
     root, ours = logging.getLogger(), logging.getLogger("autoloss")
     # Else what is logged for the file would come to the terminal, too.
@@ -59,7 +77,10 @@ def as_json(file: str | None) -> Iterator[None]:
         ours.info("session ends", extra={"facts": {"seconds": time.time() - begin}})
     finally:
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
+            if stream is not sys.stderr:
+                stream.close()
         ours.setLevel(before)
         for one, level in quiet:
             one.setLevel(level)

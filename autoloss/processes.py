@@ -27,12 +27,14 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from autoloss.limits import Limited, Limits, WorkerError, WorkerState, machine_memory, share_of
+from autoloss.limits import Limited, Limits, StartError, WorkerError, WorkerState, machine_memory, share_of
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
 _START = 900.0
 """Seconds a worker may take to import and to build what it holds."""
+_REST = 600.0
+"""Seconds that a place where workers do not start rests at most: 1, 2, 4 and so on, for others to take over."""
 _LOOK = 0.1
 """Seconds between two looks at the memory of a worker."""
 _ASK = 1.0
@@ -132,7 +134,7 @@ class _Slot(threading.Thread):
         self.state = WorkerState(f"{socket.gethostname()}/{number}", 0, "starts", time.time())
         self._tasks, self._begin, self._folder = tasks, (start, arguments, dict(environment)), folder
         self._worker: _Worker | None = None
-        self._lost, self._stopped = 0, threading.Event()
+        self._lost, self._unready, self._stopped = 0, 0, threading.Event()
 
     def run(self) -> None:
         """Task after task until there are no more."""
@@ -161,28 +163,53 @@ class _Slot(threading.Thread):
         if not isinstance(fn, Limited):
             fn = Limited(fn, Limits, getattr(fn, "__name__", ""))
         message = pickle.dumps((fn.call, args, kwargs))
-        limits, before = fn.limits, fn.before
-        if self._worker is None:
-            self._now("starts")
-            worker = _Worker(*self._begin, self._folder)
-            try:
-                worker.answer(lambda: Limits(_START), self._stopped)
-            except BaseException:
-                worker.kill()
-                raise
-            self._worker = worker
-            limits = partial(_of_fresh, fn.limits)
-        self._now(fn.name)
         try:
-            if before is not None:
-                self._worker.send(pickle.dumps((before, (), {})))
-                self._worker.answer(Limits, self._stopped)
-            self._worker.send(message)
-            return self._worker.answer(limits, self._stopped)
+            worker, limits = self._ready(fn)
+            worker.send(message)
+            return worker.answer(limits, self._stopped)
         except WorkerError:
-            self._worker.kill()
-            self._worker, self._lost = None, self._lost + 1
+            if self._worker is not None:
+                self._worker.kill()
+                self._worker, self._lost = None, self._lost + 1
             raise
+
+    def _ready(self, fn: Limited) -> tuple[_Worker, Callable[[], Limits]]:
+        """A worker that holds what a call needs, and the call's limits there.
+
+        Raises:
+            InputError: the set-up is wrong.
+            StartError: there is none; it was not the call.
+        """
+        limits = fn.limits
+        try:
+            if self._worker is None:
+                self._now("starts")
+                self._worker = self._fresh()
+                limits = partial(_of_fresh, fn.limits)
+            self._now(fn.name)
+            if fn.before is not None:
+                self._worker.send(pickle.dumps((fn.before, (), {})))
+                self._worker.answer(Limits, self._stopped)
+        except WorkerError as error:
+            self._stopped.wait(min(2.0 ** min(self._unready, 10), _REST))
+            self._unready += 1
+            raise StartError(error.cause) from None
+        self._unready = 0
+        return self._worker, limits
+
+    def _fresh(self) -> _Worker:
+        try:
+            worker = _Worker(*self._begin, self._folder)
+        except OSError as error:
+            raise WorkerError(f"a process cannot start: {error.strerror or error}") from None
+        try:
+            worker.answer(lambda: Limits(_START), self._stopped)
+        except Exception as error:
+            worker.kill()
+            if isinstance(error, (InputError, WorkerError)):
+                raise
+            raise WorkerError(f"a worker cannot start: {type(error).__name__}: {error}") from None
+        return worker
 
 
 def _of_fresh(limits: Callable[[], Limits]) -> Limits:
@@ -362,9 +389,12 @@ def _work(
 
 
 def _leave_with(parent: int) -> None:
-    """Ctrl-C is for the parent alone; when the parent dies, so does this process, even in the midst of a training."""
+    """To stop is for the parent alone; when the parent dies, so does this process, even in the midst of a training."""
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Batch systems send it to every process of a job. A function, for what this process starts is to have its own way.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG of Linux
     if os.getppid() != parent:

@@ -1,9 +1,8 @@
 """A Ray cluster as an executor: nodes come and go, results come back as values, nothing but the network is shared.
 
 On a node a task of Ray hands the call to an isolated process of ours (see `processes`), which stays from task to task.
-So limits and causes of failure are the same everywhere; Ray only says where. A limit of time is that of the moment in
-which a task is handed over. What this file imports does not import PyTorch: Ray's own process on a node, one for each
-evaluation that runs, would hold it a second time.
+So limits and causes of failure are the same everywhere; Ray only says where. What this file imports does not import
+PyTorch: Ray's own process on a node, one for each evaluation that runs, would hold it a second time.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import logging
 import os
 import pickle
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -20,11 +20,13 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoloss.limits import Limited, Limits, WorkerError, WorkerState, share_of
+from autoloss.limits import Limited, Limits, StartError, WorkerError, WorkerState, share_of
 from autoloss.processes import Processes, Said, warn
 from primitives.errors import InputError
 
@@ -35,7 +37,9 @@ _log = logging.getLogger(__name__)
 _MOVES = 20
 """Nodes that may die under a task before it counts as a lost worker."""
 _MOST_FILES = 2000
-_PATHS, _VARIABLES = ("annotations", "images"), ("AUTOLOSS_CACHE", "AUTOLOSS_DATA")
+_ASK = 5.0
+"""Seconds between two times that limits are told to the nodes, and that a node asks."""
+_VARIABLES = ("AUTOLOSS_CACHE", "AUTOLOSS_DATA")
 """What names data: it lies at the same place on every node."""
 _HIDDEN = {"runs", "results", "build", "node_modules", "__pycache__", "site-packages"}
 _inner: tuple[tuple[bytes, str | None], Processes, Said] | None = None
@@ -60,7 +64,7 @@ class Cluster(Executor):
     ) -> None:
         self._ray = _ray()
         _reach(setting.address)
-        self._most, self._seen = workers, (0.0, 1)
+        self._most, self._seen = workers, (0.0, list[dict[str, float]]())
         self._code = tempfile.mkdtemp(prefix="autoloss-")
         self._connect(setting.address, str(spec["type"]))
         gpus = setting.gpus
@@ -71,9 +75,12 @@ class Cluster(Executor):
         # A worker that dies is our own process; what Ray would try again is counted here.
         self._task = self._ray.remote(num_cpus=setting.cpus, num_gpus=gpus, max_retries=0)(_on_node)
         # As bytes, so that Ray's own process on a node need not import what only the isolated one uses.
-        self._held = self._ray.put(pickle.dumps((start, (_absolute(spec),), {})))
-        self._lock, self._running = threading.Lock(), dict[Future[Any], tuple[Any, WorkerState]]()
-        self._closed, self._moved = False, 0
+        self._held = self._ray.put(pickle.dumps((_start_as_in, (os.getcwd(), start, dict(spec)), {})))
+        self._lock, self._running = threading.Lock(), dict[Future[Any], _Running]()
+        self._closed, self._moved, self._numbers = threading.Event(), 0, count()
+        self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
+        self._telling = threading.Thread(target=self._tell_limits, name="limits", daemon=True)
+        self._telling.start()
 
     def _connect(self, address: str, evaluator: str) -> None:
         environment: dict[str, Any] = {
@@ -81,6 +88,7 @@ class Cluster(Executor):
             "py_modules": _modules(evaluator),
             "env_vars": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         }
+        theirs = signal.getsignal(signal.SIGTERM)
         try:
             self._ray.init(
                 address=address,
@@ -92,13 +100,16 @@ class Cluster(Executor):
         except (ConnectionError, ValueError, RuntimeError) as error:
             shutil.rmtree(self._code, ignore_errors=True)
             raise InputError(f"no Ray cluster at {address!r}: {' '.join(str(error).split())[:300]}") from None
+        finally:
+            # Ray lets SIGTERM end the process at once; what ends in seconds shall end.
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, theirs or signal.SIG_DFL)
 
     @property
     def width(self) -> int:
-        """Tasks that the cluster has room for now; asked once a second, for nodes come and go."""
-        if time.monotonic() - self._seen[0] > 1:
-            self._seen = (time.monotonic(), max(1, sum(map(self._room, self._nodes()))))
-        return min(self._seen[1], self._most) if self._most else self._seen[1]
+        """Tasks that the cluster has room for now."""
+        room = max(1, sum(map(self._room, self._nodes())))
+        return min(room, self._most) if self._most else room
 
     @property
     def share(self) -> float:
@@ -107,8 +118,10 @@ class Cluster(Executor):
         return min((share_of(memory, room) for memory, room in rooms if room), default=0.0)
 
     def _nodes(self) -> list[dict[str, float]]:
-        """Resources of every node that lives."""
-        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        """Resources of every node that lives; asked once a second, for nodes come and go."""
+        if time.monotonic() - self._seen[0] > 1:
+            self._seen = (time.monotonic(), [node["Resources"] for node in self._ray.nodes() if node["Alive"]])
+        return self._seen[1]
 
     def _room(self, node: Mapping[str, float]) -> int:
         """Tasks that a node has room for."""
@@ -133,15 +146,17 @@ class Cluster(Executor):
         return future
 
     def _send(self, future: Future[Any], call: tuple[Any, ...], moves: int) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise RuntimeError("cannot submit after shutdown")
         fn, arguments = call[0], call[1:]
         if not isinstance(fn, Limited):
             fn = Limited(fn, Limits, getattr(fn, "__name__", ""))
-        name, before = fn.name, fn.before and pickle.dumps((fn.before, (), {}))
-        reference = self._task.remote(self._held, before, pickle.dumps((fn.call, *arguments)), fn.limits(), name)
+        before, message = fn.before and pickle.dumps((fn.before, (), {})), pickle.dumps((fn.call, *arguments))
+        number = next(self._numbers)
+        reference = self._task.remote(self._held, before, message, fn.limits(), fn.name, self._board, number)
+        state = WorkerState("ray", 0, fn.name, time.time(), lost=self._moved)
         with self._lock:
-            self._running[future] = (reference, WorkerState("ray", 0, name, time.time(), lost=self._moved))
+            self._running[future] = _Running(number, reference, state, fn.limits)
         reference.future().add_done_callback(lambda done: self._answered(done, future, call, moves))
 
     def _answered(self, done: Future[Any], future: Future[Any], call: tuple[Any, ...], moves: int) -> None:
@@ -151,8 +166,10 @@ class Cluster(Executor):
         try:
             answered, value, said = done.result()
         except Exception as error:
-            if self._closed:
+            if self._closed.is_set():
                 future.set_exception(WorkerError("the worker was stopped"))
+            elif _of_set_up(error):
+                future.set_exception(StartError(_cause(error)))
             elif not _of_node(error):
                 future.set_exception(WorkerError(_cause(error)))
             elif moves:  # the node died, not the candidate: elsewhere
@@ -180,16 +197,52 @@ class Cluster(Executor):
             for future in running:
                 with suppress(Exception):
                     future.result()
-        self._closed = True
-        for reference, _ in running.values():
-            self._ray.cancel(reference, force=True)
+        self._closed.set()
+        self._telling.join()
+        for one in running.values():
+            self._ray.cancel(one.reference, force=True)
         self._ray.shutdown()
         shutil.rmtree(self._code, ignore_errors=True)
 
     def workers(self) -> list[WorkerState]:
         """What runs now; Ray says where only to those who ask its dashboard."""
         with self._lock:
-            return [state for _, state in self._running.values()]
+            return [one.state for one in self._running.values()]
+
+    def _tell_limits(self) -> None:
+        """Lets the nodes know what is known by now, in a thread of its own."""
+        while not self._closed.wait(_ASK):
+            with self._lock:
+                running = list(self._running.values())
+            try:
+                self._board.tell.remote({one.number: one.limits() for one in running})
+            except Exception as error:  # the cluster is lost, and whoever waits for a result will hear of it
+                _log.info("limits were not told: %s", error)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A task that Ray has."""
+
+    number: int
+    reference: Any
+    state: WorkerState
+    limits: Callable[[], Limits]
+
+
+class _Board:
+    """An actor of Ray: what runs may take, which becomes known while it does."""
+
+    def __init__(self) -> None:
+        self._limits: dict[int, Limits] = {}
+
+    def tell(self, limits: dict[int, Limits]) -> None:
+        """Takes those of all that runs."""
+        self._limits = limits
+
+    def ask(self, number: int) -> Limits | None:
+        """Those of a task, where they are known."""
+        return self._limits.get(number)
 
 
 def _ray() -> Any:
@@ -270,18 +323,16 @@ def _of_node(error: Exception) -> bool:
     return isinstance(error, lost)
 
 
-def _absolute(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A specification whose data is found from any folder."""
-    found: dict[str, Any] = {}
-    for key, value in spec.items():
-        if isinstance(value, Mapping):
-            found[key] = _absolute(value)
-        else:
-            found[key] = os.path.abspath(value) if key in _PATHS and isinstance(value, str) else value
-    return found
+def _of_set_up(error: Exception) -> bool:
+    """Whether a node could not be given the code."""
+    from ray.exceptions import RuntimeEnvSetupError
+
+    return isinstance(error, RuntimeEnvSetupError)
 
 
-def _on_node(held: bytes, before: bytes | None, call: bytes, limits: Limits, name: str) -> tuple[bool, Any, list[str]]:
+def _on_node(
+    held: bytes, before: bytes | None, call: bytes, limits: Limits, name: str, board: Any, number: int
+) -> tuple[bool, Any, list[str]]:
     """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value."""
     global _inner
     key = (held, os.environ.get("CUDA_VISIBLE_DEVICES"))
@@ -290,10 +341,45 @@ def _on_node(held: bytes, before: bytes | None, call: bytes, limits: Limits, nam
             _inner[1].shutdown(cancel_futures=True)
         _inner = (key, Processes(1, _called, (held,)), _inner[2] if _inner else Said())
     try:
-        limited = Limited(_called, lambda: limits, name, partial(_called, before) if before else None)
+        ask = _Asking(board, number, limits)
+        limited = Limited(_called, ask, name, partial(_called, before) if before else None)
         return True, _inner[1].submit(limited, call).result(), _inner[2].taken()
     except Exception as error:
         return False, error, _inner[2].taken()
+
+
+class _Asking:
+    """Limits as they are known by now, or were when the board answered last."""
+
+    def __init__(self, board: Any, number: int, limits: Limits) -> None:
+        self._board, self._number, self._known, self._asked = board, number, limits, time.monotonic()
+
+    def __call__(self) -> Limits:
+        import ray
+
+        if time.monotonic() - self._asked > _ASK:
+            self._asked = time.monotonic()
+            with suppress(ray.exceptions.RayError):  # the board's node died; it comes up elsewhere
+                self._known = ray.get(self._board.ask.remote(self._number), timeout=1) or self._known
+        return self._known
+
+
+def _start_as_in(folder: str, start: Callable[[Mapping[str, Any]], None], spec: Mapping[str, Any]) -> None:
+    """In the isolated process: relative paths lead where they do in the folder that the search was started in."""
+    _overlay(Path(folder), Path.cwd())
+    start(spec)
+
+
+def _overlay(there: Path, here: Path) -> None:
+    """Links to what a folder of this node has and the one that was shipped lacks."""
+    with suppress(OSError):
+        for entry in there.iterdir():
+            mine = here / entry.name
+            if mine.is_dir() and not mine.is_symlink() and entry.is_dir():
+                _overlay(entry, mine)
+            elif not mine.exists():
+                with suppress(FileExistsError):
+                    mine.symlink_to(entry)
 
 
 def _called(message: bytes) -> Any:

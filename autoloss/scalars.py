@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def watching(folder: Path | None) -> Iterator[Watcher]:
         folder: for TensorBoard's files; None for a watcher that does nothing.
 
     Raises:
-        InputError: TensorBoard is not installed.
+        InputError: TensorBoard is not installed, or the folder cannot be written.
     """
     if folder is None:
         yield lambda _: None
@@ -29,8 +30,16 @@ def watching(folder: Path | None) -> Iterator[Watcher]:
         raise InputError("--tensorboard needs TensorBoard, which is not installed: pip install 'autoloss[tensorboard]'")
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder)) as writer:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = SummaryWriter(str(folder))
+    except OSError as error:
+        raise InputError(f"cannot write scalars to {str(folder)!r}: {error.strerror or error}") from None
+    try:
         yield Scalars(writer)
+    finally:
+        with suppress(OSError):
+            writer.close()
 
 
 class Scalars:
@@ -42,10 +51,19 @@ class Scalars:
 
     def __init__(self, writer: Any) -> None:
         self.writer = writer
-        self._last = Progress()
+        self._last, self._told = Progress(), False
 
     def __call__(self, progress: Progress) -> None:
-        """Takes a change."""
+        """Takes a change; says once that it cannot be written, as on a full disk, for the search goes on."""
+        try:
+            self._write(progress)
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                logging.getLogger(__name__).warning("scalars cannot be written from here on: %s", error)
+        self._last = progress
+
+    def _write(self, progress: Progress) -> None:
         new = progress.latest
         if new is not None and new is not self._last.latest:
             self.writer.add_scalar(f"seconds/{new.rung}", new.seconds, new.candidate)
@@ -57,4 +75,3 @@ class Scalars:
                 self.writer.add_scalar("best minus own", progress.best[1] - progress.own, progress.born)
         if progress.born != self._last.born:
             self.writer.add_scalar("refused", progress.refused, progress.born)
-        self._last = progress

@@ -154,10 +154,10 @@ class LimitsOf(_Frozen):
     """What the evaluation of one candidate may take before its worker is killed.
 
     Args:
-        time: seconds; None: 10 times the median of the rung, at least 120, an hour before 5 have finished, 600 more
+        time: seconds; None: 10 times the median of the rung, at least 120, a week before one has finished, 600 more
             for the first of a fresh worker.
-        memory: gigabytes; None: 4 times the median of the rung, at least 4, and at most a fair share of 80 % of the
-            machine's memory.
+        memory: gigabytes; None: 4 times the median of the rung, once 5 have finished, at least 4, and at most a fair
+            share of 80 % of the machine's memory.
     """
 
     time: float | None = Field(default=None, gt=0)

@@ -103,16 +103,15 @@ def read(file: Path, config: Config, text: str, device: str = "cpu") -> Frozen:
         device: where heads are to train.
 
     Raises:
-        InputError: the file is another one's, or there is no memory for it.
+        InputError: the file is another one's.
+        MemoryError: there is none for it.
     """
     from mmdet.registry import MODELS
 
     try:
         kept = torch.load(file, weights_only=True, map_location=device)
     except (torch.cuda.OutOfMemoryError, MemoryError):
-        raise InputError(
-            "a rung of kind 'frozen': no memory for the features; lower workers, or the rung's images, evaluate_images"
-        ) from None
+        raise MemoryError("out of memory for features; lower workers, or the rung's images, evaluate_images") from None
     if kept["described"] != text:
         raise InputError(f"{file.parent} holds features of another config; remove it, and they are made anew")
     model = _quietly(lambda: MODELS.build(config.model))
@@ -203,9 +202,7 @@ def _told(metrics: Mapping[str, float] | None, first: int | None) -> dict[str, f
 def _halved(frozen: Frozen, losses: Sequence[Mapping[str, Any]], *numbers: Any) -> list[dict[str, float] | str]:
     """The same in two parts."""
     if len(losses) == 1:
-        raise InputError(
-            "rung of kind 'frozen': out of GPU memory with one candidate; lower its images, positives or negatives"
-        )
+        return ["out of memory (of the GPU, with one candidate; lower the rung's images, positives or negatives)"]
     torch.cuda.empty_cache()
     half = len(losses) // 2
     _log.warning("out of GPU memory with %d heads at once; going on with %d", len(losses), half)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from primitives.catalog import GRAMMARS, known_loss
@@ -132,6 +135,29 @@ def wrong() -> None:
     raise InputError("data: missing")
 
 
+def sick(file: str, most: int) -> None:
+    """Makes no worker the first times; a file counts them."""
+    with open(file, "a") as times:
+        times.write("x")
+    if os.path.getsize(file) <= most:
+        raise OSError("the GPU has fallen off the bus")
+
+
+def terminated_child(start: str) -> int:
+    """How a process ends that a worker starts, and that gets SIGTERM."""
+    if start == "fork":
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        time.sleep(0.2)
+        os.kill(child, signal.SIGTERM)
+        return os.WTERMSIG(os.waitpid(child, 0)[1])
+    process = subprocess.Popen(["sleep", "60"])
+    process.terminate()
+    return -process.wait()
+
+
 def misbehave(how: str) -> None:
     """What a candidate may do to its worker."""
     if how == "sleep":
@@ -143,6 +169,8 @@ def misbehave(how: str) -> None:
             time.sleep(0.005)
     elif how == "raise":
         raise ValueError("no such thing")
+    elif how == "assert":
+        raise RuntimeError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA.")
     elif how == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif how == "exit":
@@ -152,6 +180,28 @@ def misbehave(how: str) -> None:
             sys.stdout.write("x" * 1_000_000)
     elif how == "delete":
         shutil.rmtree(tempfile.gettempdir())
+
+
+class SickEvaluator(DescentEvaluator):
+    """Cannot be made the first times in a worker; `file` counts them."""
+
+    def __init__(self, file: str, most: int) -> None:
+        super().__init__()
+        if multiprocessing.parent_process() is not None:
+            sick(file, most)
+
+
+class OddEvaluator(DescentEvaluator):
+    """Gives metrics of its own kind."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def evaluate(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
+    ) -> dict[str, float]:
+        return {self.name: np.float32(super().evaluate(losses, rung, seed)["score"])}
 
 
 class BadEvaluator(GroupEvaluator):

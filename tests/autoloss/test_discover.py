@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -190,9 +191,12 @@ def test_fewer_generations_end_with_a_finale_and_more_go_on(tmp_path: Path, unin
 
 
 def interrupted(
-    directory: Path, times: int, pause: float, **changes: Any
+    directory: Path, times: int, pause: float, number: int = signal.SIGINT, **changes: Any
 ) -> tuple[subprocess.CompletedProcess[str], float]:
-    """A search by the command line that gets Ctrl-C once its first evaluation runs: how it ended, in what time."""
+    """A search by the command line that gets Ctrl-C once its first evaluation runs: how it ended, in what time.
+
+    Another signal goes to all its processes, as batch systems do it.
+    """
     config = directory.parent / "config.py"
     config.write_text(
         f"search = {section(evaluator={'type': 'fast_evaluator:DescentEvaluator', 'pause': pause}, **changes)!r}"
@@ -205,10 +209,23 @@ def interrupted(
     time.sleep(0.5)
     begin = time.monotonic()
     for _ in range(times):
-        process.send_signal(signal.SIGINT)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for child in children if number != signal.SIGINT else []:
+            os.kill(int(child), number)
+        process.send_signal(number)
         time.sleep(0.3)
     out, error = process.communicate(timeout=60)
     return subprocess.CompletedProcess(command, process.returncode, out, error), time.monotonic() - begin
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_to_every_process_of_a_job_is_like_ctrl_c_and_blames_nobody(tmp_path: Path, workers: int) -> None:
+    ended, _ = interrupted(tmp_path / "run", 1, 3.0, signal.SIGTERM, workers=workers, isolate=True)
+    assert ended.returncode == 130
+    assert "goes on from there" in ended.stderr
+    assert states(tmp_path / "run") == [State.DONE] * workers
+    with Run.open(tmp_path / "run") as run:
+        assert run.crashes() == []
 
 
 def states(directory: Path) -> list[State]:
@@ -278,6 +295,13 @@ def test_an_evaluator_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             searched(tmp_path / str(len(message)), evaluator=spec)
+
+
+def test_an_evaluators_metrics_are_kept_as_plain_numbers_with_a_score_among_them(tmp_path: Path) -> None:
+    scores = searched(tmp_path / "odd", evaluator={"type": "fast_evaluator:OddEvaluator", "name": "score"})[2]
+    assert all(type(score) is float for *_, score, _ in scores)
+    with pytest.raises(InputError, match="an evaluator gives 'score' among its metrics, got only: mAP"):
+        searched(tmp_path / "none", evaluator={"type": "fast_evaluator:OddEvaluator", "name": "mAP"})
 
 
 def test_progress_tells_stage_counts_and_time_left(tmp_path: Path) -> None:

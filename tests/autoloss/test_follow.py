@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 from small import section
 
-from autoloss.discover import discover
+from autoloss.discover import Progress, discover
 from autoloss.run import FILE, Run
-from autoloss.scalars import watching
+from autoloss.scalars import Scalars, watching
 from autoloss.settings import from_mapping, seconds
 from primitives.errors import InputError
 
@@ -49,7 +50,7 @@ def test_a_search_is_followed_from_another_process_until_it_ends(tmp_path: Path)
 
 
 def test_what_happens_is_logged_as_lines_of_json(tmp_path: Path) -> None:
-    log = tmp_path / "log.jsonl"
+    log = tmp_path / "logs/log.jsonl"  # its folder is made
     done = subprocess.run(
         command(tmp_path, "--log-json", str(log), "--evaluations", "9"), capture_output=True, text=True, check=False
     )
@@ -61,10 +62,37 @@ def test_what_happens_is_logged_as_lines_of_json(tmp_path: Path) -> None:
     assert len(ended) == 9
     assert all({"candidate", "rung", "seed", "state", "score", "seconds", "time", "level"} <= set(row) for row in ended)
     wrong = subprocess.run(
-        command(tmp_path, "--log-json", str(tmp_path / "none/log")), capture_output=True, text=True, check=False
+        command(tmp_path, "--log-json", str(log / "log")), capture_output=True, text=True, check=False
     )
     assert wrong.returncode == 2
     assert "cannot write the log" in wrong.stderr
+
+
+def test_a_search_goes_on_whose_log_finds_the_disk_full(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full of Linux")
+    log = command(tmp_path, "--log-json", "/dev/full", generations=1, finale=None)
+    done = subprocess.run(log, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr.count("the log cannot be written from here on: [Errno 28] No space left on device") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_scalars_that_cannot_be_written_are_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Full:
+        def add_scalar(self, *_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    watch = Scalars(Full())
+    for born in range(3):
+        watch(Progress(born=born + 1))
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "scalars cannot be written from here on"
+    ]
+    pytest.importorskip("tensorboard")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write scalars to .*file': File exists"), watching(tmp_path / "file"):
+        pass
 
 
 def test_scalars_are_written_for_tensorboard(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fast_evaluator import misbehave, nothing, wrong
+from fast_evaluator import misbehave, nothing, sick, terminated_child, wrong
 from small import section
 
-from autoloss import executors
+from autoloss import executors, processes
 from autoloss.candidate import State
 from autoloss.discover import discover
 from autoloss.limits import (
@@ -28,6 +28,7 @@ from autoloss.limits import (
     LEAST_SECONDS,
     Limited,
     Limits,
+    StartError,
     WorkerError,
     limits,
 )
@@ -36,7 +37,7 @@ from autoloss.run import Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
 
-TIGHT = Limits(2.0, 1.5e9)
+LIMITS = {"sleep": Limits(2.0), "allocate": Limits(memory=1.5e9)}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def pool() -> Iterator[Processes]:
 )
 def test_a_lost_worker_is_an_error_with_its_cause_and_is_replaced(pool: Processes, how: str, cause: str) -> None:
     with pytest.raises(WorkerError, match=cause):
-        pool.submit(Limited(misbehave, lambda: TIGHT if how != "exit" else Limits(), how), how).result()
+        pool.submit(Limited(misbehave, lambda: LIMITS.get(how, Limits()), how), how).result()
     assert pool.submit(pow, 2, 5).result() == 32
 
 
@@ -121,13 +122,37 @@ def test_a_worker_that_cannot_start_says_why() -> None:
         processes.submit(pow, 2, 5).result()
 
 
-def test_a_shutdown_that_cancels_kills_what_runs() -> None:
-    processes = Processes(1, nothing)
-    sleeping, waiting = processes.submit(misbehave, "sleep"), processes.submit(pow, 2, 5)
-    while processes.workers()[0].doing != "misbehave":
+def test_a_worker_that_cannot_be_made_ready_is_not_the_fault_of_a_call(
+    pool: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_REST", 0.01)
+    with Processes(1, sick, (str(tmp_path / "times"), 2)) as fresh:
+        for _ in range(2):
+            with pytest.raises(StartError, match="a worker cannot start: OSError: the GPU has fallen off the bus"):
+                fresh.submit(pow, 2, 5).result()
+        assert fresh.submit(pow, 2, 5).result() == 32
+    with pytest.raises(StartError, match="SIGSEGV"):
+        pool.submit(Limited(pow, Limits, "pow", partial(misbehave, "segfault")), 2, 5).result()
+    assert pool.submit(pow, 2, 5).result() == 32
+
+
+def test_who_stops_a_job_by_sigterm_to_all_of_it_leaves_the_workers_to_their_parent(pool: Processes) -> None:
+    slow = pool.submit(time.sleep, 1.0)
+    while pool.workers()[0].doing != "sleep":
         time.sleep(0.05)
-    pid = processes.workers()[0].pid
-    processes.shutdown(cancel_futures=True)
+    os.kill(pool.workers()[0].pid, signal.SIGTERM)
+    assert slow.result() is None
+    for start in ("fork", "exec"):  # what a worker starts is as ever
+        assert pool.submit(terminated_child, start).result() == signal.SIGTERM
+
+
+def test_a_shutdown_that_cancels_kills_what_runs() -> None:
+    pool = Processes(1, nothing)
+    sleeping, waiting = pool.submit(misbehave, "sleep"), pool.submit(pow, 2, 5)
+    while pool.workers()[0].doing != "misbehave":
+        time.sleep(0.05)
+    pid = pool.workers()[0].pid
+    pool.shutdown(cancel_futures=True)
     assert waiting.cancelled()
     assert isinstance(sleeping.exception(), WorkerError)
     with pytest.raises(ProcessLookupError):
@@ -167,7 +192,7 @@ def test_limits_follow_the_median_of_what_has_finished_at_the_rung() -> None:
     assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 9e9, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
 
 
-HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit")
+HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit", "assert")
 CAUSES = {
     "sleep": "no end after 20 s, its limit (2 times)",
     "allocate": "GB of memory, its limit is 1.5 GB (2 times)",
@@ -176,6 +201,7 @@ CAUSES = {
     "nan": "the score is NaN",
     "delete": "FileNotFoundError",
     "exit": "the worker ended with exit code 3",
+    "assert": "CUDA error: device-side assert triggered Compile with TORCH_USE_CUDA_DSA. (2 times)",
 }
 
 
@@ -204,6 +230,7 @@ def test_bad_candidates_fail_with_their_causes_and_the_good_ones_are_all_there(
     good: dict[int, Any], tmp_path: Path
 ) -> None:
     bad = dict(zip(range(2, 2 + len(HARM)), HARM, strict=True))
+    assert len(good) > 2 + len(HARM)
     faults = {good[number][0]: how for number, how in bad.items()}
     found = search(tmp_path / "run", faults, workers=2, isolate=True, limits={"time": 20.0, "memory": 1.5})
     assert found.keys() == good.keys()
@@ -218,7 +245,7 @@ def test_bad_candidates_fail_with_their_causes_and_the_good_ones_are_all_there(
         crashes = [crash.candidates for crash in run.crashes()]
         assert sorted(crashes) == sorted(
             [(n,) for n, how in bad.items() if how in ("sleep", "allocate")] * 2
-            + [(n,) for n, how in bad.items() if how in ("segfault", "exit")] * 2
+            + [(n,) for n, how in bad.items() if how in ("segfault", "exit", "assert")] * 2
         )
 
 
@@ -240,6 +267,31 @@ def test_a_candidate_that_fails_twice_is_not_tried_with_other_seeds(good: dict[i
         assert [(e.candidate, e.seed) for e in failed] == [(6, 1), (6, 2), (6, 3)]
         assert all("SIGSEGV" in str(e.error) and str(e.error).endswith("(2 times)") for e in failed)
         assert [crash.candidates for crash in run.crashes()] == [(6,), (6,)]
+
+
+def small(tmp_path: Path, most: int) -> tuple[list[Any], list[Any]]:
+    """Scores of a search whose first workers cannot be made, and the crashes that candidates are charged with."""
+    evaluator = {"type": "fast_evaluator:SickEvaluator", "file": str(tmp_path / "times"), "most": most}
+    rules = from_mapping(section(generations=1, finale=None, evaluator=evaluator, isolate=True))
+    with Run.create(tmp_path / "run", rules.identity()) as run:
+        try:
+            discover(rules, run)
+        finally:
+            found = [(e.candidate, e.rung, e.seed, e.score) for e in run.evaluations()], run.crashes()
+    return found
+
+
+def test_workers_that_cannot_start_are_charged_to_no_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_REST", 0.01)
+    monkeypatch.setattr("autoloss.discover._STARTS", 3)
+    for name in ("sound", "sick", "dead"):
+        (tmp_path / name).mkdir()
+    expected, _ = small(tmp_path / "sound", 0)
+    found, crashes = small(tmp_path / "sick", 2)
+    assert found == expected
+    assert crashes == []
+    with pytest.raises(InputError, match=r"no worker can be made ready \(3 times in a row\).*fallen off the bus"):
+        small(tmp_path / "dead", 3)
 
 
 @pytest.mark.parametrize("how", ["segfault", "sleep"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -119,14 +120,32 @@ def test_an_evaluation_that_ray_ends_for_want_of_memory_says_so() -> None:
     assert _cause(RuntimeError("a\n b")) == "Ray gave it up: RuntimeError: a b"
 
 
-def test_data_is_named_so_that_nodes_find_it() -> None:
-    from autoloss.ray_executor import _absolute
+@pytest.mark.slow
+def test_a_cluster_leaves_sigterm_to_the_search_and_limits_follow_what_has_finished(cluster: Any) -> None:
+    from autoloss.ray_executor import Cluster
 
-    data = {"type": "coco", "train": {"annotations": "data/train.json", "images": "data/images"}, "hold_out": 5}
-    found = _absolute({"detector": "configs/one.py", "data": data})
-    assert found["detector"] == "configs/one.py"  # the Python files of the present folder are shipped
-    here = str(Path.cwd() / "data")
-    assert found["data"] == {**data, "train": {"annotations": f"{here}/train.json", "images": f"{here}/images"}}
+    begin, before = time.monotonic(), signal.getsignal(signal.SIGTERM)
+
+    def known() -> Limits:  # another evaluation of the rung ends meanwhile
+        return Limits(900.0) if time.monotonic() - begin < 5 else Limits(3.0)
+
+    executor = Cluster(Ray(address=cluster.address), 0, start, SPEC)
+    try:
+        assert signal.getsignal(signal.SIGTERM) is before
+        begin = time.monotonic()
+        with pytest.raises(WorkerError, match="no end after 3 s, its limit"):
+            executor.submit(Limited(misbehave, known, "sleep"), "sleep").result(timeout=120)
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def test_a_node_that_cannot_be_given_the_code_is_no_candidates_fault() -> None:
+    exceptions = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install 'autoloss[ray]'")
+    from autoloss.ray_executor import _of_node, _of_set_up
+
+    assert _of_set_up(exceptions.RuntimeEnvSetupError("no space"))
+    assert not _of_set_up(exceptions.WorkerCrashedError())
+    assert _of_node(exceptions.WorkerCrashedError())
 
 
 @pytest.mark.slow
@@ -141,7 +160,12 @@ def test_code_and_configs_of_the_present_folder_are_shipped(
     executor = Cluster(Ray(address=cluster.address), 0, start, SPEC)
     try:
         (tmp_path / "configs/one.py").unlink()
+        for data in ("configs/data.json", "weights/here.pth"):  # beside the configs, and in a folder without any
+            (tmp_path / data).parent.mkdir(exist_ok=True)
+            (tmp_path / data).write_text("data")
         assert executor.submit(Path.read_text, Path("configs/one.py")).result() == "found = 41"
+        for data in ("configs/data.json", "weights/here.pth"):  # relative paths lead where they do here
+            assert executor.submit(Path.read_text, Path(data)).result() == "data"
     finally:
         executor.shutdown(cancel_futures=True)
 

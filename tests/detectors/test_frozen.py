@@ -156,5 +156,5 @@ def test_a_gpu_without_memory_for_all_heads_trains_fewer_at_once_and_says_so(
     assert evaluator.evaluate_many([{}, *LOSSES], TASK, 1) == [pytest.approx(one, abs=2e-3) for one in expected]
     assert "out of GPU memory with 3 heads at once; going on with 1" in caplog.text
     most = 0
-    with pytest.raises(InputError, match="out of GPU memory with one candidate; lower its images"):
-        evaluator.evaluate_many(LOSSES, TASK, 1)
+    for one in evaluator.evaluate_many(LOSSES, TASK, 1):
+        assert re.match(r"out of memory \(of the GPU, with one candidate; lower the rung's images", str(one))
