@@ -19,7 +19,7 @@ from autoloss import executors, ladder
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, State
 from autoloss.evaluator import build
 from autoloss.interrupts import GRACE, Interrupts
-from autoloss.limits import Limited, Limits, StartError, WorkerError, WorkerState, limits
+from autoloss.limits import Limited, Limits, WorkerError, WorkerState, limits
 from autoloss.memory import lacks_memory, out_of_memory, what_to_lower
 from autoloss.run import Run
 from autoloss.search import OWN, Search, stand_ins
@@ -29,8 +29,6 @@ from primitives.errors import InputError
 _log = logging.getLogger(__name__)
 _TRIES = 2
 """Workers that may be lost with a candidate before it counts as failed."""
-_STARTS = 5
-"""Times in a row that every worker there is may fail to be made ready before the search ends."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ class Loop:
     ) -> None:
         self.settings, self.store, self.watch, self.executor = settings, run, watch, executor
         self.interrupts, self._begin, self._status = interrupts, time.perf_counter(), 0.0
-        self._clock, self._unready = self._begin, 0
+        self._clock = self._begin
         self._known: dict[str, list[Evaluation]] = {}
         self._begun: set[tuple[int, int]] = set()
         self.candidates = {candidate.number: candidate for candidate in run.candidates()}
@@ -298,12 +296,8 @@ class Loop:
         again: list[_Work] = []
         try:
             ended = future.result()
-            self._unready = 0
         except WorkerError as error:
             if self.interrupts.asked:  # whoever stops the search may have stopped its workers, too
-                return [work]
-            if isinstance(error, StartError):
-                self._not_ready(error, rung, work.seed)
                 return [work]
             ended, again = self._lost(error, work, rung, missing)
         for evaluation in ended:
@@ -343,16 +337,6 @@ class Loop:
         for seed in seeds:
             self._begin_one(number, rung, seed, missing)
         return [Evaluation(number, rung.name, seed, State.FAILED, error=reason, ended=now) for seed in seeds], []
-
-    def _not_ready(self, error: StartError, rung: Rung, seed: int) -> None:
-        """Nobody is blamed for a worker that could not be made ready, unless none can."""
-        _tell("worker not ready", rung=rung.name, seed=seed, cause=error.cause)
-        self._unready += 1
-        if self._unready >= _STARTS * self.executor.width:
-            raise InputError(
-                f"rung {rung.name!r}: no worker can be made ready ({self._unready} times in a row), so the set-up or a "
-                f"machine is wrong, not a candidate: {error.cause}"
-            )
 
     def _ended(self, rung: str) -> list[Evaluation]:
         """Evaluations of a rung that have ended, read once."""
@@ -399,19 +383,15 @@ class Loop:
         begin = time.perf_counter()
         self._show(running="what all candidates share")
         for seed in seeds:
-            tries = 0
-            while tries < _TRIES:
+            try:
+                self._make(rung, seed)
+            except WorkerError as error:
+                _tell("worker lost", rung=rung.name, seed=seed, candidates=(), cause=error.cause)
                 try:
                     self._make(rung, seed)
-                    break
-                except StartError as error:
-                    self._not_ready(error, rung, seed)
-                except WorkerError as error:
-                    _tell("worker lost", rung=rung.name, seed=seed, candidates=(), cause=error.cause)
-                    tries += 1
-                    if tries == _TRIES:
-                        what = f"what the candidates of rung {rung.name!r} share could not be made"
-                        raise InputError(f"{what}, so the set-up is wrong: {error} ({tries} times)") from None
+                except WorkerError as again:
+                    what = f"what the candidates of rung {rung.name!r} share could not be made"
+                    raise InputError(f"{what}, so the set-up is wrong: {again} ({_TRIES} times)") from None
         self.store.note("shared", time.perf_counter() - begin)
 
     def _make(self, rung: Rung, seed: int) -> None:
@@ -424,7 +404,6 @@ class Loop:
             if time.monotonic() > until:
                 raise _BudgetEnded(self._reason())
         future.result()
-        self._unready = 0
 
     def _submit(self, work: _Work, rung: Rung) -> Future[list[Evaluation]]:
         candidates = [self.candidates[number] for number in work.group]

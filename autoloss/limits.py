@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from primitives.errors import InputError
+
 ENOUGH = 5
 """Evaluations of a rung that must have finished before their median says what memory the next may take."""
 FIRST_SECONDS = 7 * 86400.0
@@ -33,8 +35,15 @@ class WorkerError(RuntimeError):
         return self.cause
 
 
-class StartError(WorkerError):
-    """A worker could not be made ready, so what it would have run is not to blame."""
+class StartError(InputError):
+    """No worker can be made ready, so what was to run is not to blame."""
+
+
+def not_ready(error: WorkerError) -> StartError:
+    """The error of whoever could not make a worker ready."""
+    return StartError(
+        f"no worker can be made ready, so the set-up or the machine is wrong, not a candidate: {error.cause}"
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class Limited:
             try:
                 self.before()
             except WorkerError as error:
-                raise StartError(error.cause) from None
+                raise not_ready(error) from None
         return self.call(*args, **kwargs)
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
 
 from primitives.errors import InputError
 
@@ -24,7 +23,7 @@ class Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class _Log(logging.StreamHandler[TextIO]):
+class _Log(logging.StreamHandler):  # type: ignore[type-arg]  # which Python 3.10 takes no argument for
     """Says once that it cannot write, as on a full disk; what is logged about goes on."""
 
     told = False

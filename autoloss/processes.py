@@ -27,14 +27,16 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from autoloss.limits import Limited, Limits, StartError, WorkerError, WorkerState, machine_memory, share_of
+from autoloss.limits import Limited, Limits, WorkerError, WorkerState, machine_memory, not_ready, share_of
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
 _START = 900.0
 """Seconds a worker may take to import and to build what it holds."""
-_REST = 600.0
-"""Seconds that a place where workers do not start rests at most: 1, 2, 4 and so on, for others to take over."""
+_STARTS = 3
+"""Times in a row that every worker fails to be made ready before the pool gives up."""
+_REST = 60.0
+"""Seconds that a place where a worker could not be made ready rests at most (1, 2, 4 and so on); others take over."""
 _LOOK = 0.1
 """Seconds between two looks at the memory of a worker."""
 _ASK = 1.0
@@ -80,15 +82,28 @@ class Processes(Executor):
             if self._closed:
                 raise RuntimeError("cannot submit after shutdown")
             self._open += 1
-            self._tasks.put((future, fn, args, kwargs))
-            if len(self._slots) < min(self._open, self.width):
-                number = len(self._slots)
-                environment = self._environments[number % len(self._environments)]
-                slot = _Slot(number, self._tasks, self._start, self._arguments, environment, self._folder)
-                self._slots.append(slot)
-                slot.start()
+            self._take((future, fn, args, kwargs))
         future.add_done_callback(self._ended)
         return future
+
+    def _take(self, task: _Task) -> None:
+        """Queues a task; one more worker for it where the others have work, or cannot be made ready."""
+        self._tasks.put(task)
+        if len(self._slots) < min(self._open + sum(slot.unready > 0 for slot in self._slots), self.width):
+            number = len(self._slots)
+            environment = self._environments[number % len(self._environments)]
+            begin = (self._start, self._arguments, environment, self._folder)
+            slot = _Slot(number, self._tasks, self._elsewhere, begin)
+            self._slots.append(slot)
+            slot.start()
+
+    def _elsewhere(self, task: _Task) -> bool:
+        """Queues a task again whose worker could not be made ready; not where none can."""
+        with self._lock:
+            if self._closed or (len(self._slots) == self.width and all(one.unready >= _STARTS for one in self._slots)):
+                return False
+            self._take(task)
+            return True
 
     def _ended(self, _: Future[Any]) -> None:
         with self._lock:
@@ -101,7 +116,8 @@ class Processes(Executor):
         if cancel_futures:
             with suppress(queue.Empty):
                 while (task := self._tasks.get_nowait()) is not None:
-                    task[0].cancel()
+                    if not task[0].cancel():  # it was begun elsewhere
+                        task[0].set_exception(WorkerError("the worker was stopped"))
         for slot in self._slots:
             slot.stop(at_once=cancel_futures)
             self._tasks.put(None)
@@ -125,29 +141,41 @@ class _Slot(threading.Thread):
         self,
         number: int,
         tasks: queue.SimpleQueue[_Task | None],
-        start: Callable[..., object],
-        arguments: Sequence[Any],
-        environment: Mapping[str, str],
-        folder: str,
+        elsewhere: Callable[[_Task], bool],
+        begin: tuple[Callable[..., object], Sequence[Any], Mapping[str, str], str],
     ) -> None:
         super().__init__(name=f"worker {number}", daemon=True)
         self.state = WorkerState(f"{socket.gethostname()}/{number}", 0, "starts", time.time())
-        self._tasks, self._begin, self._folder = tasks, (start, arguments, dict(environment)), folder
+        self._tasks, self._elsewhere, self._begin = tasks, elsewhere, begin
         self._worker: _Worker | None = None
-        self._lost, self._unready, self._stopped = 0, 0, threading.Event()
+        self.unready, self._lost, self._stopped = 0, 0, threading.Event()
 
     def run(self) -> None:
         """Task after task until there are no more."""
         while not self._stopped.is_set() and (task := self._tasks.get()) is not None:
             future, fn, args, kwargs = task
-            if future.set_running_or_notify_cancel():
+            if future.running() or future.set_running_or_notify_cancel():
                 try:
                     future.set_result(self._do(fn, args, kwargs))
+                except _NotReadyError as error:
+                    self._give_up(task, error)
                 except BaseException as error:
                     future.set_exception(error)
             self._now("")
         if self._worker is not None:
             self._worker.end()
+
+    def _give_up(self, task: _Task, error: _NotReadyError) -> None:
+        """Leaves a task to others, if there are any, and rests."""
+        if self._stopped.is_set():
+            task[0].set_exception(error)
+            return
+        warn(f"a worker could not be made ready: {error.cause}")
+        self.unready += 1
+        if not self._elsewhere(task):
+            task[0].set_exception(not_ready(error))
+        self._now("rests")
+        self._stopped.wait(min(2.0 ** min(self.unready - 1, 10), _REST))
 
     def stop(self, at_once: bool) -> None:
         """No more tasks; `at_once`: the one that runs dies."""
@@ -178,7 +206,7 @@ class _Slot(threading.Thread):
 
         Raises:
             InputError: the set-up is wrong.
-            StartError: there is none; it was not the call.
+            _NotReadyError: there is none; it was not the call.
         """
         limits = fn.limits
         try:
@@ -191,15 +219,13 @@ class _Slot(threading.Thread):
                 self._worker.send(pickle.dumps((fn.before, (), {})))
                 self._worker.answer(Limits, self._stopped)
         except WorkerError as error:
-            self._stopped.wait(min(2.0 ** min(self._unready, 10), _REST))
-            self._unready += 1
-            raise StartError(error.cause) from None
-        self._unready = 0
+            raise _NotReadyError(error.cause) from None
+        self.unready = 0
         return self._worker, limits
 
     def _fresh(self) -> _Worker:
         try:
-            worker = _Worker(*self._begin, self._folder)
+            worker = _Worker(*self._begin)
         except OSError as error:
             raise WorkerError(f"a process cannot start: {error.strerror or error}") from None
         try:
@@ -210,6 +236,10 @@ class _Slot(threading.Thread):
                 raise
             raise WorkerError(f"a worker cannot start: {type(error).__name__}: {error}") from None
         return worker
+
+
+class _NotReadyError(WorkerError):
+    """A worker could not be made ready in this place."""
 
 
 def _of_fresh(limits: Callable[[], Limits]) -> Limits:

@@ -26,7 +26,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoloss.limits import Limited, Limits, StartError, WorkerError, WorkerState, share_of
+from autoloss.limits import Limited, Limits, StartError, WorkerError, WorkerState, not_ready, share_of
 from autoloss.processes import Processes, Said, warn
 from primitives.errors import InputError
 
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _MOVES = 20
-"""Nodes that may die under a task before it counts as a lost worker."""
+"""Nodes that may die under a task before it counts as a lost worker, or fail to make one ready before none can."""
+_REST = 15.0
+"""Seconds until a task is sent again where no node is known that makes workers ready."""
 _MOST_FILES = 2000
 _ASK = 5.0
 """Seconds between two times that limits are told to the nodes, and that a node asks."""
@@ -64,7 +66,7 @@ class Cluster(Executor):
     ) -> None:
         self._ray = _ray()
         _reach(setting.address)
-        self._most, self._seen = workers, (0.0, list[dict[str, float]]())
+        self._most, self._seen = workers, (0.0, list[Any]())
         self._code = tempfile.mkdtemp(prefix="autoloss-")
         self._connect(setting.address, str(spec["type"]))
         gpus = setting.gpus
@@ -77,7 +79,7 @@ class Cluster(Executor):
         # As bytes, so that Ray's own process on a node need not import what only the isolated one uses.
         self._held = self._ray.put(pickle.dumps((_start_as_in, (os.getcwd(), start, dict(spec)), {})))
         self._lock, self._running = threading.Lock(), dict[Future[Any], _Running]()
-        self._closed, self._moved, self._numbers = threading.Event(), 0, count()
+        self._closed, self._moved, self._numbers, self._sick = threading.Event(), 0, count(), set[str]()
         self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
         self._telling = threading.Thread(target=self._tell_limits, name="limits", daemon=True)
         self._telling.start()
@@ -119,8 +121,15 @@ class Cluster(Executor):
 
     def _nodes(self) -> list[dict[str, float]]:
         """Resources of every node that lives; asked once a second, for nodes come and go."""
+        return [node["Resources"] for node in self._known()]
+
+    def _alive(self) -> list[str]:
+        """Ids of the nodes that live and have room for a task."""
+        return [node["NodeID"] for node in self._known() if self._room(node["Resources"])]
+
+    def _known(self) -> list[Any]:
         if time.monotonic() - self._seen[0] > 1:
-            self._seen = (time.monotonic(), [node["Resources"] for node in self._ray.nodes() if node["Alive"]])
+            self._seen = (time.monotonic(), [node for node in self._ray.nodes() if node["Alive"]])
         return self._seen[1]
 
     def _room(self, node: Mapping[str, float]) -> int:
@@ -145,7 +154,7 @@ class Cluster(Executor):
         self._send(future, (fn, args, kwargs), _MOVES)
         return future
 
-    def _send(self, future: Future[Any], call: tuple[Any, ...], moves: int) -> None:
+    def _send(self, future: Future[Any], call: tuple[Any, ...], moves: int, node: str | None = None) -> None:
         if self._closed.is_set():
             raise RuntimeError("cannot submit after shutdown")
         fn, arguments = call[0], call[1:]
@@ -153,7 +162,8 @@ class Cluster(Executor):
             fn = Limited(fn, Limits, getattr(fn, "__name__", ""))
         before, message = fn.before and pickle.dumps((fn.before, (), {})), pickle.dumps((fn.call, *arguments))
         number = next(self._numbers)
-        reference = self._task.remote(self._held, before, message, fn.limits(), fn.name, self._board, number)
+        task = self._task if node is None else self._task.options(scheduling_strategy=self._on(node))
+        reference = task.remote(self._held, before, message, fn.limits(), fn.name, self._board, number)
         state = WorkerState("ray", 0, fn.name, time.time(), lost=self._moved)
         with self._lock:
             self._running[future] = _Running(number, reference, state, fn.limits)
@@ -164,12 +174,13 @@ class Cluster(Executor):
         with self._lock:
             self._running.pop(future, None)
         try:
-            answered, value, said = done.result()
+            answered, value, said, node = done.result()
         except Exception as error:
             if self._closed.is_set():
                 future.set_exception(WorkerError("the worker was stopped"))
             elif _of_set_up(error):
-                future.set_exception(StartError(_cause(error)))
+                warn(f"a node could not be given the code: {_cause(error)}")
+                self._elsewhere(future, call, moves, not_ready(WorkerError(_cause(error))), "")
             elif not _of_node(error):
                 future.set_exception(WorkerError(_cause(error)))
             elif moves:  # the node died, not the candidate: elsewhere
@@ -185,9 +196,40 @@ class Cluster(Executor):
         for text in said:
             warn(text)
         if answered:
+            self._sick.discard(node)
             future.set_result(value)
+        elif isinstance(value, StartError):
+            self._elsewhere(future, call, moves, value, node)
         else:
             future.set_exception(value)
+
+    def _elsewhere(self, future: Future[Any], call: tuple[Any, ...], moves: int, why: StartError, node: str) -> None:
+        """Sends a task again whose worker could not be made ready: to a node where some can, or else after a rest."""
+        if self._closed.is_set() or not moves:
+            future.set_exception(why)
+            return
+        self._sick.add(node)
+        good = [one for one in self._alive() if one not in self._sick]
+        self._moved += 1
+
+        def again() -> None:
+            try:
+                self._send(future, call, moves - 1, good[self._moved % len(good)] if good and node else None)
+            except Exception as refused:
+                future.set_exception(refused)
+
+        if good and node:
+            again()
+        else:
+            timer = threading.Timer(_REST, again)
+            timer.daemon = True
+            timer.start()
+
+    def _on(self, node: str) -> Any:
+        """There, or elsewhere once that node is gone."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(node, soft=True)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """See concurrent.futures.Executor; with `cancel_futures` what runs is killed, too."""
@@ -332,20 +374,29 @@ def _of_set_up(error: Exception) -> bool:
 
 def _on_node(
     held: bytes, before: bytes | None, call: bytes, limits: Limits, name: str, board: Any, number: int
-) -> tuple[bool, Any, list[str]]:
-    """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value."""
+) -> tuple[bool, Any, list[str], str]:
+    """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value.
+
+    Returns:
+        Whether it is an answer, the answer or the failure, what was said, and the node's id.
+    """
+    import ray
+
     global _inner
-    key = (held, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    node, key = str(ray.get_runtime_context().get_node_id()), (held, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if _inner is None or _inner[0] != key:
         if _inner is not None:
             _inner[1].shutdown(cancel_futures=True)
-        _inner = (key, Processes(1, _called, (held,)), _inner[2] if _inner else Said())
+        try:
+            _inner = (key, Processes(1, _called, (held,)), _inner[2] if _inner else Said())
+        except (InputError, OSError) as error:
+            return False, not_ready(WorkerError(f"{socket.gethostname()}: {error}")), [], node
     try:
         ask = _Asking(board, number, limits)
         limited = Limited(_called, ask, name, partial(_called, before) if before else None)
-        return True, _inner[1].submit(limited, call).result(), _inner[2].taken()
+        return True, _inner[1].submit(limited, call).result(), _inner[2].taken(), node
     except Exception as error:
-        return False, error, _inner[2].taken()
+        return False, error, _inner[2].taken(), node
 
 
 class _Asking:
@@ -365,21 +416,24 @@ class _Asking:
 
 
 def _start_as_in(folder: str, start: Callable[[Mapping[str, Any]], None], spec: Mapping[str, Any]) -> None:
-    """In the isolated process: relative paths lead where they do in the folder that the search was started in."""
-    _overlay(Path(folder), Path.cwd())
-    start(spec)
+    """In the isolated process: Python files are those that were shipped, other relative paths lead where they led."""
+    shipped = Path.cwd()
+    if os.path.isdir(folder):
+        os.chdir(folder)
+    start(_found(spec, shipped))
 
 
-def _overlay(there: Path, here: Path) -> None:
-    """Links to what a folder of this node has and the one that was shipped lacks."""
-    with suppress(OSError):
-        for entry in there.iterdir():
-            mine = here / entry.name
-            if mine.is_dir() and not mine.is_symlink() and entry.is_dir():
-                _overlay(entry, mine)
-            elif not mine.exists():
-                with suppress(FileExistsError):
-                    mine.symlink_to(entry)
+def _found(spec: Mapping[str, Any], shipped: Path) -> dict[str, Any]:
+    """A specification with the paths of configs that were shipped."""
+    found: dict[str, Any] = {}
+    for key, value in spec.items():
+        if isinstance(value, Mapping):
+            found[key] = _found(value, shipped)
+        elif isinstance(value, str) and value.endswith(".py") and (shipped / value).is_file():
+            found[key] = str(shipped / value)
+        else:
+            found[key] = value
+    return found
 
 
 def _called(message: bytes) -> Any:

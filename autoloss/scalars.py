@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,11 +36,19 @@ def watching(folder: Path | None) -> Iterator[Watcher]:
         writer = SummaryWriter(str(folder))
     except OSError as error:
         raise InputError(f"cannot write scalars to {str(folder)!r}: {error.strerror or error}") from None
+    before = threading.excepthook
+    threading.excepthook = lambda what: None if _is_full(what) else before(what)
     try:
         yield Scalars(writer)
     finally:
         with suppress(OSError):
             writer.close()
+        threading.excepthook = before
+
+
+def _is_full(what: threading.ExceptHookArgs) -> bool:
+    """Whether TensorBoard's thread could not write, which its next call says again."""
+    return type(what.thread).__module__.startswith("tensorboard.") and isinstance(what.exc_value, OSError)
 
 
 class Scalars:

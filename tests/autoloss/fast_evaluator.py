@@ -12,10 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from autoloss.executors import held
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
 from primitives.features import box_features, class_features, pairwise_iou, per_sample
@@ -143,6 +146,12 @@ def sick(file: str, most: int) -> None:
         raise OSError("the GPU has fallen off the bus")
 
 
+def sick_by_variable() -> None:
+    """Makes no worker where a variable says so."""
+    if os.environ["AUTOLOSS_TEST_SICK"]:
+        raise OSError("the GPU has fallen off the bus")
+
+
 def terminated_child(start: str) -> int:
     """How a process ends that a worker starts, and that gets SIGTERM."""
     if start == "fork":
@@ -156,6 +165,13 @@ def terminated_child(start: str) -> int:
     process = subprocess.Popen(["sleep", "60"])
     process.terminate()
     return -process.wait()
+
+
+def text_of(name: str) -> str:
+    """What the file holds that the evaluator of this worker names so."""
+    evaluator = held()
+    assert isinstance(evaluator, NamingEvaluator)
+    return Path(evaluator.data[name]).read_text()
 
 
 def misbehave(how: str) -> None:
@@ -189,6 +205,27 @@ class SickEvaluator(DescentEvaluator):
         super().__init__()
         if multiprocessing.parent_process() is not None:
             sick(file, most)
+
+
+class LameEvaluator(DescentEvaluator):
+    """Cannot be made on one node of a cluster, that which comes first; `file` has the pid of its raylet."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        node = os.environ["RAY_RAYLET_PID"]
+        with suppress(FileExistsError), open(file, "x") as first:
+            first.write(node)
+        time.sleep(0.5)
+        if Path(file).read_text() == node:
+            raise OSError("the GPU has fallen off the bus")
+
+
+class NamingEvaluator(DescentEvaluator):
+    """Has the name of a file."""
+
+    def __init__(self, data: Mapping[str, str]) -> None:
+        super().__init__()
+        self.data = dict(data)
 
 
 class OddEvaluator(DescentEvaluator):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fast_evaluator import misbehave
+from fast_evaluator import misbehave, text_of
 from small import section
 
 from autoloss.candidate import State
@@ -139,6 +139,20 @@ def test_a_cluster_leaves_sigterm_to_the_search_and_limits_follow_what_has_finis
         executor.shutdown(cancel_futures=True)
 
 
+@pytest.mark.slow
+def test_a_node_that_makes_no_worker_ready_leaves_its_tasks_to_the_others(cluster: Any, tmp_path: Path) -> None:
+    from autoloss.ray_executor import Cluster
+
+    spec = {"type": "fast_evaluator:LameEvaluator", "file": str(tmp_path / "node")}
+    executor = Cluster(Ray(address=cluster.address), 0, start, spec)
+    try:
+        tasks = [executor.submit(pow, 2, power) for power in range(3)]
+        assert [task.result(timeout=300) for task in tasks] == [1, 2, 4]
+        assert len(executor._sick) == 1
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
 def test_a_node_that_cannot_be_given_the_code_is_no_candidates_fault() -> None:
     exceptions = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install 'autoloss[ray]'")
     from autoloss.ray_executor import _of_node, _of_set_up
@@ -157,15 +171,15 @@ def test_code_and_configs_of_the_present_folder_are_shipped(
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs/one.py").write_text("found = 41")
     monkeypatch.chdir(tmp_path)
-    executor = Cluster(Ray(address=cluster.address), 0, start, SPEC)
+    (tmp_path / "weights.pth").write_text("weights")
+    data = {"config": "configs/one.py", "weights": "weights.pth"}
+    spec = {"type": "fast_evaluator:NamingEvaluator", "data": data}
+    executor = Cluster(Ray(address=cluster.address), 0, start, spec)
     try:
-        (tmp_path / "configs/one.py").unlink()
-        for data in ("configs/data.json", "weights/here.pth"):  # beside the configs, and in a folder without any
-            (tmp_path / data).parent.mkdir(exist_ok=True)
-            (tmp_path / data).write_text("data")
-        assert executor.submit(Path.read_text, Path("configs/one.py")).result() == "found = 41"
-        for data in ("configs/data.json", "weights/here.pth"):  # relative paths lead where they do here
-            assert executor.submit(Path.read_text, Path(data)).result() == "data"
+        (tmp_path / "configs/one.py").write_text("found = 42")  # what the search began with counts
+        assert executor.submit(text_of, "config").result() == "found = 41"
+        assert executor.submit(text_of, "weights").result() == "weights"
+        assert executor.submit(os.getcwd).result() == str(tmp_path)
     finally:
         executor.shutdown(cancel_futures=True)
 
