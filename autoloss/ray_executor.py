@@ -195,11 +195,12 @@ class Cluster(Executor):
             return
         for text in said:
             warn(text)
-        if answered:
-            self._sick.discard(node)
-            future.set_result(value)
-        elif isinstance(value, StartError):
+        if not answered and isinstance(value, StartError):
             self._elsewhere(future, call, moves, value, node)
+            return
+        self._sick.discard(node)
+        if answered:
+            future.set_result(value)
         else:
             future.set_exception(value)
 
