@@ -1,8 +1,7 @@
 """A Ray cluster as an executor: nodes come and go, results come back as values, nothing but the network is shared.
 
 On a node a task of Ray hands the call to an isolated process of ours (see `processes`), which stays from task to task.
-So limits and causes of failure are the same everywhere; Ray only says where. What this file imports does not import
-PyTorch: Ray's own process on a node, one for each evaluation that runs, would hold it a second time.
+So limits and causes of failure are the same everywhere; Ray only says where. See `ray_node` for what runs there.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoloss.limits import Limited, Limits, StartError, WorkerError, WorkerState, not_ready, share_of
-from autoloss.processes import Processes, Said, warn
+from autoloss.ray_node import ASK, Board, on_node, start_as_in
+from autoloss.worker import warn
 from primitives.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,12 +38,9 @@ _MOVES = 20
 _REST = 15.0
 """Seconds until a task is sent again where no node is known that makes workers ready."""
 _MOST_FILES = 2000
-_ASK = 5.0
-"""Seconds between two times that limits are told to the nodes, and that a node asks."""
 _VARIABLES = ("AUTOLOSS_CACHE", "AUTOLOSS_DATA")
 """What names data: it lies at the same place on every node."""
 _HIDDEN = {"runs", "results", "build", "node_modules", "__pycache__", "site-packages"}
-_inner: tuple[tuple[bytes, str | None], Processes, Said] | None = None
 
 
 class Cluster(Executor):
@@ -75,12 +71,12 @@ class Cluster(Executor):
         self._need = {name: need for name, need in (("CPU", setting.cpus), ("GPU", gpus)) if need}
         self._check_room()
         # A worker that dies is our own process; what Ray would try again is counted here.
-        self._task = self._ray.remote(num_cpus=setting.cpus, num_gpus=gpus, max_retries=0)(_on_node)
+        self._task = self._ray.remote(num_cpus=setting.cpus, num_gpus=gpus, max_retries=0)(on_node)
         # As bytes, so that Ray's own process on a node need not import what only the isolated one uses.
-        self._held = self._ray.put(pickle.dumps((_start_as_in, (os.getcwd(), start, dict(spec)), {})))
+        self._held = self._ray.put(pickle.dumps((start_as_in, (os.getcwd(), start, dict(spec)), {})))
         self._lock, self._running = threading.Lock(), dict[Future[Any], _Running]()
         self._closed, self._moved, self._numbers, self._sick = threading.Event(), 0, count(), set[str]()
-        self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
+        self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
         self._telling = threading.Thread(target=self._tell_limits, name="limits", daemon=True)
         self._telling.start()
 
@@ -254,7 +250,7 @@ class Cluster(Executor):
 
     def _tell_limits(self) -> None:
         """Lets the nodes know what is known by now, in a thread of its own."""
-        while not self._closed.wait(_ASK):
+        while not self._closed.wait(ASK):
             with self._lock:
                 running = list(self._running.values())
             try:
@@ -271,21 +267,6 @@ class _Running:
     reference: Any
     state: WorkerState
     limits: Callable[[], Limits]
-
-
-class _Board:
-    """An actor of Ray: what runs may take, which becomes known while it does."""
-
-    def __init__(self) -> None:
-        self._limits: dict[int, Limits] = {}
-
-    def tell(self, limits: dict[int, Limits]) -> None:
-        """Takes those of all that runs."""
-        self._limits = limits
-
-    def ask(self, number: int) -> Limits | None:
-        """Those of a task, where they are known."""
-        return self._limits.get(number)
 
 
 def _ray() -> Any:
@@ -371,74 +352,3 @@ def _of_set_up(error: Exception) -> bool:
     from ray.exceptions import RuntimeEnvSetupError
 
     return isinstance(error, RuntimeEnvSetupError)
-
-
-def _on_node(
-    held: bytes, before: bytes | None, call: bytes, limits: Limits, name: str, board: Any, number: int
-) -> tuple[bool, Any, list[str], str]:
-    """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value.
-
-    Returns:
-        Whether it is an answer, the answer or the failure, what was said, and the node's id.
-    """
-    import ray
-
-    global _inner
-    node, key = str(ray.get_runtime_context().get_node_id()), (held, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    if _inner is None or _inner[0] != key:
-        if _inner is not None:
-            _inner[1].shutdown(cancel_futures=True)
-        try:
-            _inner = (key, Processes(1, _called, (held,)), _inner[2] if _inner else Said())
-        except (InputError, OSError) as error:
-            return False, not_ready(WorkerError(f"{socket.gethostname()}: {error}")), [], node
-    try:
-        ask = _Asking(board, number, limits)
-        limited = Limited(_called, ask, name, partial(_called, before) if before else None)
-        return True, _inner[1].submit(limited, call).result(), _inner[2].taken(), node
-    except Exception as error:
-        return False, error, _inner[2].taken(), node
-
-
-class _Asking:
-    """Limits as they are known by now, or were when the board answered last."""
-
-    def __init__(self, board: Any, number: int, limits: Limits) -> None:
-        self._board, self._number, self._known, self._asked = board, number, limits, time.monotonic()
-
-    def __call__(self) -> Limits:
-        import ray
-
-        if time.monotonic() - self._asked > _ASK:
-            self._asked = time.monotonic()
-            with suppress(ray.exceptions.RayError):  # the board's node died; it comes up elsewhere
-                self._known = ray.get(self._board.ask.remote(self._number), timeout=1) or self._known
-        return self._known
-
-
-def _start_as_in(folder: str, start: Callable[[Mapping[str, Any]], None], spec: Mapping[str, Any]) -> None:
-    """In the isolated process: Python files are those that were shipped, other relative paths lead where they led."""
-    shipped = Path.cwd()
-    if os.path.isdir(folder):
-        os.chdir(folder)
-    start(_found(spec, shipped))
-
-
-def _found(spec: Mapping[str, Any], shipped: Path) -> dict[str, Any]:
-    """A specification with the paths of configs that were shipped."""
-    found: dict[str, Any] = {}
-    for key, value in spec.items():
-        if isinstance(value, Mapping):
-            found[key] = _found(value, shipped)
-        elif isinstance(value, str) and value.endswith(".py") and (shipped / value).is_file():
-            found[key] = str(shipped / value)
-        else:
-            found[key] = value
-    return found
-
-
-def _called(message: bytes) -> Any:
-    """In the isolated process: a call that came as bytes."""
-    # From this user's search, by way of the Ray cluster it was told to use: who may submit to it may run code anyway.
-    fn, args, kwargs = pickle.loads(message)
-    return fn(*args, **kwargs)
