@@ -76,7 +76,9 @@ class Cluster(Executor):
         self._held = self._ray.put(pickle.dumps((start_as_in, (os.getcwd(), start, dict(spec)), {})))
         self._lock, self._running = threading.Lock(), dict[Future[Any], _Running]()
         self._closed, self._moved, self._numbers, self._sick = threading.Event(), 0, count(), set[str]()
-        self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        # By name: a handle that every task carries costs more than the few that ask.
+        self._name = f"limits of {os.path.basename(self._code)}"
+        self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(Board).options(name=self._name).remote()
         self._telling = threading.Thread(target=self._tell_limits, name="limits", daemon=True)
         self._telling.start()
 
@@ -159,7 +161,7 @@ class Cluster(Executor):
         before, message = fn.before and pickle.dumps((fn.before, (), {})), pickle.dumps((fn.call, *arguments))
         number = next(self._numbers)
         task = self._task if node is None else self._task.options(scheduling_strategy=self._on(node))
-        reference = task.remote(self._held, before, message, fn.limits(), fn.name, self._board, number)
+        reference = task.remote(self._held, before, message, fn.limits(), fn.name, self._name, number)
         state = WorkerState("ray", 0, fn.name, time.time(), lost=self._moved)
         with self._lock:
             self._running[future] = _Running(number, reference, state, fn.limits)

@@ -42,7 +42,7 @@ class Board:
 
 
 def on_node(
-    held: bytes, before: bytes | None, call: bytes, limits: Limits, name: str, board: Any, number: int
+    held: bytes, before: bytes | None, call: bytes, limits: Limits, name: str, board: str, number: int
 ) -> tuple[bool, Any, list[str], str]:
     """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value.
 
@@ -71,7 +71,7 @@ def on_node(
 class _Asking:
     """Limits as they are known by now, or were when the board answered last."""
 
-    def __init__(self, board: Any, number: int, limits: Limits) -> None:
+    def __init__(self, board: str, number: int, limits: Limits) -> None:
         self._board, self._number, self._known, self._asked = board, number, limits, time.monotonic()
 
     def __call__(self) -> Limits:
@@ -79,8 +79,9 @@ class _Asking:
 
         if time.monotonic() - self._asked > ASK:
             self._asked = time.monotonic()
-            with suppress(ray.exceptions.RayError):  # the board's node died; it comes up elsewhere
-                self._known = ray.get(self._board.ask.remote(self._number), timeout=1) or self._known
+            with suppress(ray.exceptions.RayError, ValueError):  # the board's node died; it comes up elsewhere
+                board = ray.get_actor(self._board)
+                self._known = ray.get(board.ask.remote(self._number), timeout=1) or self._known
         return self._known
 
 
