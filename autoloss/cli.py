@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import typer
 
 from autoloss.commands import data, estimate, export, fidelity, formulas, search, show, train
 from primitives.errors import InputError
+from primitives.printable import printable
+
+_LONGEST = 2000
+"""Characters of a line about a mistake."""
+
+_ParserError: type[Exception] = typer.BadParameter.__mro__[2]
+"""ClickException, of which typer brings its own."""
 
 app = typer.Typer(
     add_completion=False,
@@ -55,10 +66,61 @@ def _spread_options(arguments: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one line and exit code 2."""
+    """Entry point: a user's mistake is one line and exit code 2, also where the parser finds it."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    command = typer.main.get_command(app)
     try:
-        app(_spread_options(sys.argv[1:]), prog_name="autoloss")
+        with command.make_context("autoloss", _spread_options(sys.argv[1:])) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        code = end.exit_code
     except InputError as error:
-        typer.echo(f"autoloss: {error}", err=True)
-        raise SystemExit(2) from None
+        _end(str(error), 2)
+    except _ParserError as error:
+        _refuse(error)
+    except KeyboardInterrupt:
+        _end("stopped", 130)
+    except OSError as error:
+        _end_without_output(error)
+    except SystemExit as end:
+        if isinstance(end.__context__, OSError):  # Rich ends so where nobody reads any more
+            _end_without_output(end.__context__)
+        _end(f"what a config is, or imports, ended the process by sys.exit({end.code!r})", 2)
+    else:
+        code = 0
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _end_without_output(error)
+    raise SystemExit(code)
+
+
+def _refuse(error: Any) -> NoReturn:
+    """What the parser says, which for a command without arguments is its help."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        if error.format_message():
+            error.show()
+        raise SystemExit(error.exit_code) from None
+    where = f" ({context.command_path} --help says more)" if context else ""
+    _end(f"{error.format_message().rstrip('.')}{where}", error.exit_code)
+
+
+def _end(text: str, code: int) -> NoReturn:
+    """Ends with one line of bounded length."""
+    with suppress(OSError):  # stderr may be closed, too
+        typer.echo(f"autoloss: {printable(text, _LONGEST)}", err=True)
+    raise SystemExit(code) from None
+
+
+def _end_without_output(error: OSError) -> NoReturn:
+    """Ends where something cannot be written or read; what Python still holds of the output goes nowhere.
+
+    A reader that has read enough, as `head` does, is no mistake.
+    """
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    place = f"{error.filename}: " if error.filename else "cannot write or read: "
+    _end(f"{place}{error.strerror or error}", 2)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from primitives.errors import InputError
+from primitives.errors import InputError, reading
+from primitives.printable import printable
+
+_TYPE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
+_METHODS = ("prepare", "describe", "evaluate")
 
 
 class Evaluator(Protocol):
     """Trains and scores a detector under given losses; an object of this shape is all the engine needs.
 
-    It is built once in the main process, where `prepare` is called, and once in every worker.
+    It is built once in the main process, where `prepare` is called, and once in every worker. A class whose evaluations
+    only wait (for another machine, a queue, a clock) says so by `waits = True`; of it a machine has as many workers as
+    a config asks for.
     """
 
     def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
@@ -112,6 +120,44 @@ class Measurable(Protocol):
         """
 
 
+def named(name: object) -> tuple[str, str]:
+    """Module and class that a name stands for; nothing is imported.
+
+    Raises:
+        ValueError: it is no such name.
+    """
+    found = _TYPE.fullmatch(name) if isinstance(name, str) else None
+    if found is None:
+        what = "" if name is None else f", got {printable(repr(name))}"
+        raise ValueError(f"evaluator needs a type such as 'detectors.evaluator:DetectorEvaluator'{what}")
+    return found[1], found[2]
+
+
+def class_of(spec: Mapping[str, Any]) -> type[Evaluator]:
+    """The class that a config names; it is imported and looked at, nothing of it is called.
+
+    Args:
+        spec: `type` as 'module:Class', and its arguments.
+
+    Raises:
+        InputError: it cannot be imported, or is no class with the methods of an evaluator.
+    """
+    try:
+        module, name = named(spec.get("type"))
+    except ValueError as error:
+        raise InputError(f"search.evaluator.type: {error}") from None
+    place = f"search.evaluator.type: {module}:{name}"
+    with reading(f"{place} cannot be imported"):
+        kind = getattr(importlib.import_module(module), name)
+    if not inspect.isclass(kind):
+        raise InputError(f"{place} is no class, but a {type(kind).__name__}; an evaluator is a class")
+    missing = [method for method in _METHODS if not callable(getattr(kind, method, None))]
+    if missing:
+        raise InputError(f"{place} is no evaluator: it has no {', '.join(missing)}; needed: {', '.join(_METHODS)}")
+    found: type[Evaluator] = kind
+    return found
+
+
 def build(spec: Mapping[str, Any]) -> Evaluator:
     """The evaluator that a config names.
 
@@ -119,16 +165,11 @@ def build(spec: Mapping[str, Any]) -> Evaluator:
         spec: `type` as 'module:Class', and its arguments.
 
     Raises:
-        InputError: it cannot be imported, or does not take the arguments.
+        InputError: it cannot be imported, is no evaluator, or does not take the arguments.
     """
-    arguments = dict(spec)
-    module, _, name = str(arguments.pop("type")).partition(":")
+    kind = class_of(spec)
+    arguments = {key: value for key, value in spec.items() if key != "type"}
     try:
-        kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"search.evaluator.type: cannot import {module}:{name}: {error}") from None
-    try:
-        evaluator: Evaluator = kind(**arguments)
+        return kind(**arguments)
     except TypeError as error:
-        raise InputError(f"search.evaluator: {module}:{name} does not take these arguments: {error}") from None
-    return evaluator
+        raise InputError(f"search.evaluator: {spec['type']} does not take these arguments: {error}") from None

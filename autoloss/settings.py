@@ -8,23 +8,82 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from autoloss.candidate import SLOTS
 from autoloss.descent import THRESHOLDS
+from autoloss.evaluator import named
 from primitives.catalog import KNOWN, grammar, known_loss
-from primitives.errors import InputError
+from primitives.errors import InputError, reading
+from primitives.printable import printable
 
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
 
 
+MOST_SEED = 2**32 - 1
+"""What NumPy takes; PyTorch and SQLite take more."""
+MOST = 2**31 - 1
+"""Of anything that is counted."""
+MOST_SECONDS = 1e9
+"""32 years."""
+LEAST_FACTOR, MOST_FACTOR = 1e-9, 1e9
+"""Of a loss_weight: with them losses and gradients stay far from the ends of float32."""
+LONGEST_NAME = 60
+"""Characters of the name of a rung."""
+
+
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _name(text: str) -> str:
+    """A name that looks the same wherever it lands: tables, logs, TensorBoard's tags, file names of plots."""
+    if not (0 < len(text) <= LONGEST_NAME and text == text.strip() and text.isprintable()):
+        raise ValueError(
+            f"a name has 1 to {LONGEST_NAME} characters that can be seen, none of them at its ends a space, "
+            f"got {printable(repr(text))}"
+        )
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """Refuses what a run file cannot keep, and numbers that are none."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"keys are text, got {printable(repr(key))}")
+            _plain(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _plain(part)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"numbers are finite, got {value}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"whole numbers have 64 bits, got {printable(value, 40)}")
+    elif isinstance(value, str) and not _encodes(value):
+        raise ValueError(f"text must be Unicode without lone surrogates, got {printable(repr(value))}")
+    elif not isinstance(value, (str, int, float, type(None))):
+        raise ValueError(f"values are numbers, text, None, and lists and dicts of them, got {printable(repr(value))}")
+    return value
+
+
+def _encodes(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
+Count = Annotated[int, Field(gt=0, le=MOST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=LEAST_FACTOR, le=MOST_FACTOR)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
+Name = Annotated[str, AfterValidator(_name)]
+Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class Slot(_Frozen):
@@ -39,7 +98,7 @@ class Slot(_Frozen):
 
     grammar: str
     like: str
-    weight: float = Field(default=1.0, gt=0)
+    weight: Factor = 1.0
     alpha: float | None = Field(default=None, gt=0, lt=1)
 
     @model_validator(mode="after")
@@ -59,9 +118,9 @@ class Keep(_Frozen):
         count: the best so many.
     """
 
-    of_own: float | None = Field(default=None, ge=0)
+    of_own: float | None = Field(default=None, ge=0, le=MOST_FACTOR)
     share: float | None = Field(default=None, gt=0, le=1)
-    count: int | None = Field(default=None, gt=0)
+    count: Count | None = None
 
 
 class Rung(_Frozen):
@@ -77,12 +136,12 @@ class Rung(_Frozen):
         batch: candidates that are evaluated side by side, where the evaluator can.
     """
 
-    name: str
-    task: dict[str, Any]
-    seeds: list[int] = Field(default=[0], min_length=1)
+    name: Name
+    task: Plain
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     keep: Keep = Keep()
     ranks: bool = True
-    batch: int = Field(default=1, gt=0)
+    batch: Count = 1
 
     @property
     def descends(self) -> bool:
@@ -109,11 +168,11 @@ class Variation(_Frozen):
         extended: draw the extended operators too.
     """
 
-    parents: int = Field(default=8, gt=0)
-    tournament: int = Field(default=3, gt=0)
-    crossover: float = Field(default=0.4, ge=0, le=1)
-    both: float = Field(default=0.3, ge=0, le=1)
-    draws: int = Field(default=50_000, gt=0)
+    parents: Count = 8
+    tournament: Count = 3
+    crossover: Share = 0.4
+    both: Share = 0.3
+    draws: Count = 50_000
     constants: list[float] = Field(default=[1.0, 2.0, 3.0], min_length=1)
     extended: bool = False
 
@@ -129,11 +188,11 @@ class Thresholds(_Frozen):
         ap: of the ranking of all samples by score.
     """
 
-    iou: float = Field(default=THRESHOLDS["iou"], ge=0, le=1)
-    arrived: float = Field(default=THRESHOLDS["arrived"], ge=0, le=1)
-    accuracy: float = Field(default=THRESHOLDS["accuracy"], ge=0, le=1)
+    iou: Share = THRESHOLDS["iou"]
+    arrived: Share = THRESHOLDS["arrived"]
+    accuracy: Share = THRESHOLDS["accuracy"]
     rank: float = Field(default=THRESHOLDS["rank"], ge=-1, le=1)
-    ap: float = Field(default=THRESHOLDS["ap"], ge=0, le=1)
+    ap: Share = THRESHOLDS["ap"]
 
 
 class Finale(_Frozen):
@@ -146,7 +205,7 @@ class Finale(_Frozen):
     """
 
     rung: Rung
-    count: int = Field(default=3, gt=0)
+    count: Count = 3
     known: list[int] = []
 
 
@@ -160,8 +219,8 @@ class LimitsOf(_Frozen):
             share of 80 % of the machine's memory.
     """
 
-    time: float | None = Field(default=None, gt=0)
-    memory: float | None = Field(default=None, gt=0)
+    time: Seconds | None = None
+    memory: float | None = Field(default=None, gt=0, le=1e6)
 
 
 class Budget(_Frozen):
@@ -172,8 +231,8 @@ class Budget(_Frozen):
         evaluations: how many, those of the finale included, None for no end.
     """
 
-    time: float | None = Field(default=None, gt=0)
-    evaluations: int | None = Field(default=None, gt=0)
+    time: Seconds | None = None
+    evaluations: Count | None = None
 
 
 class Ray(_Frozen):
@@ -181,13 +240,20 @@ class Ray(_Frozen):
 
     Args:
         address: of the cluster, `auto` for the one of this machine, `local` to start one here.
-        cpus: cores that an evaluation reserves.
+        cpus: cores that an evaluation reserves; Ray counts in ten-thousandths.
         gpus: GPUs that an evaluation reserves, 0.25 for four on one; None for one where the cluster has any.
     """
 
-    address: str
-    cpus: float = Field(default=1.0, gt=0)
-    gpus: float | None = Field(default=None, ge=0)
+    address: str = Field(min_length=1, max_length=300)
+    cpus: float = Field(default=1.0, ge=1e-4, le=1e5)
+    gpus: float | None = Field(default=None, ge=0, le=1e5)
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_gpus(cls, gpus: float | None) -> float | None:
+        if gpus is not None and (0 < gpus < 1e-4 or (gpus > 1 and gpus % 1)):
+            raise ValueError(f"GPUs are a share of one from 0.0001, or a whole number, got {gpus:g}")
+        return gpus
 
 
 class Settings(_Frozen):
@@ -215,19 +281,19 @@ class Settings(_Frozen):
         ray: a cluster that evaluates, in place of processes on this machine.
     """
 
-    seed: int = 0
-    generations: int = Field(default=4, gt=0)
-    births: int = Field(default=12, gt=0)
+    seed: Seed = 0
+    generations: Count = 4
+    births: Count = 12
     init: Literal["known", "random"] = "known"
     known: list[dict[str, str]] = []
-    controls: list[dict[str, float]] = []
+    controls: list[dict[str, Factor]] = []
     slots: dict[str, Slot] = Field(min_length=1)
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
-    evaluator: dict[str, Any]
+    evaluator: Plain
     variation: Variation = Variation()
     thresholds: Thresholds = Thresholds()
-    workers: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, le=MOST)
     isolate: bool = True
     limits: LimitsOf = LimitsOf()
     budget: Budget = Budget()
@@ -259,7 +325,7 @@ class Settings(_Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         names = [rung.name for rung in self.rungs]
-        if len(set(names)) != len(names):
+        if len({_alike(name) for name in names}) != len(names):
             raise ValueError(f"rungs need names of their own, got {', '.join(names)}")
         owner: dict[int, str] = {}
         for rung in self.rungs:
@@ -283,16 +349,13 @@ class Settings(_Frozen):
                 if grammar(known_loss(name).grammar).slot != slot:
                     raise ValueError(f"known loss {name!r} is not for {slot}")
         for control in self.controls:
-            for slot, factor in control.items():
+            for slot in control:
                 if slot not in self.slots:
                     raise ValueError(f"control for slot {slot!r}; choices: {', '.join(self.slots)}")
-                if factor <= 0:
-                    raise ValueError(f"a control's factor must be above 0, got {factor:g} for {slot}")
         for index in self.finale.known if self.finale else []:
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
-        if ":" not in str(self.evaluator.get("type", "")):
-            raise ValueError("evaluator needs a type such as 'detectors.evaluator:DetectorEvaluator'")
+        named(self.evaluator.get("type"))
         return self
 
     def on(self, data: Mapping[str, Any]) -> Settings:
@@ -306,6 +369,11 @@ class Settings(_Frozen):
     def identity(self) -> dict[str, Any]:
         """What a run keeps: everything but who evaluates, and how much of it may be done; see also `FREE`."""
         return self.model_dump(mode="json", exclude={"workers", "isolate", "limits", "budget", "ray"})
+
+
+def _alike(name: str) -> str:
+    """What names have in common that look the same: letters of other widths, capitals, spaces."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def load(path: str | Path, options: Sequence[str] = ()) -> Settings:
@@ -322,19 +390,17 @@ def load(path: str | Path, options: Sequence[str] = ()) -> Settings:
 
     if not Path(path).is_file():
         raise InputError(f"no config file at {str(path)!r}; the ones that come with the toolkit are in configs/search/")
-    try:
+    with reading(f"{path}: not a config that mmengine can read"):
         config = Config.fromfile(str(path))
         config.merge_from_dict(parsed(options, "search.generations=2"))
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{path}: not a config that mmengine can read: {_line(error)}") from None
-    sections = config.to_dict()
+        sections = config.to_dict()
     if "search" not in sections:
         raise InputError(f"{path}: a search config needs a section 'search'; found: {', '.join(sections) or 'nothing'}")
     unknown = sorted(set(sections) - {"search"})
     if unknown:
         raise InputError(f"{path}: unknown key {unknown[0]!r} beside 'search'; choices: search")
+    if not isinstance(sections["search"], Mapping):
+        raise InputError(f"{path}: 'search' is a section, search = dict(...), got {printable(sections['search'])}")
     return from_mapping(sections["search"], str(path))
 
 
@@ -363,7 +429,9 @@ def seconds(text: str) -> float:
     except ValueError:
         found = 0.0
     if found <= 0:
-        raise InputError(f"a time is such as 2h, 1h30m, 45m or 90s, got {text!r}")
+        raise InputError(f"a time is such as 2h, 1h30m, 45m or 90s, got {printable(repr(text))}")
+    if found > MOST_SECONDS:
+        raise InputError(f"a time is {MOST_SECONDS / 86400:,.0f} days at most, got {printable(repr(text))}")
     return found
 
 
@@ -391,13 +459,10 @@ def parsed(options: Sequence[str], example: str) -> dict[str, object]:
     for text in options:
         key, mark, value = text.partition("=")
         if not mark or not key.strip():
-            raise InputError(f"--cfg-options takes key=value, got {text!r}; for example {example}")
-        found[key.strip()] = DictAction._parse_iterable(value)
+            raise InputError(f"--cfg-options takes key=value, got {printable(repr(text))}; for example {example}")
+        with reading(f"--cfg-options {printable(text)}: a value that mmengine cannot read"):
+            found[key.strip()] = DictAction._parse_iterable(value)
     return found
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _explain(error: ValidationError) -> str:
@@ -412,7 +477,14 @@ def _explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] in ("missing", "value_error"):
         return f"{place}: {message}"
-    return f"{place}: {message}, got {first['input']!r}"
+    return f"{place}: {message}, got {_shown(first['input'])}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return printable(repr(value))
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return f"a {type(value).__name__} too long to write"
 
 
 def _fields(location: tuple[int | str, ...]) -> list[str]:

@@ -45,7 +45,7 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
         ({"slots": {"loss_cls": {"grammar": "box", "like": "giou"}}}, r"grammar 'box' is not for loss_cls"),
         ({"known": [{"loss_cls": "giou"}]}, r"known loss 'giou' is not for loss_cls"),
         ({"known": [{"loss_cls": "focl"}]}, r"unknown loss 'focl'; known: iou"),
-        ({"controls": [{"loss_cls": -1.0}]}, r"a control's factor must be above 0, got -1"),
+        ({"controls": [{"loss_cls": -1.0}]}, r"search.controls.0.loss_cls: Input should be greater .*, got -1.0"),
         ({"variation": {"constants": [-1.0]}}, r"constants are finite and not negative .*got -1"),
         ({"evaluator": {"type": "nothing"}}, r"evaluator needs a type such as"),
         ({"finale": {"rung": {"name": "proxy", "task": {}}}}, r"rungs need names of their own"),
