@@ -42,13 +42,34 @@ def fidelity(found: Sequence[Measured], file: Path) -> None:
     save(figure, file)
 
 
-def save(figure: Figure, file: Path) -> None:
+def save(figure: Figure, file: Path, dpi: int = 120) -> None:
     """Writes a figure.
 
     Raises:
         InputError: the file cannot be written.
     """
+    check(file)
     try:
-        figure.savefig(file, dpi=120)
+        figure.savefig(file, dpi=dpi)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write the picture {str(file)!r}: {error}") from None
+
+
+def check(file: Path) -> None:
+    """Refuses, before anything is computed, a file that no picture can be written to.
+
+    Raises:
+        InputError: a folder, no or another ending, which matplotlib would add or take for another file, or no folder.
+    """
+    kinds = Figure().canvas.get_supported_filetypes()
+    if file.is_dir():
+        why = "it is a folder; name a file in it"
+    elif file.suffix[1:].lower() not in kinds:
+        why = "its ending says no format; choices: .png, .svg, .pdf and " + ", ".join(
+            f".{kind}" for kind in sorted(kinds) if kind not in ("png", "svg", "pdf")
+        )
+    elif not file.parent.is_dir():
+        why = f"there is no folder {str(file.parent)!r}"
+    else:
+        return
+    raise InputError(f"cannot write the picture {str(file)!r}: {why}")

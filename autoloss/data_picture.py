@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from primitives.errors import InputError
+from autoloss.chart import save
 
 _BARS = 25
 
@@ -50,10 +50,7 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
         classes.set_xscale("log")
     for axis in (sizes.xaxis, shapes.xaxis, shapes.yaxis):
         axis.set_major_formatter("{x:g}")
-    try:
-        figure.savefig(file, dpi=110)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the picture {str(file)!r}: {error}") from None
+    save(figure, file, dpi=110)
 
 
 def _plain(name: str) -> str:

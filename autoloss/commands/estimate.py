@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autoloss.commands.options import (
+    MOST,
     CfgOptions,
     Config,
     Data,
@@ -16,6 +17,7 @@ from autoloss.commands.options import (
     TestData,
     ValData,
     Workers,
+    finite,
     on_data,
     stdout,
 )
@@ -31,9 +33,15 @@ def estimate(
     val_images: ImagesToo = None,
     test_data: TestData = None,
     test_images: ImagesToo = None,
-    generations: Annotated[int | None, typer.Option(min=1, help="As of `autoloss search`.")] = None,
+    generations: Annotated[int | None, typer.Option(min=1, max=MOST, help="As of `autoloss search`.")] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="About so many for each thing that is measured; more comes closer.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=86400,
+            callback=finite,
+            help="About so many for each thing that is measured; more comes closer.",
+        ),
     ] = 8.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
 ) -> None:
@@ -59,6 +67,7 @@ def estimate(
         try:
             measured = measuring.measure(settings, seconds, steps)
         except KeyboardInterrupt:
+            typer.echo("Stopped; nothing is kept of an estimate.", err=True)
             raise typer.Exit(130) from None
     found = cost_report.summary(settings, measured)
     if as_json:

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from autoloss.commands.options import MOST, Alpha, Candidate, WeightBbox, WeightCls
 from primitives.errors import InputError
 
 
 def export(
     run: Annotated[Path | None, typer.Argument(help="Directory of a run; none for formulas given as text.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="The best found of the run: so many, a folder each.")] = 1,
-    candidate: Annotated[int | None, typer.Option(min=0, help="This candidate of the run.")] = None,
+    top: Annotated[int, typer.Option(min=1, max=MOST, help="The best found of the run: so many, a folder each.")] = 1,
+    candidate: Candidate = None,
     loss_cls: Annotated[str | None, typer.Option(metavar="TEXT", help="Class formula, or a known loss's name.")] = None,
     loss_bbox: Annotated[str | None, typer.Option(metavar="TEXT", help="Box formula, or a known loss's name.")] = None,
     catalog: Annotated[
@@ -33,13 +34,9 @@ def export(
         ),
     ] = None,
     grammar: Annotated[str | None, typer.Option(help="softmax or sigmoid, where the class formula fits both.")] = None,
-    alpha: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Weight of the target column of a sigmoid loss given as text.")
-    ] = None,
-    weight_cls: Annotated[
-        float | None, typer.Option(min=0, help="loss_weight. Default: that of the run, or as the loss it replaces.")
-    ] = None,
-    weight_bbox: Annotated[float | None, typer.Option(min=0, help="The same for the box loss.")] = None,
+    alpha: Alpha = None,
+    weight_cls: WeightCls = None,
+    weight_bbox: WeightBbox = None,
     centerness_iou: Annotated[
         bool, typer.Option(help="FCOS, ATSS: the IoU takes the place of centerness, as in the published results.")
     ] = False,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoloss.commands.options import stdout
+from autoloss.commands.options import MOST, stdout
 from primitives.errors import InputError
 
 
@@ -27,11 +27,11 @@ def fidelity(
     of: Annotated[
         Path | None, typer.Option(help="Measure on the last losses that this search found, not on random ones.")
     ] = None,
-    last: Annotated[int, typer.Option(min=2, help="How many of them.")] = 24,
+    last: Annotated[int, typer.Option(min=2, max=MOST, help="How many of them.")] = 24,
     cfg_options: Annotated[
         list[str] | None, typer.Option("--cfg-options", metavar="KEY=VALUE ...", help="As of `autoloss search`.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0 is one per core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, max=MOST, help="Processes; 0 is one per core.")] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw every rung against the truth: PNG, SVG or PDF.")
     ] = None,
@@ -47,6 +47,10 @@ def fidelity(
     from autoloss import report
     from autoloss.run import Run
 
+    if plot is not None:
+        from autoloss import chart
+
+        chart.check(plot)
     if config.is_dir():
         if run is not None or of is not None or cfg_options:
             raise InputError(f"{config} is a measurement that is read, not a config; it takes --plot and --json alone")
@@ -55,8 +59,6 @@ def fidelity(
     else:
         found = _measured(config, run, of, last, list(cfg_options or []), workers)
     if plot is not None:
-        from autoloss import chart
-
         chart.fidelity(found, plot)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in found], indent=2))

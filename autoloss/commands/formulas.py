@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import stdout
+from autoloss.commands.options import MOST, MOST_SEED, finite, stdout
 from primitives.errors import InputError
 
 
@@ -21,7 +21,9 @@ def check(
     ] = None,
     alpha: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Weight of the target column of a sigmoid loss outside the formula."),
+        typer.Option(
+            min=0, max=1, callback=finite, help="Weight of the target column of a sigmoid loss outside the formula."
+        ),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -40,14 +42,16 @@ def check(
     from autoloss.examine import examined
     from primitives import catalog
 
+    if plot is not None:
+        from autoloss import chart, picture
+
+        chart.check(plot)
     rules = catalog.grammar(grammar) if grammar else catalog.find_grammar(formula)
     if alpha is not None and rules.name != "sigmoid":
         raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
     expression = rules.parse(formula)
     found = examined(expression, rules, alpha)
     if plot is not None:
-        from autoloss import picture
-
         known = catalog.known_loss(beside or picture.BESIDE[rules.name])
         if catalog.GRAMMARS[known.grammar].slot != rules.slot:
             raise InputError(f"--beside {known.name} is a loss for {catalog.GRAMMARS[known.grammar].slot}")
@@ -62,8 +66,8 @@ def check(
 
 def funnel(
     grammar: Annotated[str, typer.Option(help="box, box_pixels, box_extended, softmax or sigmoid.")],
-    n: Annotated[int, typer.Option(min=1, help="How many random formulas.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Of the drawing.")] = 0,
+    n: Annotated[int, typer.Option(min=1, max=MOST, help="How many random formulas.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the drawing.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
 ) -> None:
     """Draw random formulas and lead them through all gates: how many fall where, how fast, and what is rediscovered.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,30 @@ import typer
 
 from autoloss.commands.data import described
 
+MOST = 2**31 - 1
+"""Of anything that is counted."""
+MOST_SEED = 2**32 - 1
+
+
+def finite(value: float | None) -> float | None:
+    """Refuses nan, which a range of the parser may let pass."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
+
+Alpha = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, callback=finite, help="Weight of the target column of a sigmoid loss given as text."),
+]
+WeightCls = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1e9, callback=finite, help="loss_weight. Default: that of the run, or as the loss it replaces."
+    ),
+]
+WeightBbox = Annotated[float | None, typer.Option(min=0, max=1e9, callback=finite, help="The same for the box loss.")]
+Candidate = Annotated[int | None, typer.Option(min=0, max=MOST, help="This candidate of the run.")]
 Config = Annotated[Path, typer.Argument(help="A search config, such as configs/search/digits_fcos.py.")]
 CfgOptions = Annotated[
     list[str] | None,
@@ -20,7 +45,8 @@ CfgOptions = Annotated[
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=0, help="Processes, one thread each; 0 is one per core. The result is the same.")
+    int | None,
+    typer.Option(min=0, max=MOST, help="Processes, one thread each; 0 is one per core. The result is the same."),
 ]
 Data = Annotated[
     Path | None,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from autoloss.commands.options import (
+    MOST,
     CfgOptions,
     Config,
     Data,
@@ -42,10 +43,12 @@ def search(
         str | None, typer.Option(help="Stop after so much time, such as 2h or 1h30m, earlier sessions included.")
     ] = None,
     evaluations: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many trainings, those of earlier sessions included.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="Stop after so many trainings, those of earlier sessions included."),
     ] = None,
     generations: Annotated[
-        int | None, typer.Option(min=1, help="So many generations, then the finale, in place of the config's number.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="So many generations, then the finale, in place of the config's number."),
     ] = None,
     log_json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Append what happens, a line of JSON each; - for stderr.")

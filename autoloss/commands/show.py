@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import stdout
+from autoloss.commands.options import MOST, stdout
 
 
 def show(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
-    top: Annotated[int, typer.Option(min=1, help="Rows of the leaderboard.")] = 20,
+    top: Annotated[int, typer.Option(min=1, max=MOST, help="Rows of the leaderboard.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as plain values for scripts.")] = False,
     follow: Annotated[
         bool, typer.Option("--follow", help="While the search runs, show what it does; the rest when it ends.")

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from autoloss.commands.data import described
+from autoloss.commands.options import MOST_SEED, Alpha, Candidate, WeightBbox, WeightCls
 from primitives.errors import InputError
 
 TRAIN = "detectors.training:train"
@@ -30,15 +31,11 @@ def train(
         str | None, typer.Option(metavar="TEXT", help="Box formula, or a known loss's name. Default: the config's.")
     ] = None,
     run: Annotated[Path | None, typer.Option(metavar="RUN", help="Take the losses of a run: the best found.")] = None,
-    candidate: Annotated[int | None, typer.Option(min=0, help="This candidate of the run.")] = None,
+    candidate: Candidate = None,
     grammar: Annotated[str | None, typer.Option(help="softmax or sigmoid, where the class formula fits both.")] = None,
-    alpha: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Weight of the target column of a sigmoid loss given as text.")
-    ] = None,
-    weight_cls: Annotated[
-        float | None, typer.Option(min=0, help="loss_weight. Default: that of the run, or as the loss it replaces.")
-    ] = None,
-    weight_bbox: Annotated[float | None, typer.Option(min=0, help="The same for the box loss.")] = None,
+    alpha: Alpha = None,
+    weight_cls: WeightCls = None,
+    weight_bbox: WeightBbox = None,
     centerness_iou: Annotated[
         bool, typer.Option("--centerness-iou", help="FCOS, ATSS: the IoU takes the place of centerness, as published.")
     ] = False,
@@ -74,7 +71,7 @@ def train(
         bool, typer.Option("--auto-scale-lr", help="Scale the learning rate to the images of an iteration.")
     ] = False,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of weights and order. Default: the config's, or any.")
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Of weights and order. Default: the config's, or any.")
     ] = None,
     launcher: Annotated[str, typer.Option(help="none, pytorch (torchrun), slurm (srun) or mpi.")] = "none",
     cfg_options: Annotated[
