@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from primitives.errors import InputError, reading
 from primitives.printable import printable
@@ -154,8 +154,7 @@ def class_of(spec: Mapping[str, Any]) -> type[Evaluator]:
     missing = [method for method in _METHODS if not callable(getattr(kind, method, None))]
     if missing:
         raise InputError(f"{place} is no evaluator: it has no {', '.join(missing)}; needed: {', '.join(_METHODS)}")
-    found: type[Evaluator] = kind
-    return found
+    return cast("type[Evaluator]", kind)
 
 
 def build(spec: Mapping[str, Any]) -> Evaluator:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 from mmengine.hub import get_config
 
 from detectors.datasets import CocoSource
 from detectors.loaders import check_outlines, placed, set_classes
 from primitives.catalog import grammar
-from primitives.errors import InputError
+from primitives.errors import InputError, reading
 
 SLOTS = ("loss_cls", "loss_bbox")
 _ON_BOXES = ("IoULoss", "ExpressionBoxLoss")  # how the names of losses end that take boxes, not offsets
@@ -29,7 +31,10 @@ def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Conf
     Raises:
         InputError: no such config, or one without a detector.
     """
-    try:
+    for name, value, kinds in (("a detector", detector, str), ("cfg_options", cfg_options, (Mapping, type(None)))):
+        if not isinstance(value, kinds):
+            raise InputError(f"{name} is {'a path or mmdet::...' if kinds is str else 'a dict'}, got {value!r}")
+    with reading(f"{detector}: not a config that mmengine can read"):
         if "::" in detector:
             config = get_config(detector)
         elif Path(detector).is_file():
@@ -37,16 +42,48 @@ def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Conf
         else:
             raise InputError(f"no detector config at {detector!r}; give a path, or 'mmdet::...' for a stock one")
         config.merge_from_dict(dict(cfg_options or {}))
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{detector}: not a config that mmengine can read: {' '.join(str(error).split())}") from None
+    if not isinstance(config.get("model", {}), Mapping):
+        raise InputError(f"{detector}: model is a dict, got {config.model!r}")
+    if not all(isinstance(head, Mapping) and isinstance(head.get("type"), (str, type)) for head in box_heads(config)):
+        raise InputError(f"{detector}: a head is a dict with a type, got {next(box_heads(config))!r}")
     if not any(True for _ in box_heads(config)):
         raise InputError(f"{detector}: no detector: needs model.bbox_head or model.roi_head.bbox_head")
+    _check_losses(config, detector)
+    _check_device(config, detector)
     for section in ("train_dataloader", "val_dataloader", "optim_wrapper"):
         if not config.get(section):
             raise InputError(f"{detector}: has no {section!r}; its pipeline and optimizer are taken from there")
     return config
+
+
+def _check_losses(config: Config, detector: str) -> None:
+    """Refuses slots that hold no loss, and weights that no loss can be multiplied by, before a training is begun."""
+    for head in box_heads(config):
+        for slot in (slot for slot in SLOTS if slot in head):
+            if not (isinstance(head[slot], Mapping) and isinstance(head[slot].get("type"), (str, type))):
+                raise InputError(f"{detector}: {slot} is a dict with a type, got {head[slot]!r}")
+    for place, weight in _weights(config.model, "model"):
+        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+        if not (number and 0 <= weight < math.inf):
+            raise InputError(f"{detector}: {place} is a finite number from 0, got {weight!r}")
+
+
+def _weights(part: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Every loss_weight below a part of a config, and where it stands."""
+    pairs = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, (list, tuple)) else ()
+    for key, value in pairs:
+        if key == "loss_weight":
+            yield f"{place}.{key}", value
+        else:
+            yield from _weights(value, f"{place}.{key}")
+
+
+def _check_device(config: Config, detector: str) -> None:
+    """Refuses a device that mmengine would not train on: it takes a GPU where PyTorch sees one, and reads no key."""
+    asked, here = config.get("device"), get_device()
+    if asked is not None and str(asked).partition(":")[0] != here:
+        how = "hide the GPUs by CUDA_VISIBLE_DEVICES=''" if here != "cpu" else "PyTorch sees no GPU on this machine"
+        raise InputError(f"{detector}: device={str(asked)!r} cannot be had, trainings here run on {here!r}: {how}")
 
 
 def box_heads(config: Config) -> Iterator[ConfigDict]:

@@ -206,7 +206,7 @@ def hold_out(source: CocoSource, names: Sequence[str], count: int | None = None)
     Raises:
         InputError: too few images, a split without boxes, or `count` is no whole number from 1.
     """
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 2**31):
         raise InputError(f"data.hold_out must be a whole number of images from 1, got {count!r}")
 
     def write(fresh: Path) -> None:
@@ -257,7 +257,7 @@ def one_image_per_class(source: CocoSource, seed: int = 0, count: int = 1) -> Co
 
     Source: Liu et al. 2021, arXiv 2102.04700, section 3.3 (D_verify).
     """
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 2**31:
         raise InputError(f"data.verify must be a whole number of images per class from 1, got {count!r}")
 
     def write(fresh: Path) -> None:

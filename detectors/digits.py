@@ -17,6 +17,7 @@ from primitives.errors import InputError
 SCENE = 96
 SPLITS = {"train": 1000, "val": 200, "test": 300}
 _DIGITS = 1797  # in scikit-learn's set
+_MOST = 1_000_000  # scenes of a split
 _VERSION = 3  # of the scenes; part of the name of their folder
 
 
@@ -37,8 +38,8 @@ def digit_scenes(counts: Mapping[str, int] = SPLITS, seed: int = 0) -> dict[str,
 
     Source: Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits, through scikit-learn.
     """
-    counts = {split: _whole(counts[split], split, 1) for split in SPLITS if split in counts}
-    seed = _whole(seed, "seed", 0)
+    counts = {split: _whole(counts[split], split, 1, _MOST) for split in SPLITS if split in counts}
+    seed = _whole(seed, "seed", 0, 2**32 - 1)
     for split, count in counts.items():
         if not _share(count, counts):
             raise InputError(f"{split}: {count} of {sum(counts.values())} scenes leaves it none of {_DIGITS} digits")
@@ -50,9 +51,9 @@ def digit_scenes(counts: Mapping[str, int] = SPLITS, seed: int = 0) -> dict[str,
     }
 
 
-def _whole(value: object, name: str, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"data.{name} must be a whole number from {least}, got {value!r}")
+def _whole(value: object, name: str, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"data.{name} must be a whole number from {least}, got {value!r}; at most {most:,}")
     return value
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from detectors.frozen import Frozen
 
+_MOST = 2**31 - 1
+"""Of iterations, images and samples."""
 _TRAIN, _EVALUATE = ("train", "verify"), ("verify", "val", "test")
 _TASKS: dict[str, dict[str, tuple[str, ...] | None]] = {
     "train": {"iterations": None, "train_on": _TRAIN, "evaluate_on": _EVALUATE},
@@ -69,8 +71,8 @@ class DetectorEvaluator:
         mmcv_ops.install()
         from detectors.configure import load
 
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}")
+        if not _is_count(batch_size):
+            raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}; at most {_MOST:,}")
         if centerness_target not in (None, "iou"):
             raise InputError(f"unknown centerness_target {centerness_target!r}; choices: None, 'iou'")
         self.detector, self.data = detector, data
@@ -299,10 +301,13 @@ class DetectorEvaluator:
                 if key == "evaluate_on" and task[key] == "test":
                     hint = "; the data has no test split: name one (--test-data, data.test), or evaluate on val"
                 raise InputError(f"a rung's {key} is {task[key]!r}; choices: {', '.join(here)}{hint}")
-            whole = isinstance(task[key], int) and not isinstance(task[key], bool)
-            if not choices and not (whole and task[key] >= 1):
-                raise InputError(f"a rung's {key} must be a whole number from 1, got {task[key]!r}")
+            if not choices and not _is_count(task[key]):
+                raise InputError(f"a rung's {key} must be a whole number from 1, got {task[key]!r}; at most {_MOST:,}")
         return task
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST
 
 
 def _any_formula(name: str) -> dict[str, object]:

@@ -22,7 +22,7 @@ def resized(source: CocoSource, longest: int) -> CocoSource:
     Raises:
         InputError: `longest` is no such number, or an image cannot be read.
     """
-    if not isinstance(longest, int) or isinstance(longest, bool) or longest < 16:
+    if not isinstance(longest, int) or isinstance(longest, bool) or not 16 <= longest < 2**31:
         raise InputError(f"data.longest must be a whole number of pixels from 16, got {longest!r}")
     key = hashlib.sha256(f"{source.annotations} {source.images} {longest}".encode()).hexdigest()[:12]
     place = once(cache_folder() / f"resized-{key}", lambda fresh: _write(source, longest, fresh))

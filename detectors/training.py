@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from detectors.datasets import CocoSource
 from detectors.loaders import check_outlines, classes_of, files_of, leaves, metric_on, placed, set_classes
 from detectors.sources import say, splits
 from detectors.train import TrainingFailedError, Watch
-from primitives.errors import InputError
+from primitives.errors import InputError, one_line
 
 _log = logging.getLogger(__name__)
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ImportError, OSError)
@@ -209,14 +210,15 @@ def _runner(config: Config, detector: str) -> Runner:
     try:
         runner = Runner.from_cfg(config)
     except _WRONG as error:
-        raise InputError(f"{detector}: mmengine cannot build it: {_line(error)}") from None
+        raise InputError(f"{detector}: mmengine cannot build it: {one_line(error)}") from None
     try:
         loops = runner.train_loop, runner.val_loop
     except _WRONG as error:
         if "at least one array" in str(error):  # what joins the images finds none
             raise _no_image(detector) from None
         raise InputError(
-            f"{detector}: its data cannot be used: {_line(error)}; autoloss data check FILE --images FOLDER says more"
+            f"{detector}: its data cannot be used: {one_line(error)}; "
+            "autoloss data check FILE --images FOLDER says more"
         ) from None
     if not all(len(loop.dataloader) for loop in loops):
         raise _no_image(detector)
@@ -243,6 +245,8 @@ def _check_weights(config: Config, runner: Runner, backbone: str | None) -> None
 def _run(step: Callable[[], Any]) -> Any:
     try:
         return step()
+    except InputError:
+        raise
     except (torch.OutOfMemoryError, MemoryError):
         raise InputError(_MEMORY) from None
     except TrainingFailedError as error:
@@ -252,7 +256,10 @@ def _run(step: Callable[[], Any]) -> Any:
             raise InputError(_MEMORY) from None
         raise
     except OSError as error:
-        raise InputError(f"the training ended: {str(error).splitlines()[-1]}") from None
+        raise InputError(f"the training ended: {one_line(error)}") from None
+    except _WRONG as error:  # of what the config builds and sets: it is any Python
+        _log.debug("the training ended", exc_info=True)
+        raise InputError(f"the training ended: {type(error).__name__} at {_place(error)}: {one_line(error)}") from None
 
 
 def _scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,5 +281,7 @@ def _say(text: str) -> None:
         _log.warning("%s", text)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _place(error: BaseException) -> str:
+    """File and line that raised it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
