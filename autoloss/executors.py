@@ -20,6 +20,7 @@ from autoloss.limits import WorkerError, WorkerState, machine_memory, share_of
 from autoloss.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.processes import Processes
 from autoloss.settings import Rung, Settings
+from primitives import scratch
 from primitives.errors import InputError
 
 _evaluator: Evaluator | None = None
@@ -85,6 +86,7 @@ def make(settings: Settings) -> Workers:
         cluster: Workers = ray_executor.Cluster(settings.ray, settings.workers, start, spec)
         return cluster
     if count(settings.workers) == 1 and not settings.isolate:
+        scratch.sweep()
         start(spec)
         return Serial()
     return Processes(count(settings.workers), start, (spec,), environments())

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from autoloss.candidate import State
 from autoloss.run import Run
+from primitives.printable import printable
 
 
 def follow(directory: Path, console: Console, every: float = 1.0) -> None:
@@ -77,7 +78,7 @@ def line(found: dict[str, Any]) -> str:
     for name, counts in found["rungs"].items():
         failed = f", {counts['failed']} failed" if counts["failed"] else ""
         best = f", best {found['best'][name]:.3f}" if name in found["best"] else ""
-        parts.append(f"{name}: {counts['done']} done{failed}, {counts['running']} running{best}")
+        parts.append(f"{printable(name, 60)}: {counts['done']} done{failed}, {counts['running']} running{best}")
     return "; ".join([*parts, *([f"{found['lost']} workers lost"] if found["lost"] else [])])
 
 
@@ -92,12 +93,21 @@ def drawing(found: dict[str, Any], who: str) -> Group:
         rungs.add_column(name, justify="left" if name == "rung" else "right")
     for name, counts in found["rungs"].items():
         best = f"{found['best'][name]:.3f}" if name in found["best"] else ""
-        rungs.add_row(name, *(str(counts[one] or "") for one in ("done", "failed", "running")), best)
-    table = Table(header_style="bold", title=f"searched by {who}" if who else "not searched now", title_justify="left")
+        rungs.add_row(printable(name, 60), *(str(counts[one] or "") for one in ("done", "failed", "running")), best)
+    table = Table(
+        header_style="bold", title=f"searched by {printable(who)}" if who else "not searched now", title_justify="left"
+    )
     for name in ("worker", "process", "does", "seconds", "GB", "lost"):
         table.add_column(name, justify="left" if name in ("worker", "does") else "right")
     for one in found["workers"] if who else []:
         since = f"{max(time.time() - one['since'], 0):.0f}"
         held = f"{one['memory'] / 1e9:.2f}" if one["memory"] else ""
-        table.add_row(one["name"], str(one["pid"] or ""), one["doing"] or "waits", since, held, str(one["lost"] or ""))
+        table.add_row(
+            printable(one["name"]),
+            str(one["pid"] or ""),
+            printable(one["doing"] or "waits"),
+            since,
+            held,
+            str(one["lost"] or ""),
+        )
     return Group(rungs, table)

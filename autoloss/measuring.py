@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -24,6 +23,7 @@ from autoloss.memory import forget_peak, lacks_memory, out_of_memory, peak_of_de
 from autoloss.run import FILE, Run
 from autoloss.search import OWN, Birth, Search, stand_ins
 from autoloss.settings import Rung, Settings
+from primitives import scratch
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) 
         start = time.perf_counter() - begun
         costs, data = {}, 0.0
         for rung in settings.rungs:
-            with tempfile.TemporaryDirectory(prefix="autoloss-") as folder:
+            with scratch.folder() as folder:
                 rig = _Rig(settings, rung, workers, sample.candidates, seconds, folder)
                 now(f"{rung.name}: what candidates share")
                 shared = rig.shared()
@@ -267,7 +267,7 @@ def run_bytes(settings: Settings, sample: Proposed) -> tuple[float, float]:
     rung = settings.ladder[-1]
     metrics = dict.fromkeys(("score", "mAP", "mAP_50", "mAP_75", "loss", "seconds_train", "seconds_eval"), 1 / 3)
     sizes = []
-    with tempfile.TemporaryDirectory(prefix="autoloss-") as folder:
+    with scratch.folder() as folder:
         for part in range(3):
             with Run.create(Path(folder) / "run", settings.identity()) as run:
                 if part == 1:

@@ -23,6 +23,7 @@ from typing import Any
 
 from autoloss.limits import Limited, Limits, WorkerError, WorkerState, machine_memory, not_ready, share_of
 from autoloss.worker import Worker, folder_in, resident, warn
+from primitives import scratch
 from primitives.errors import InputError
 
 _START = 900.0
@@ -51,6 +52,7 @@ class Processes(Executor):
         environments: Sequence[Mapping[str, str]] = ({},),
     ) -> None:
         self.width = count
+        scratch.sweep()
         self._folder = folder_in(tempfile.gettempdir())
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._lock, self._closed, self._open = threading.Lock(), False, 0

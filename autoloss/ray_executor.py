@@ -13,7 +13,6 @@ import pickle
 import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from autoloss.limits import Limited, Limits, StartError, WorkerError, WorkerState, not_ready, share_of
 from autoloss.ray_node import ASK, Board, on_node, start_as_in
 from autoloss.worker import warn
+from primitives import scratch
 from primitives.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class Cluster(Executor):
         self._ray = _ray()
         _reach(setting.address)
         self._most, self._seen = workers, (0.0, list[Any]())
-        self._code = tempfile.mkdtemp(prefix="autoloss-")
+        scratch.sweep()
+        self._code = scratch.make()
         self._connect(setting.address, str(spec["type"]))
         gpus = setting.gpus
         if gpus is None:

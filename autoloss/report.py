@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,10 +15,16 @@ from rich.text import Text
 from autoloss.candidate import GATES, SLOTS, Candidate, Evaluation, Kind, State
 from autoloss.ladder import mean_ranked
 from autoloss.run import Run
+from autoloss.settings import LONGEST_NAME
+from primitives.printable import printable
 
 if TYPE_CHECKING:
     from autoloss.fidelity import Measured
     from autoloss.funnel import Funnel
+
+
+_LONGEST = 2000
+"""Characters of a line of a table."""
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -120,12 +127,12 @@ def leaderboard(found: Mapping[str, Any], top: int | None = None) -> RenderableT
     """
     rungs, rows = found["rungs"], found["leaderboard"]
     shown = rows[:top] + [row for row in rows[top or len(rows) :] if row["candidate"] == 0]
-    table = Table(title=f"Losses of {found['run']}, best first", title_justify="left", header_style="bold")
+    table = Table(title=f"Losses of {printable(found['run'])}, best first", title_justify="left", header_style="bold")
     table.add_column("#", justify="right")
     table.add_column("formula, with what it descends from", overflow="fold", ratio=1)
     table.add_column("size", justify="right")
     for rung in rungs:
-        table.add_column(f"mAP\n{rung}", justify="right", no_wrap=True)
+        table.add_column(f"mAP\n{printable(rung, LONGEST_NAME)}", justify="right", no_wrap=True)
     for row in shown:
         style = "bold cyan" if row["candidate"] == 0 else ""
         cells = [score(row["scores"].get(rung), row["error"]) for rung in rungs]
@@ -135,7 +142,8 @@ def leaderboard(found: Mapping[str, Any], top: int | None = None) -> RenderableT
 
 def formula(row: Mapping[str, Any]) -> str:
     """The origin of a leaderboard row, and its formulas, a line per slot."""
-    return "\n".join([row["origin"], *(f"  {line}" for line in formula_lines(row["losses"]))])
+    lines = [row["origin"], *(f"  {line}" for line in formula_lines(row["losses"]))]
+    return "\n".join(printable(line, _LONGEST) for line in lines)
 
 
 def formula_lines(losses: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -172,7 +180,7 @@ def funnel(found: Mapping[str, Any]) -> RenderableType:
     table.add_row("given: own, known, controls", f"{counts['given']:,}", "")
     for rung, count in counts["trained"].items():
         failed = counts["failed"][rung]
-        table.add_row(f"trained: {rung}", f"{count:,}", f"{failed} failed" if failed else "")
+        table.add_row(f"trained: {printable(rung, LONGEST_NAME)}", f"{count:,}", f"{failed} failed" if failed else "")
     return table
 
 
@@ -180,18 +188,24 @@ def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
     """What a person sees when a search ends."""
     run, rows = found["run"], found["leaderboard"]
     best = next((row for row in rows if row["kind"] == "found"), None)
-    commands = [f"autoloss show {run}"]
+    shown = f"autoloss show {shlex.quote(run)}"
+    commands = [shown]
     if best is not None:
         slot, loss = next(iter(best["losses"].items()))
         grammar = f" --grammar {loss['grammar']}"
-        commands.insert(0, f'autoloss check "{loss["expression"]}"{grammar}  # the {slot} of the best found')
-    commands.append(f"autoloss show {run} --json > leaderboard.json")
+        commands.insert(0, f"autoloss check {_quoted(loss['expression'])}{grammar}  # the {slot} of the best found")
+    commands.append(f"{shown} --json > leaderboard.json")
     seconds = found["seconds"]["wall"]
     ended = f"\nEnded by {found['ended by']}; more of it goes on from here.\n" if found["ended by"] else ""
-    place = f"{ended}\nThe run lies in {run} ({seconds / 60:.1f} minutes). What next:\n"
+    place = f"{ended}\nThe run lies in {printable(run, None)} ({seconds / 60:.1f} minutes). What next:\n"
     text = Text(place, no_wrap=True, overflow="ignore")
-    text.append("".join(f"  {command}\n" for command in commands), style="green")
+    text.append("".join(f"  {printable(command, None)}\n" for command in commands), style="green")
     return Group(leaderboard(found, top), funnel(found), text)
+
+
+def _quoted(text: str) -> str:
+    """A formula for a shell, in double quotes where these keep it as it is."""
+    return shlex.quote(text) if set(text) & set('"$`\\\\!') else f'"{text}"'
 
 
 def examined(found: Mapping[str, Any]) -> RenderableType:
@@ -207,7 +221,7 @@ def examined(found: Mapping[str, Any]) -> RenderableType:
         word, style = ("pass", "green") if verdict["passed"] else ("refused", "red")
         table.add_row(verdict["gate"], Text(word, style), verdict["reason"])
     parts: list[RenderableType] = [
-        Text(found["formula"], "bold"),
+        Text(printable(found["formula"], None), "bold"),
         f"grammar {found['grammar']} ({found['slot']}), {found['size']} nodes, depth {found['depth']}",
         table,
     ]
@@ -245,7 +259,7 @@ def poured(found: Funnel) -> RenderableType:
         f"refused before any training: {1 - passed / found.proposed:.3%}; drawn and judged: {found.rate:,.0f} a second",
         f"known losses rediscovered: {', '.join(found.rediscovered) or 'none'} of {found.known}",
         *(["the first that passed:"] if found.passed else []),
-        *(f"  {text}" for text in found.passed[:5]),
+        *(f"  {printable(text, _LONGEST)}" for text in found.passed[:5]),
     ]
     return Group(table, Text("\n".join(lines), no_wrap=True, overflow="ignore"))
 
@@ -283,7 +297,7 @@ def fidelity(found: Sequence[Measured]) -> RenderableType:
         whole = row.agreement["all"]
         parts = (row.agreement.get(kind) for kind in _KINDS)
         table.add_row(
-            row.rung,
+            printable(row.rung, LONGEST_NAME),
             str(row.seeds),
             f"{row.seconds:.2f}",
             _interval(whole.spearman),

@@ -6,7 +6,7 @@ import time
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -15,6 +15,7 @@ from rich.text import Text
 from autoloss.discover import Progress
 from autoloss.report import formula_lines
 from autoloss.settings import Settings
+from primitives.printable import printable
 
 
 class Screen:
@@ -87,7 +88,7 @@ class Screen:
             gain = f" ({score - progress.own:+.3f})" if progress.own is not None else ""
             table.add_row("best so far", f"{score:.3f} mAP{gain}, candidate {candidate.number}, {candidate.origin}")
             for line in formula_lines(candidate.spec()):
-                table.add_row("", Text(line, style="green"))
+                table.add_row("", Text(printable(line, None), style="green"))
         return Group(table)
 
 
@@ -101,7 +102,7 @@ class Steps:
     def __init__(self, console: Console) -> None:
         self._begin = time.monotonic()
         self._bar = Bars(
-            "{task.description}",
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.limits import Limits, WorkerError
+from primitives import scratch
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -225,7 +226,7 @@ def folder_in(folder: str) -> str:
     """
     try:
         os.makedirs(folder, exist_ok=True)
-        return tempfile.mkdtemp(prefix="autoloss-", dir=folder)
+        return scratch.make(folder)
     except OSError as error:
         raise InputError(f"cannot make a work folder in {folder}: {error.strerror}") from None
 

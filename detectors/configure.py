@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from primitives.catalog import grammar
 from primitives.errors import InputError, reading
 
 SLOTS = ("loss_cls", "loss_bbox")
+_MOST_WEIGHT = 1e9
 _ON_BOXES = ("IoULoss", "ExpressionBoxLoss")  # how the names of losses end that take boxes, not offsets
 
 
@@ -64,8 +64,8 @@ def _check_losses(config: Config, detector: str) -> None:
                 raise InputError(f"{detector}: {slot} is a dict with a type, got {head[slot]!r}")
     for place, weight in _weights(config.model, "model"):
         number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not (number and 0 <= weight < math.inf):
-            raise InputError(f"{detector}: {place} is a finite number from 0, got {weight!r}")
+        if not (number and 0 <= weight <= _MOST_WEIGHT):
+            raise InputError(f"{detector}: {place} is a number from 0 to {_MOST_WEIGHT:g}, got {weight!r}")
 
 
 def _weights(part: Any, place: str) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from detectors import images as pictures
 from detectors.annotations import Findings, inspect, is_ignored, read, uncollected
+from primitives import scratch
 from primitives.errors import InputError
 
 _VERSION = 3  # of what is prepared; part of the names of the folders
@@ -66,7 +66,8 @@ def once(folder: Path, write: Callable[[Path], None]) -> Path:
     if not folder.is_dir():
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            scratch.sweep(folder.parent)
+            fresh = Path(scratch.make(folder.parent, hidden=True))
         except OSError as error:
             raise _no_place(folder, error) from None
         try:

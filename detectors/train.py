@@ -8,7 +8,6 @@ import itertools
 import logging
 import math
 import multiprocessing
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from mmengine.runner import Runner  # noqa: E402
 from mmengine.visualization import Visualizer  # noqa: E402
 
 from detectors import heads, losses, metric  # noqa: E402, F401  registers them
+from primitives import scratch  # noqa: E402
 
 _numbers = itertools.count()
 
@@ -153,7 +153,7 @@ def _run(config: Config) -> tuple[torch.nn.Module, Watch]:
     config = Config(config.to_dict())
     name = f"autoloss-{next(_numbers)}"
     watch = Watch()
-    with tempfile.TemporaryDirectory(prefix="autoloss-") as folder, _quiet():
+    with scratch.folder() as folder, _quiet():
         try:
             runner = _runner(config, folder, name)
             runner.register_hook(watch)

@@ -19,6 +19,7 @@ from autoloss.commands.options import (
     Workers,
     finite,
     on_data,
+    stderr,
     stdout,
 )
 
@@ -53,7 +54,6 @@ def estimate(
 
     Example: `autoloss estimate configs/search/digits_fcos.py --cfg-options search.generations=12`
     """
-    from rich.console import Console
 
     from autoloss import cost_report, measuring
     from autoloss.screen import Steps
@@ -63,7 +63,7 @@ def estimate(
         if value is not None:
             options.append(f"search.{key}={value}")
     settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
-    with Steps(Console(stderr=True)) as steps:
+    with Steps(stderr()) as steps:
         try:
             measured = measuring.measure(settings, seconds, steps)
         except KeyboardInterrupt:

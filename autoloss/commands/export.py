@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, Alpha, Candidate, WeightBbox, WeightCls
+from autoloss.commands.options import MOST, Alpha, Candidate, WeightBbox, WeightCls, stderr
 from primitives.errors import InputError
 
 
@@ -56,7 +56,8 @@ def export(
     Examples: `autoloss export runs/digits_fcos --top 1`,
     `autoloss export --loss-cls cse_b_cls --loss-bbox "sub(1, div(i, u))" --to torch`
     """
-    from rich.console import Console
+
+    from rich.text import Text
 
     from autoloss import export as exports
     from autoloss import package
@@ -81,10 +82,10 @@ def export(
         with Run.open(run) as store:
             chosen = exports.of_run(store, candidate, top, name if top == 1 else None)
         found = {f"{run.resolve().name}_{one.name.lower()}": exports.changed(one, setup, weights) for one in chosen}
-    console = Console(stderr=True)
+    console = stderr()
     for stem, one in found.items():
         folder = (out or Path("exports")) / stem if out is None or len(found) > 1 else out
-        with console.status(f"{one.name}: writing, and comparing with the formula in a process of its own"):
+        with console.status(Text(f"{one.name}: writing, and comparing with the formula in a process of its own")):
             try:
                 written = package.write(one, to, folder, force)
             except package.ExportError as error:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoloss.commands.options import MOST, stdout
+from autoloss.commands.options import MOST, stderr, stdout
 from primitives.errors import InputError
 
 
@@ -70,7 +70,6 @@ def _measured(
     config: Path, run: Path | None, of: Path | None, last: int, options: list[str], workers: int | None
 ) -> list[Any]:
     """Measures what is missing, with the progress on the screen."""
-    from rich.console import Console
 
     from autoloss import fidelity as measuring
     from autoloss.run import Run
@@ -82,7 +81,7 @@ def _measured(
     settings = load(config, options)
     measuring.rungs(settings)
     directory = run or Path("runs") / f"fidelity-{config.stem}"
-    console = Console(stderr=True)
+    console = stderr()
     population = []
     if of is not None:
         with Run.open(of) as search:

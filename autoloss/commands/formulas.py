@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, MOST_SEED, finite, stdout
+from autoloss.commands.options import MOST, MOST_SEED, finite, stderr, stdout
 from primitives.errors import InputError
 
 
@@ -75,7 +75,6 @@ def funnel(
     Example: `autoloss funnel --grammar box --n 10000`
     """
     import torch
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from autoloss import report
@@ -85,7 +84,7 @@ def funnel(
     rules = catalog.grammar(grammar)
     torch.set_num_threads(1)  # the tensors are small; the figures are those of one core
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=stderr(), transient=True) as progress:
         task = progress.add_task("0 passed", total=n)
 
         def watch(done: int, passed: int) -> None:

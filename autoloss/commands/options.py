@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +72,13 @@ def on_data(config: Path, options: list[str], *data: Path | None) -> Any:
 
 def stdout() -> Any:
     """Where tables go."""
-    from rich.console import Console
+    from autoloss import terminal
 
-    # Formulas are long: where nobody watches, lines may be longer than a terminal of 80 columns.
-    return Console() if sys.stdout.isatty() else Console(width=120)
+    return terminal.stdout()
+
+
+def stderr() -> Any:
+    """Where progress goes."""
+    from autoloss import terminal
+
+    return terminal.stderr()

@@ -18,6 +18,7 @@ from autoloss.commands.options import (
     ValData,
     Workers,
     on_data,
+    stderr,
     stdout,
 )
 
@@ -68,7 +69,6 @@ def search(
 
     Example: `autoloss search configs/search/digits_fcos.py --time 2h`
     """
-    from rich.console import Console
 
     from autoloss import logs, report, scalars
     from autoloss.discover import discover
@@ -88,7 +88,7 @@ def search(
             options.append(f"search.{key}={value}")
     settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
     directory = run or Path("runs") / config.stem
-    console = Console(stderr=True)
+    console = stderr()
     with (
         logs.as_json(log_json),
         scalars.watching(tensorboard) as scalar,

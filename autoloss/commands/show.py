@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, stdout
+from autoloss.commands.options import MOST, stderr, stdout
 
 
 def show(
@@ -27,12 +27,10 @@ def show(
     from autoloss.run import Run
 
     if follow:
-        from rich.console import Console
-
         from autoloss.follow import follow as follow_run
 
         try:
-            follow_run(run, Console(stderr=True))
+            follow_run(run, stderr())
         except KeyboardInterrupt:  # of the watching, not of the search
             raise typer.Exit(130) from None
 

@@ -92,9 +92,10 @@ def test_a_training_learns(scenes: dict[str, CocoSource]) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_iteration_and_value(scenes: dict[str, CocoSource]) -> None:
-    options = {"model.bbox_head.loss_bbox.loss_weight": float("inf")}
+    made = config(scenes)
+    made.model.bbox_head.loss_bbox.loss_weight = float("inf")
     with pytest.raises(TrainingFailedError, match="loss_bbox is inf at iteration 1"):
-        train(config(scenes, options=options))
+        train(made)
     options = {"optim_wrapper.optimizer.lr": 1e30}
     with pytest.raises(TrainingFailedError, match=r"loss\w* is nan at iteration 2"):
         train(config(scenes, options=options))
@@ -113,7 +114,8 @@ def test_a_training_leaves_nothing_behind(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     made = config(scenes)
-    failing = config(scenes, options={"model.bbox_head.loss_bbox.loss_weight": float("inf")})
+    failing = config(scenes)
+    failing.model.bbox_head.loss_bbox.loss_weight = float("inf")
     spare = tmp_path / "tmp"
     spare.mkdir()
     multiprocessing.set_start_method("spawn", force=True)
