@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from autoloss.fidelity import Measured
 from primitives.errors import InputError
+from primitives.printable import printable
 
 
 def fidelity(found: Sequence[Measured], file: Path) -> None:
@@ -33,7 +34,8 @@ def fidelity(found: Sequence[Measured], file: Path) -> None:
             panel.scatter(*rung.scores[0], s=40, marker="x", color="tab:red", label="the detector's own loss")
             panel.legend(fontsize=7)
         rho, low, high = rung.agreement["all"].spearman
-        panel.set_title(f"{rung.rung}: {rho:.2f} [{low:.2f}, {high:.2f}], {rung.seconds:.1f} s", fontsize=9)
+        name = printable(rung.rung, 60).replace("$", r"\$")  # which would begin a formula
+        panel.set_title(f"{name}: {rho:.2f} [{low:.2f}, {high:.2f}], {rung.seconds:.1f} s", fontsize=9)
         panel.set_xlabel("score at the rung", fontsize=8)
         panel.set_ylabel("mAP of the truth", fontsize=8)
         panel.grid(alpha=0.3)

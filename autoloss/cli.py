@@ -65,9 +65,19 @@ def _spread_options(arguments: list[str]) -> list[str]:
     return spread
 
 
+class _Lines(logging.Formatter):
+    """Lines of bounded length, without anything that acts on a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        return "\n".join(printable(line, _LONGEST) for line in super().format(record).split("\n"))
+
+
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2, also where the parser finds it."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     command = typer.main.get_command(app)
     try:
         with command.make_context("autoloss", _spread_options(sys.argv[1:])) as context:

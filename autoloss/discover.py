@@ -143,6 +143,7 @@ def looping(settings: Settings, run: Run, watch: Watcher) -> Iterator[Loop]:
 def prepared(settings: Settings, run: Run) -> None:
     """Makes or checks the evaluator's data and tasks, and readies the run to go on; errors as of `discover`."""
     grammars = {name: slot.grammar for name, slot in settings.slots.items()}
+    executors.check_room(settings)
     evaluator = build(settings.evaluator)
     evaluator.prepare(grammars, [rung.task for rung in settings.rungs if not rung.descends])
     run.describe(evaluator.describe())

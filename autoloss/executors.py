@@ -15,7 +15,7 @@ import torch
 
 from autoloss import descent
 from autoloss.candidate import Candidate, Evaluation, Loss, State
-from autoloss.evaluator import Evaluator, SideBySide, build
+from autoloss.evaluator import Evaluator, SideBySide, build, class_of
 from autoloss.limits import WorkerError, WorkerState, machine_memory, share_of
 from autoloss.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.processes import Processes
@@ -23,6 +23,10 @@ from autoloss.settings import Rung, Settings
 from primitives import scratch
 from primitives.errors import InputError
 
+PER_CORE = 4
+"""Workers at most, of a thread each: more of them only wait for one another."""
+LEAST_OF_WORKER = 0.4e9
+"""Bytes of a worker that has imported PyTorch and the engine, and nothing else."""
 _evaluator: Evaluator | None = None
 
 
@@ -80,6 +84,7 @@ def make(settings: Settings) -> Workers:
             there is one worker.
     """
     spec = dict(settings.evaluator)
+    check_room(settings)
     if settings.ray is not None:
         from autoloss import ray_executor
 
@@ -90,6 +95,30 @@ def make(settings: Settings) -> Workers:
         start(spec)
         return Serial()
     return Processes(count(settings.workers), start, (spec,), environments())
+
+
+def check_room(settings: Settings) -> None:
+    """Refuses more workers than this machine's memory or cores can hold; a cluster says by itself what it has room for.
+
+    Raises:
+        InputError: with the most that fits.
+    """
+    if settings.ray is not None or waiting(settings) or settings.workers <= 1:
+        return
+    cores = len(os.sched_getaffinity(0))
+    by_memory = int(share_of(machine_memory(), 1) / LEAST_OF_WORKER)
+    most = max(1, min(PER_CORE * cores, by_memory))
+    if settings.workers > most:
+        raise InputError(
+            f"search.workers: {settings.workers:,} processes are more than this machine can hold; at most {most:,}: "
+            f"{cores} cores with {PER_CORE} each, {machine_memory() / 1e9:.0f} GB with {LEAST_OF_WORKER / 1e9:g} each "
+            "before it has loaded data; 0 is one per core"
+        )
+
+
+def waiting(settings: Settings) -> bool:
+    """Whether the evaluations only wait, so that cores and memory say nothing of how many can be had."""
+    return getattr(class_of(settings.evaluator), "waits", False) is True
 
 
 def environments() -> list[dict[str, str]]:

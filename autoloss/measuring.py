@@ -68,6 +68,7 @@ def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) 
     now("data")
     slots = {name: slot.grammar for name, slot in settings.slots.items()}
     tasks = [rung.task for rung in settings.rungs if not rung.descends]
+    executors.check_room(settings)
     begun = time.perf_counter()
     _measurable(build(settings.evaluator)).prepare(slots, tasks)
     begin = time.perf_counter() - begun

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -140,7 +141,8 @@ def _refuse(findings: Findings, file: Path, folder: Path) -> None:
     if stopping:
         first, *others = stopping
         count = first.count - 1 + sum(problem.count for problem in others)
-        more = f" ({count} more such problems: autoloss data check {file} --images {folder})" if count else ""
+        command = f"autoloss data check {shlex.quote(str(file))} --images {shlex.quote(str(folder))}"
+        more = f" ({count} more such problems: {command})" if count else ""
         raise InputError(f"{file}: {first.first}{more}")
 
 

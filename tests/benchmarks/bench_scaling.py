@@ -43,6 +43,8 @@ MEMORY = {"processes": 0.4e9, "Ray": 0.5e9}
 class Sleeper:
     """An evaluator that takes time and no core."""
 
+    waits = True
+
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
 
