@@ -1,10 +1,20 @@
+import gc
+import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
 from small import section
 
-from autoloss.settings import from_mapping, load
+from autoloss.settings import Settings, from_mapping, load, parsed, seconds
 from primitives.errors import InputError
+from primitives.printable import printable
 
 
 @pytest.mark.parametrize(
@@ -101,3 +111,212 @@ def test_options_override_as_in_mmdetection(tmp_path: Path) -> None:
         load(file, ["search.birth=9"])
     with pytest.raises(InputError, match="--cfg-options takes key=value, got 'births'"):
         load(file, ["births"])
+
+
+HOSTILE = [
+    *(math.nan, math.inf, -math.inf, 1e-400, 1e300, -0.0, -1.0, 1.5, 1e-12),
+    *(10**25, 10**5000, -(10**25), -1, 0, 2**63, 2**32),
+    *(True, False, "1", "nan", "", None, [1], {"a": 1}, b"1", print),
+]
+
+
+def whole() -> dict[str, Any]:
+    """A config with every section there is, written out."""
+    more = {
+        "controls": [{"loss_bbox": 2.0}],
+        "ray": {"address": "auto"},
+        "ladder": [
+            {"name": "verify", "task": {"steps": 2, "deep": [{"share": 0.5}]}, "keep": {"of_own": 0.5}},
+            {"name": "proxy", "task": {"steps": 8}, "seeds": [1]},
+        ],
+        "evaluator": {"type": "fast_evaluator:DescentEvaluator", "pause": 0.0},
+    }
+    return from_mapping(section(**more)).model_dump()
+
+
+def numbers(annotation: Any, value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Places of a config that hold numbers, by the types of its fields."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, part in get_type_hints(annotation, include_extras=True).items():
+            if name in annotation.model_fields:
+                yield from numbers(part, value[name], (*path, name))
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from numbers(part, value, path) if value is not None or part in (int, float) else ()
+            if get_origin(part) is Annotated and value is None:
+                yield path
+    elif get_origin(annotation) is list:
+        for index, one in enumerate(value):
+            yield from numbers(get_args(annotation)[0], one, (*path, index))
+    elif get_origin(annotation) is dict:
+        for key, one in value.items():
+            yield from numbers(get_args(annotation)[1], one, (*path, key))
+    elif annotation in (int, float):
+        yield path
+    elif annotation is Any:  # what an evaluator is asked for
+        kind = (
+            type(value) if not isinstance(value, (list, dict)) else type(value)[(Any, Any)[: 1 + (type(value) is dict)]]
+        )
+        yield from numbers(kind, value, path)
+
+
+PLACES = list(numbers(Settings, whole()))
+
+
+def put(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """A config with another value in a place."""
+    config = whole()
+    part = config
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    return config
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Numbers, texts and the like of nested values."""
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from leaves(part)
+    if not isinstance(value, (dict, list)):
+        yield value
+
+
+def refused_or_sane(config: dict[str, Any]) -> bool:
+    """Whether a config is refused, by one line; else every number of it can be kept, and read again."""
+    try:
+        settings = from_mapping(config, "config.py")
+    except InputError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 600
+        return True
+    kept = json.loads(json.dumps(settings.identity(), allow_nan=False))
+    assert from_mapping(kept).identity() == settings.identity()
+    for number in leaves(settings.model_dump()):
+        if isinstance(number, int):
+            assert -(2**63) <= number < 2**63
+        elif isinstance(number, float):
+            assert math.isfinite(number)
+    return False
+
+
+def test_every_section_has_its_numbers_among_those_that_are_tried() -> None:
+    found = {".".join(str(part) for part in place) for place in PLACES}
+    assert found >= {
+        *("seed", "births", "workers", "slots.loss_cls.weight", "slots.loss_cls.alpha", "controls.0.loss_bbox"),
+        *("ladder.0.keep.of_own", "ladder.0.keep.count", "ladder.1.seeds.0", "ladder.0.task.deep.0.share"),
+        *("finale.known.0", "finale.rung.batch", "limits.time", "budget.evaluations", "ray.gpus", "evaluator.pause"),
+        *("variation.constants.0", "thresholds.rank"),
+    }
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+def test_a_number_of_any_place_is_refused_by_one_line_or_sane(place: tuple[Any, ...]) -> None:
+    refused = [refused_or_sane(put(place, value)) for value in HOSTILE]
+    assert all(refused[:3])
+    assert refused[10]
+
+
+@given(st.sampled_from(PLACES), st.one_of(st.floats(), st.integers()))
+def test_any_number_at_any_place_is_refused_by_one_line_or_sane(place: tuple[Any, ...], value: float) -> None:
+    refused_or_sane(put(place, value))
+
+
+NAMES = ["", " ", "a\nb", "a\x1b[31m", "a\u202eb", "a\u2028b", "\ud800", "a\0", " a", "x" * 10_000, 3, None]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: repr(name)[:20])
+def test_a_rung_needs_a_name_that_can_be_seen(name: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        from_mapping(put(("ladder", 0, "name"), name))
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@given(st.text(max_size=80))
+def test_a_name_that_is_taken_looks_the_same_everywhere(name: str) -> None:
+    try:
+        settings = from_mapping(put(("ladder", 0, "name"), name))
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert printable(name) == settings.ladder[0].name == name
+
+
+@pytest.mark.parametrize("other", ["proxy", "Proxy", "\uff50roxy", "pro xy"])
+@pytest.mark.parametrize("place", [("ladder", 0), ("finale", "rung")])
+def test_rungs_whose_names_look_the_same_are_refused(place: tuple[Any, ...], other: str) -> None:
+    with pytest.raises(InputError, match="rungs need names of their own"):
+        from_mapping(put((*place, "name"), other))
+
+
+@pytest.mark.parametrize("value", ["\ud800", print, {1: 2}, {"a": {2, 3}}, [object()]])
+def test_what_a_run_file_cannot_keep_is_refused(value: Any) -> None:
+    for place in (("evaluator", "x"), ("ladder", 0, "task", "x")):
+        with pytest.raises(InputError, match=f"search.{place[0]}"):
+            from_mapping(put(place, value))
+
+
+@pytest.mark.parametrize(("text", "found"), [("90", 90), ("1h30m", 5400), ("2d", 172800), ("0.5m", 30), ("45s", 45)])
+def test_a_time_has_units(text: str, found: float) -> None:
+    assert seconds(text) == found
+
+
+TIMES = ["", "0", "-1", "1e999h", "9" * 400, "inf", "nan", "1.2.3h", "2 h x", "9999999999d", "1\nh", "\x1b", "x" * 9999]
+
+
+@pytest.mark.parametrize("text", TIMES, ids=lambda text: repr(text)[:20])
+def test_a_time_out_of_range_is_one_line(text: str) -> None:
+    with pytest.raises(InputError, match=r"^a time is [^\n]+$"):
+        seconds(text)
+
+
+@given(st.one_of(st.text(), st.from_regex(r"([\d.]+d)?([\d.]+h)?([\d.]+m)?([\d.]+s)?", fullmatch=True)))
+def test_any_time_is_within_range_or_refused(text: str) -> None:
+    try:
+        assert 0 < seconds(text) <= 1e9
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # mmengine's, of a config that raises
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import sys; sys.exit(3)", r"it ends the process by sys.exit\(3\)"),
+        ("raise SystemExit('over')", r"it ends the process by sys.exit\('over'\)"),
+        ("raise ValueError('a\\nb\\x1b[31m')", r"a b\\x1b\[31m"),
+        ("raise ValueError", "ValueError"),
+        ("search = 3", "'search' is a section"),
+        ("search = [1, 2]", "'search' is a section"),
+    ],
+)
+def test_a_config_that_does_not_come_to_its_end_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "config.py"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        load(file)
+    assert "\n" not in str(caught.value)
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def test_a_config_that_is_interrupted_is_an_interrupt(tmp_path: Path) -> None:
+    file = tmp_path / "config.py"
+    file.write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        load(file)
+    gc.collect()
+
+
+@pytest.mark.parametrize("value", ["[1", "(1,2", "[" * 5000, "1]"])
+def test_an_option_with_half_a_list_is_one_line(value: str) -> None:
+    try:
+        found = parsed([f"a={value}"], "a=1")
+    except InputError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 800
+    else:
+        assert found == {"a": value}
