@@ -15,8 +15,10 @@ from rich.console import Console
 from small import section
 
 from autoloss import cli, report
+from autoloss.candidate import Candidate, Kind, Loss
 from autoloss.run import Run
 from autoloss.settings import from_mapping
+from primitives.catalog import known_loss
 from primitives.errors import InputError
 
 Ended = tuple[int, str, str]
@@ -186,3 +188,26 @@ def test_an_input_error_of_any_text_is_one_printable_line(
     code, _, err = autoloss("show", "run")
     assert code == 2
     one_line(err)
+
+
+def test_showing_a_strangers_run_imports_nothing_that_it_names(
+    autoloss: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strange_evaluator.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    named = {"type": "strange_evaluator:Evaluator", "detector": str(tmp_path / "strange_evaluator.py")}
+    settings = from_mapping(section(evaluator=named)).identity()
+    with Run.create(tmp_path / "run", settings) as run:
+        text = known_loss("giou").expression.text
+        run.born([Candidate(1, Kind.FOUND, 0, {"loss_bbox": Loss(text, "box")}, "a [red]\x1b[2J\nb")], [])
+    for more in ((), ("--json",), ("--follow",)):
+        code, out, err = autoloss("show", tmp_path / "run", *more)
+        assert code == 0, err
+        assert "\x1b" not in out
+    code, _, err = autoloss("export", tmp_path / "run", "--candidate", 1, "--to", "torch", "--out", tmp_path / "out")
+    assert code == 0, err
+    assert (tmp_path / "out" / "losses.py").is_file()
+    code, _, err = autoloss("export", tmp_path / "run", "--candidate", 1, "--out", tmp_path / "other")
+    assert code == 2
+    one_line(err)
+    assert not (tmp_path / "imported").exists()
