@@ -63,7 +63,7 @@ def test_other_classes_than_voc_s_are_those_found(tmp_path: Path) -> None:
     [
         ("<annotation>", "1.xml: not XML"),
         ("<svg/>", "not an annotation of VOC: the first element is 'svg'"),
-        ("<annotation/>", "annotation 1: size/width must be a number, got ''"),
+        ("<annotation/>", "1.xml: has no size of its image, and the image '1.jpg' cannot be read"),
         (
             '<!DOCTYPE a [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><annotation>&b;</annotation>',
             "1.xml: declares entities",
@@ -120,7 +120,7 @@ def test_labels_of_bdd100k_become_coco_with_ten_classes(tmp_path: Path) -> None:
     [
         ({}, "not labels of BDD100K: needs a list of frames"),
         ([{"labels": []}], "a frame must be an object with a name"),
-        ([{"name": "a.jpg", "labels": [label("tree")]}], "a.jpg has unknown category 'tree'; known: pedestrian"),
+        ([{"name": "a.jpg", "labels": [label("tree")]}], "'a.jpg' has unknown category 'tree'; known: pedestrian"),
         ([{"name": "a.jpg", "labels": [label("car", box2d={"x1": 1})]}], "needs x1, y1, x2, y2"),
     ],
 )
