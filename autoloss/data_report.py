@@ -22,7 +22,8 @@ def checked(found: Mapping[str, Any]) -> RenderableType:
     """
     head = (
         f"{printable(found['annotations'])}: {found['images']:,} images ({found['opened']:,} opened), "
-        f"{found['boxes']:,} boxes of {len(found['classes'])} classes, {found['crowd']:,} crowd regions, {found['left_out']:,} boxes left out"
+        f"{found['boxes']:,} boxes of {len(found['classes'])} classes, {found['crowd']:,} crowd regions, "
+        f"{found['left_out']:,} boxes left out"
     )
     verdict = "It can be used." if found["usable"] else "It cannot be used before what stops a training is mended."
     parts = [_classes(found), _sizes(found), _problems(found)]

@@ -266,7 +266,7 @@ def _bdd_box(label: object, where: str, notes: Findings) -> Iterator[tuple[str, 
     name = _BDD_IGNORED.get(name, name)
     if name not in _BDD:
         raise InputError(f"{where} has unknown category {_shown(name)}; known: {', '.join(_BDD)}")
-    corners = [box.get(corner) for corner in ("x1", "y1", "x2", "y2")] if isinstance(box, dict) else [None]
+    corners: list[Any] = [box.get(corner) for corner in ("x1", "y1", "x2", "y2")] if isinstance(box, dict) else [None]
     if not all(map(is_pixels, corners)):
         raise InputError(f"{where} has a box2d {_shown(box)}; needs x1, y1, x2, y2, numbers of pixels")
     left, top, right, bottom = _turned(corners, where, notes)
