@@ -140,6 +140,6 @@ def _but_train(found: Mapping[str, CocoSource]) -> dict[str, CocoSource]:
 
 
 def _part(split: str, part: object) -> CocoSource:
-    if not isinstance(part, Mapping) or set(part) != {"annotations", "images"}:
+    if not isinstance(part, Mapping) or set(part) != {"annotations", "images"} or None in part.values():
         raise InputError(f"data.{split} needs annotations and images, got {printable(repr(part))}")
     return coco_source(part["annotations"], part["images"])
