@@ -36,9 +36,11 @@ def described(data: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     try:
         sections = Config.fromfile(str(data)).to_dict()
     except Exception as error:
-        raise InputError(f"{data}: not a config that mmengine can read: {' '.join(str(error).split())}") from None
+        raise InputError(
+            f"{data}: not a config that mmengine can read: {printable(' '.join(str(error).split()))}"
+        ) from None
     if set(sections) != {"data"} or not isinstance(sections["data"], Mapping):
-        found = ", ".join(sections) or "nothing"
+        found = printable(", ".join(map(str, sections)) or "nothing")
         raise InputError(f"{data}: a dataset config has one section, data = dict(type=...); found: {found}")
     return dict(sections["data"])
 
@@ -96,18 +98,19 @@ def say(found: Mapping[str, CocoSource]) -> None:
 
 
 def _digits(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
-    unknown = sorted(set(rest) - {*SPLITS, "seed"})
+    unknown = sorted(map(str, set(rest) - {*SPLITS, "seed"}))
     if unknown:
         raise InputError(
-            f"unknown key {unknown[0]!r} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed, verify"
+            f"unknown key {printable(repr(unknown[0]), 80)} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed, "
+            "verify"
         )
     return digit_scenes({**SPLITS, **{key: rest[key] for key in SPLITS if key in rest}}, rest.get("seed", 0))
 
 
 def _coco(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
-    unknown = sorted(set(rest) - {*SPLITS, "longest", "hold_out"})
+    unknown = set(rest) - {*SPLITS, "longest", "hold_out"}
     if unknown or "train" not in rest:
-        got = ", ".join(rest) or "none"
+        got = printable(", ".join(map(str, rest)) or "none")
         raise InputError(
             f"data of type 'coco' needs train, and may have val, test, hold_out, longest and verify; got {got}"
         )

@@ -61,6 +61,7 @@ def described(
         if given:
             raise InputError(f"--data {data} is a dataset config and names every split; {given[0]} is for annotations")
         found: dict[str, Any] = _reach(DESCRIBED)(data)
+        _reach(LOOK)(found)
         return found
     if images is None:
         _reach(LOOK_AT)(data)

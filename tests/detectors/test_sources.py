@@ -190,3 +190,12 @@ def test_names_that_differ_by_case_are_said_before_a_training(tmp_path: Path, ca
     with caplog.at_level(logging.WARNING):
         say(sources({"type": "coco", "train": train}))
     assert "data.train: 'cat' and 'Cat' are two classes" in caplog.text
+
+
+@pytest.mark.parametrize("key", [3, None, "", "a\nb", "\x1b[31m", "\ud800", "x" * 9000], ids=str)
+def test_keys_of_a_description_that_are_unknown_are_one_short_line(tmp_path: Path, key: Any) -> None:
+    for data in ({"type": "coco", "train": part(tmp_path / "one"), key: 1}, {"type": "digits", key: 1}, {"type": key}):
+        with pytest.raises(InputError) as caught:
+            sources(data)
+        assert len(str(caught.value)) < 600
+        assert str(caught.value).isprintable()
