@@ -101,8 +101,8 @@ def _digits(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
     unknown = sorted(map(str, set(rest) - {*SPLITS, "seed"}))
     if unknown:
         raise InputError(
-            f"unknown key {printable(repr(unknown[0]), 80)} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed, "
-            "verify"
+            f"unknown key {printable(repr(unknown[0]), 80)} in data of type 'digits'; choices: "
+            f"{', '.join(SPLITS)}, seed, verify"
         )
     return digit_scenes({**SPLITS, **{key: rest[key] for key in SPLITS if key in rest}}, rest.get("seed", 0))
 
