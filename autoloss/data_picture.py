@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,20 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from autoloss.chart import save
+from primitives.printable import printable
 
 _BARS = 25
 
 
+@contextmanager
+def _any_script() -> Iterator[None]:
+    """A letter that the font lacks is drawn as a box, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
+        yield
+
+
+@_any_script()
 def draw(found: Mapping[str, Any], file: Path) -> None:
     """Writes three panels: how large boxes are, how wide and high, and of which classes.
 
@@ -43,7 +55,7 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
     shapes.set(xscale="log", yscale="log", xlabel="width, px", ylabel="height, px", title="Shapes", aspect="equal")
     rows = sorted(found["classes"], key=lambda row: -row["boxes"])[:_BARS][::-1]
     classes.barh(range(len(rows)), [row["boxes"] for row in rows])
-    classes.set_yticks(range(len(rows)), [_plain(row["name"]) for row in rows], fontsize=7)
+    classes.set_yticks(range(len(rows)), [printable(row["name"], 40) for row in rows], fontsize=7, parse_math=False)
     more = len(found["classes"]) - len(rows)
     classes.set(xlabel="boxes", title=f"Classes ({more} more)" if more else "Classes")
     if rows and rows[-1]["boxes"] > 100 * max(rows[0]["boxes"], 1):
@@ -51,8 +63,3 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
     for axis in (sizes.xaxis, shapes.xaxis, shapes.yaxis):
         axis.set_major_formatter("{x:g}")
     save(figure, file, dpi=110)
-
-
-def _plain(name: str) -> str:
-    """A name without what matplotlib reads as a formula, and not too long."""
-    return (name if len(name) <= 24 else f"{name[:23]}…").replace("$", r"\$")

@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from primitives.printable import printable
+
 _ROWS = 40  # classes; more are in --json
 
 
@@ -19,8 +21,9 @@ def checked(found: Mapping[str, Any]) -> RenderableType:
         found: as `detectors.data_check.checked` gives it.
     """
     head = (
-        f"{found['annotations']}: {found['images']:,} images ({found['opened']:,} opened), {found['boxes']:,} boxes of "
-        f"{len(found['classes'])} classes, {found['crowd']:,} crowd regions, {found['left_out']:,} boxes left out"
+        f"{printable(found['annotations'])}: {found['images']:,} images ({found['opened']:,} opened), "
+        f"{found['boxes']:,} boxes of {len(found['classes'])} classes, {found['crowd']:,} crowd regions, "
+        f"{found['left_out']:,} boxes left out"
     )
     verdict = "It can be used." if found["usable"] else "It cannot be used before what stops a training is mended."
     parts = [_classes(found), _sizes(found), _problems(found)]
@@ -35,7 +38,7 @@ def _classes(found: Mapping[str, Any]) -> RenderableType:
     rows = sorted(found["classes"], key=lambda row: -row["boxes"])
     for row in rows[:_ROWS]:
         share = row["boxes"] / max(found["boxes"], 1)
-        table.add_row(Text(row["name"]), f"{row['boxes']:,}", f"{share:.1%}", f"{row['images']:,}")
+        table.add_row(Text(printable(row["name"], 60)), f"{row['boxes']:,}", f"{share:.1%}", f"{row['images']:,}")
     if len(rows) > _ROWS:
         rest = sum(row["boxes"] for row in rows[_ROWS:])
         table.add_row(f"{len(rows) - _ROWS} more", f"{rest:,}", f"{rest / max(found['boxes'], 1):.1%}", "")
@@ -65,5 +68,7 @@ def _problems(found: Mapping[str, Any]) -> RenderableType:
     table.add_column("stops")
     table.add_column("first example")
     for row in found["problems"]:
-        table.add_row(row["name"], f"{row['count']:,}", "yes" if row["stops"] else "", Text(row["first"]))
+        table.add_row(
+            row["name"], f"{row['count']:,}", "yes" if row["stops"] else "", Text(printable(row["first"], 600))
+        )
     return table

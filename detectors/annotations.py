@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detectors.formats import look_at
+from detectors.names import alike, is_text
 from primitives.errors import InputError
+from primitives.printable import printable
 
 _SECTIONS = {"images": ("id", "file_name", "width", "height"), "annotations": (), "categories": ("id", "name")}
 _MOST = 10_000_000  # pixels; what float32 boxes hold to the pixel
@@ -53,7 +57,9 @@ class Findings:
     def _note(self, name: str, template: str, values: tuple[object, ...], count: int, stops: bool) -> None:
         self._counts[name] += count
         if name not in self._first:
-            self._first[name] = (template.format(*values), stops)
+            # A name may hold anything; how it is written here, it also reaches a terminal.
+            short = [printable(value, 120) if isinstance(value, (str, Path)) else value for value in values]
+            self._first[name] = (printable(template.format(*short), 600), stops)
 
     def problems(self) -> list[Problem]:
         """All that was found, what stops a training first."""
@@ -94,8 +100,7 @@ def read(file: Path) -> dict[str, Any]:
     Raises:
         InputError: no such file, not JSON, or not the three lists of COCO.
     """
-    if not file.is_file():
-        raise InputError(f"no annotation file at {str(file)!r}")
+    look_at(file)
     try:
         with uncollected():
             content = json.loads(file.read_bytes())
@@ -127,10 +132,9 @@ def inspect(content: dict[str, Any]) -> Inspected:
     categories = _entries(content, "categories", findings)
     images = {key: image for key, image in images.items() if _is_image(image, findings)}
     for key, category in categories.items():
-        if not isinstance(category["name"], str):
-            findings.stop(
-                "category name is no text", "category {} has the name {!r}, not a text", key, category["name"]
-            )
+        if not is_text(category["name"]) or not category["name"].strip():
+            template = "category {} has the name {!r}, not a text"
+            findings.stop("category name is no text", template, key, category["name"])
     total = len(content["annotations"])
     kept, left_out = _boxes(content["annotations"], images, categories, findings)
     _tell_of_classes(kept, images, categories, findings)
@@ -171,14 +175,22 @@ def _entries(content: Mapping[str, Any], section: str, findings: Findings) -> di
 
 def _is_image(image: Mapping[str, Any], findings: Findings) -> bool:
     name, sides = image["file_name"], (image["width"], image["height"])
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not _is_file_name(name):
         findings.stop("file name is no text", "image {} has the file name {!r}, not a text", image["id"], name)
         return False
-    if not all(_is_number(side) and 1 <= side == int(side) for side in sides):
+    if not all(is_pixels(side) and 1 <= side == int(side) for side in sides):
         template = "image {!r} has width {!r} and height {!r}; both must be whole numbers of pixels, {} at most"
         findings.stop("image size is no number of pixels", template, name, *sides, _MOST)
         return False
     return True
+
+
+def _is_file_name(name: object) -> bool:
+    """Whether a file can be called so; bytes that are no text are surrogates that stand for them."""
+    try:
+        return isinstance(name, str) and bool(os.fsencode(name)) and "\0" not in name
+    except UnicodeEncodeError:
+        return False
 
 
 def _boxes(
@@ -223,16 +235,16 @@ def _is_sound(
     findings: Findings,
 ) -> bool:
     category, image, box = entry.get("category_id"), entry.get("image_id"), entry.get("bbox")
-    if isinstance(category, (list, dict)) or category not in categories:
+    if isinstance(category, (list, dict, bool)) or category not in categories:
         findings.stop(
             "unknown category", "annotation {} has unknown category {!r}; known: {}", label, category, _Some(categories)
         )
         return False
-    if isinstance(image, (list, dict)) or image not in images:
+    if isinstance(image, (list, dict, bool)) or image not in images:
         template = "annotation {} has image id {!r}, which no image has"
         findings.stop("unknown image id", template, label, image)
         return False
-    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_pixels, box))):
         template = "annotation {} needs a bbox [x, y, width, height] of numbers up to {}, got {}"
         findings.stop("bbox is no box", template, label, _MOST, str(box)[:80])
         return False
@@ -246,7 +258,9 @@ class _Some:
         self._categories = categories
 
     def __format__(self, _: str) -> str:
-        return ", ".join(f"{key} {self._categories[key]['name']}" for key in list(_ordered(self._categories))[:20])
+        return ", ".join(
+            f"{key} {printable(self._categories[key]['name'], 40)}" for key in list(_ordered(self._categories))[:20]
+        )
 
 
 def _tell_of_doubles(
@@ -270,13 +284,14 @@ def _mend(entry: dict[str, Any], number: int) -> None:
     entry["id"] = number
 
 
-def _is_number(side: Any) -> bool:
+def is_pixels(side: Any) -> bool:
+    """Whether a value is a number of pixels that boxes can hold."""
     # Ints of any length are compared exactly; floats that are not finite fail.
     return isinstance(side, (int, float)) and not isinstance(side, bool) and -_MOST <= side <= _MOST
 
 
 def _is_area(area: Any) -> bool:
-    return isinstance(area, (int, float)) and 0 < area <= _MOST * _MOST
+    return isinstance(area, (int, float)) and not isinstance(area, bool) and 0 < area <= _MOST * _MOST
 
 
 def _can_be_seen(box: list[float], image: Mapping[str, Any]) -> bool:
@@ -305,6 +320,8 @@ def _tell_of_classes(
     for name, count in Counter(str(category["name"]) for category in categories.values()).items():
         if count > 1:
             findings.tell("two classes of one name", "{} classes are called {!r}", count, name)
+    for one, other in alike(str(category["name"]) for category in categories.values()):
+        findings.tell("classes of nearly one name", "{!r} and {!r} are two classes", one, other)
     for name, count in Counter(image["file_name"] for image in images.values()).items():
         if count > 1:
             findings.tell("two images of one file", "{} images have the file name {!r}", count, name)

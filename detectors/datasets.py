@@ -10,14 +10,16 @@ import shlex
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from detectors import images as pictures
 from detectors.annotations import Findings, inspect, is_ignored, read, uncollected
+from detectors.formats import look_at
 from primitives import scratch
 from primitives.errors import InputError
+from primitives.printable import printable
 
 _VERSION = 3  # of what is prepared; part of the names of the folders
 _FILE, _BOXES, _FACTS, _NAMES = "annotations.json", "boxes.json", "facts.json", "names.json"
@@ -36,6 +38,7 @@ class CocoSource:
         left_out: number of boxes of the file that have no width or height inside their image.
         held_out_of: number of images of the training set that these were held out of, 0 where they were not.
         bare: classes that no box shows.
+        given: the file that a person named and these come from, for messages; empty where that is `annotations`.
     """
 
     annotations: Path
@@ -45,6 +48,12 @@ class CocoSource:
     left_out: int = 0
     held_out_of: int = 0
     bare: tuple[str, ...] = ()
+    given: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return printable(self.given or self.annotations)
 
     @property
     def boxes(self) -> Path:
@@ -87,7 +96,7 @@ def _no_place(folder: Path, error: OSError) -> InputError:
     return InputError(f"cannot keep prepared data in {folder.parent} ($AUTOLOSS_CACHE): {error}")
 
 
-def coco_source(annotations: str | Path, images: str | Path) -> CocoSource:
+def coco_source(annotations: str | Path, images: str | Path, given: str = "") -> CocoSource:
     """A data set in COCO format, checked; what mmdetection cannot use is left out of a cleaned copy.
 
     A file is read and cleaned once: later, as long as its bytes are the same, only that every image is there is
@@ -96,20 +105,18 @@ def coco_source(annotations: str | Path, images: str | Path) -> CocoSource:
     Args:
         annotations: path of the JSON file.
         images: folder of the images.
+        given: what messages call the file, empty for its path.
 
     Raises:
         InputError: the first problem that stops a training, such as no COCO JSON, an image that is missing or has
             another size than the file says, an unknown category or image id, or a duplicate id.
     """
-    file, folder = Path(annotations), Path(images).absolute()
-    if not file.is_file():
-        raise InputError(f"no annotation file at {str(file)!r}")
-    if not folder.is_dir():
-        raise InputError(f"no image folder at {str(images)!r}, which {file} needs")
+    look_at(annotations, images)
+    file, folder, given = Path(annotations), Path(images).absolute(), given or str(annotations)
     key = _digest(file, str(folder))
-    place = once(cache_folder() / f"coco-{key}", lambda fresh: _prepare(file, folder, fresh))
-    _all_there(json.loads((place / _NAMES).read_text()), file, folder)
-    return _prepared(place, folder)
+    place = once(cache_folder() / f"coco-{key}", lambda fresh: _prepare(file, given, folder, fresh))
+    _all_there(json.loads((place / _NAMES).read_text()), given, folder)
+    return replace(_prepared(place, folder), given=given)
 
 
 def _digest(file: Path, *more: object) -> str:
@@ -124,19 +131,19 @@ def _digest(file: Path, *more: object) -> str:
     return found.hexdigest()[:12]
 
 
-def _prepare(file: Path, folder: Path, fresh: Path) -> None:
+def _prepare(file: Path, given: str, folder: Path, fresh: Path) -> None:
     found = inspect(read(file))
-    _refuse(found.findings, file, folder)
+    _refuse(found.findings, given, folder)
     names = [image["file_name"] for image in found.content["images"]]
-    _all_there(names, file, folder)
+    _all_there(names, given, folder)
     looks = Findings()
     pictures.look(pictures.sample(found.content["images"]), folder, looks)
-    _refuse(looks, file, folder)
+    _refuse(looks, given, folder)
     (fresh / _NAMES).write_text(json.dumps(names))
     _store(fresh, found.content, left_out=found.left_out)
 
 
-def _refuse(findings: Findings, file: Path, folder: Path) -> None:
+def _refuse(findings: Findings, file: str, folder: Path) -> None:
     stopping = [problem for problem in findings.problems() if problem.stops]
     if stopping:
         first, *others = stopping
@@ -146,10 +153,13 @@ def _refuse(findings: Findings, file: Path, folder: Path) -> None:
         raise InputError(f"{file}: {first.first}{more}")
 
 
-def _all_there(names: Sequence[str], file: Path, folder: Path) -> None:
+def _all_there(names: Sequence[str], file: str, folder: Path) -> None:
     absent = pictures.missing(names, folder)
     if absent:
-        raise InputError(f"{file}: {len(absent)} of {len(names)} images are not in {folder}, first {absent[0]!r}")
+        raise InputError(
+            f"{printable(file)}: {len(absent)} of {len(names)} images are not in {printable(folder)}, "
+            f"first {printable(repr(absent[0]), 120)}"
+        )
 
 
 def _store(folder: Path, content: Mapping[str, Any], **facts: Any) -> None:
@@ -214,11 +224,11 @@ def hold_out(source: CocoSource, names: Sequence[str], count: int | None = None)
 
     def write(fresh: Path) -> None:
         content = json.loads(source.annotations.read_text())
-        order = sorted(content["images"], key=lambda image: hashlib.sha256(image["file_name"].encode()).digest())
+        order = sorted(content["images"], key=lambda image: hashlib.sha256(_name_bytes(image)).digest())
         each = len(order) // 5 if count is None else count
         if not each or each * len(names) >= len(order):
             raise InputError(
-                f"{source.annotations}: {len(order)} images are too few to hold out "
+                f"{source.name}: {len(order)} images are too few to hold out "
                 f"{'a fifth' if count is None else count} for {' and '.join(names)}; give data.val"
             )
         for number, name in enumerate((*names, "train")):
@@ -227,12 +237,17 @@ def hold_out(source: CocoSource, names: Sequence[str], count: int | None = None)
             (fresh / name).mkdir()
             part = _some_images(content, order[number * each : last])
             if all(is_ignored(entry) for entry in part["annotations"]):
-                raise InputError(f"{source.annotations}: no boxes among the images for {name}; give data.val")
+                raise InputError(f"{source.name}: no boxes among the images for {name}; give data.val")
             _store(fresh / name, part, **facts)
 
     key = _digest(source.annotations, *names, *([] if count is None else [count]))
     place = once(cache_folder() / f"held-out-{key}", write)
-    return {name: _prepared(place / name, source.images) for name in ("train", *names)}
+    return {name: replace(_prepared(place / name, source.images), given=source.given) for name in ("train", *names)}
+
+
+def _name_bytes(image: Mapping[str, Any]) -> bytes:
+    """Of an image's file name, also one whose bytes are no text."""
+    return str(image["file_name"]).encode("utf-8", "surrogatepass")
 
 
 def _some_images(content: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -279,4 +294,4 @@ def one_image_per_class(source: CocoSource, seed: int = 0, count: int = 1) -> Co
         _store(fresh, _some_images(content, [image for image in content["images"] if image["id"] in chosen]))
 
     place = once(cache_folder() / f"verify-{_digest(source.annotations, seed, count)}", write)
-    return _prepared(place, source.images)
+    return replace(_prepared(place, source.images), given=source.given)

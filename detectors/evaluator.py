@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST = 2**31 - 1
 """Of iterations, images and samples."""
+_log = logging.getLogger(__name__)
 _TRAIN, _EVALUATE = ("train", "verify"), ("verify", "val", "test")
 _TASKS: dict[str, dict[str, tuple[str, ...] | None]] = {
     "train": {"iterations": None, "train_on": _TRAIN, "evaluate_on": _EVALUATE},
@@ -99,6 +101,11 @@ class DetectorEvaluator:
             InputError: the data, a task, a slot or a grammar cannot be used with this detector.
         """
         say(self.sources)
+        if any(self._on_val_instead(task) for task in tasks):
+            _log.warning(
+                "the data has no test split: what is to be evaluated on test is evaluated on val, which chose the "
+                "candidates, so its scores flatter them; name a test split by --test-data or data.test"
+            )
         losses = {slot: _any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
             config = self.configured(losses, {name: task[name] for name in _TASKS["train"]}, 0)
@@ -107,6 +114,9 @@ class DetectorEvaluator:
 
                 frozen.check(config)
         self._check_weights()
+
+    def _on_val_instead(self, rung: Mapping[str, object]) -> bool:
+        return rung.get("evaluate_on") == "test" and "test" not in self.sources
 
     def _check_weights(self) -> None:
         """Downloads, or reads, what weights begin with, before anything is searched."""
@@ -125,6 +135,7 @@ class DetectorEvaluator:
             "classes": list(self.sources["train"].classes),
             "images": {split: source.count for split, source in self.sources.items()},
             "boxes left out": {split: source.left_out for split, source in self.sources.items()},
+            **({} if "test" in self.sources else {"test": "val"}),
         }
 
     def evaluate(
@@ -290,6 +301,8 @@ class DetectorEvaluator:
             raise InputError(f"a rung's kind is {kind!r}; choices: {', '.join(_TASKS)}, descend")
         known = _TASKS[kind]
         task: dict[str, Any] = {"kind": kind, **_DEFAULTS.get(kind, {}), **rung}
+        if self._on_val_instead(rung):
+            task["evaluate_on"] = "val"
         for key in {**known, **task}:
             if key not in {*known, "kind"} or key not in task:
                 state = "missing" if key in known else "unknown"
@@ -297,10 +310,7 @@ class DetectorEvaluator:
         for key, choices in known.items():
             here = [choice for choice in choices or () if choice in self.sources]
             if choices and task[key] not in here:
-                hint = ""
-                if key == "evaluate_on" and task[key] == "test":
-                    hint = "; the data has no test split: name one (--test-data, data.test), or evaluate on val"
-                raise InputError(f"a rung's {key} is {task[key]!r}; choices: {', '.join(here)}{hint}")
+                raise InputError(f"a rung's {key} is {task[key]!r}; choices: {', '.join(here)}")
             if not choices and not _is_count(task[key]):
                 raise InputError(f"a rung's {key} must be a whole number from 1, got {task[key]!r}; at most {_MOST:,}")
         return task

@@ -32,7 +32,7 @@ def _files(folder: Path) -> set[str]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if entry.is_file()}
-    except OSError:
+    except (OSError, ValueError):  # ValueError where a name cannot be one of a file
         return set()
 
 
@@ -78,7 +78,7 @@ def look(images: Sequence[Mapping[str, Any]], folder: Path, findings: Findings) 
 def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
-    except OSError:
+    except (OSError, ValueError):
         return b""
 
 

@@ -72,7 +72,7 @@ def check_outlines(dataset: Any, source: CocoSource) -> None:
     for entry in json.loads(source.annotations.read_text())["annotations"]:
         if not entry.get("segmentation"):
             raise InputError(
-                f"the detector trains on outlines (masks): annotation {entry['id']} of {source.annotations} has no "
+                f"the detector trains on outlines (masks): annotation {entry['id']} of {source.name} has no "
                 "'segmentation'; give data with outlines, or a detector without masks"
             )
 

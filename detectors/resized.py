@@ -10,6 +10,7 @@ from typing import Any
 
 from detectors.datasets import CocoSource, cache_folder, coco_source, once
 from primitives.errors import InputError
+from primitives.printable import printable
 
 
 def resized(source: CocoSource, longest: int) -> CocoSource:
@@ -26,7 +27,7 @@ def resized(source: CocoSource, longest: int) -> CocoSource:
         raise InputError(f"data.longest must be a whole number of pixels from 16, got {longest!r}")
     key = hashlib.sha256(f"{source.annotations} {source.images} {longest}".encode()).hexdigest()[:12]
     place = once(cache_folder() / f"resized-{key}", lambda fresh: _write(source, longest, fresh))
-    found = coco_source(place / "annotations.json", place / "images")
+    found = coco_source(place / "annotations.json", place / "images", source.name)
     return replace(found, left_out=source.left_out + found.left_out, held_out_of=source.held_out_of)
 
 
@@ -40,7 +41,7 @@ def _write(source: CocoSource, longest: int, folder: Path) -> None:
     for number, image in enumerate(content["images"]):
         pixels = cv2.imread(str(source.images / image["file_name"]))
         if pixels is None:
-            raise InputError(f"{source.images / image['file_name']}: not an image that can be read")
+            raise InputError(f"{printable(source.images / image['file_name'])}: not an image that can be read")
         height, width = pixels.shape[:2]
         share = min(1.0, longest / max(height, width))
         size = (max(1, round(width * share)), max(1, round(height * share)))

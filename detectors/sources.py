@@ -10,8 +10,10 @@ from typing import Any
 
 from detectors.datasets import CocoSource, coco_source, hold_out, one_image_per_class
 from detectors.digits import SPLITS, digit_scenes
+from detectors.names import alike
 from detectors.resized import resized
 from primitives.errors import InputError
+from primitives.printable import printable
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +36,11 @@ def described(data: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     try:
         sections = Config.fromfile(str(data)).to_dict()
     except Exception as error:
-        raise InputError(f"{data}: not a config that mmengine can read: {' '.join(str(error).split())}") from None
+        raise InputError(
+            f"{data}: not a config that mmengine can read: {printable(' '.join(str(error).split()))}"
+        ) from None
     if set(sections) != {"data"} or not isinstance(sections["data"], Mapping):
-        found = ", ".join(sections) or "nothing"
+        found = printable(", ".join(map(str, sections)) or "nothing")
         raise InputError(f"{data}: a dataset config has one section, data = dict(type=...); found: {found}")
     return dict(sections["data"])
 
@@ -64,8 +68,8 @@ def splits(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:
     """The same without the verification set; arguments and errors as of `sources`."""
     data = described(data)
     kind, rest = data.get("type"), {key: value for key, value in data.items() if key not in ("type", "verify")}
-    if kind not in ("digits", "coco"):
-        raise InputError(f"unknown data type {kind!r}; choices: digits, coco")
+    if not isinstance(kind, str) or kind not in ("digits", "coco"):
+        raise InputError(f"unknown data type {printable(repr(kind), 80)}; choices: digits, coco")
     return _digits(rest) if kind == "digits" else _coco(rest)
 
 
@@ -84,24 +88,29 @@ def say(found: Mapping[str, CocoSource]) -> None:
 
     bare, classes = found["train"].bare, found["train"].classes
     if bare:
-        _log.warning("data.train: %d of %d classes have no boxes, first %r", len(bare), len(classes), bare[0])
+        _log.warning(
+            "data.train: %d of %d classes have no boxes, first '%s'", len(bare), len(classes), printable(bare[0], 60)
+        )
         if "verify" in found:
             _log.warning("data.verify shows the other classes by %d images", found["verify"].count)
+    for one, other in alike(classes)[:3]:
+        _log.warning("data.train: '%s' and '%s' are two classes", printable(one, 60), printable(other, 60))
 
 
 def _digits(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
-    unknown = sorted(set(rest) - {*SPLITS, "seed"})
+    unknown = sorted(map(str, set(rest) - {*SPLITS, "seed"}))
     if unknown:
         raise InputError(
-            f"unknown key {unknown[0]!r} in data of type 'digits'; choices: {', '.join(SPLITS)}, seed, verify"
+            f"unknown key {printable(repr(unknown[0]), 80)} in data of type 'digits'; choices: "
+            f"{', '.join(SPLITS)}, seed, verify"
         )
     return digit_scenes({**SPLITS, **{key: rest[key] for key in SPLITS if key in rest}}, rest.get("seed", 0))
 
 
 def _coco(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
-    unknown = sorted(set(rest) - {*SPLITS, "longest", "hold_out"})
+    unknown = set(rest) - {*SPLITS, "longest", "hold_out"}
     if unknown or "train" not in rest:
-        got = ", ".join(rest) or "none"
+        got = printable(", ".join(map(str, rest)) or "none")
         raise InputError(
             f"data of type 'coco' needs train, and may have val, test, hold_out, longest and verify; got {got}"
         )
@@ -120,11 +129,12 @@ def _coco(rest: Mapping[str, Any]) -> dict[str, CocoSource]:
 
 
 def _same_classes(split: str, here: Sequence[str], there: Sequence[str]) -> None:
-    for one, other in itertools.zip_longest(here, there, fillvalue=""):
+    for one, other in itertools.zip_longest(here, there, fillvalue="none"):
         if one != other:
             raise InputError(
                 f"data.{split} declares {len(here)} classes and data.train {len(there)}; the first that differ are "
-                f"{one or 'none'!r} and {other or 'none'!r}; both files must have the same categories, by their ids"
+                f"'{printable(one, 60)}' and '{printable(other, 60)}'; both files must have the same categories, by "
+                "their ids"
             )
 
 
@@ -133,6 +143,6 @@ def _but_train(found: Mapping[str, CocoSource]) -> dict[str, CocoSource]:
 
 
 def _part(split: str, part: object) -> CocoSource:
-    if not isinstance(part, Mapping) or set(part) != {"annotations", "images"}:
-        raise InputError(f"data.{split} needs annotations and images, got {part!r}")
+    if not isinstance(part, Mapping) or set(part) != {"annotations", "images"} or None in part.values():
+        raise InputError(f"data.{split} needs annotations and images, got {printable(repr(part))}")
     return coco_source(part["annotations"], part["images"])

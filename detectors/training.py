@@ -112,9 +112,10 @@ def prepared(
     cfg_options: Mapping[str, object] | None = None,
 ) -> Config:
     """The config of a training, but for where and how it runs; arguments and errors as of `train`."""
+    found = None if data is None else splits(data)  # before a detector is built, which takes long
     config = load(detector, cfg_options)
     before = [head.get("num_classes") for head in box_heads(config)]
-    classes = _own_data(config, detector) if data is None else _put_data(config, splits(data))
+    classes = _own_data(config, detector) if found is None else _put_data(config, found)
     if classes:
         set_classes(config.model, len(classes))
     if classes and any(count not in (None, len(classes)) for count in before):

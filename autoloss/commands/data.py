@@ -11,12 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from primitives.errors import InputError
+from primitives.printable import printable
 
 CHECK = "detectors.data_check:checked"
-CONVERTERS = {"voc": "detectors.convert:voc", "bdd100k": "detectors.convert:bdd100k"}
+CONVERTERS = {"voc": "detectors.convert:voc", "yolo": "detectors.yolo:yolo", "bdd100k": "detectors.convert:bdd100k"}
 """Who makes COCO files of a format, as 'module:function'."""
 DESCRIBED = "detectors.sources:described"
 DIGITS = "detectors.digits:write"
+LOOK, LOOK_AT = "detectors.formats:look", "detectors.formats:look_at"
+VOC = "detectors.convert:VOC"
 
 app = typer.Typer(no_args_is_help=True, help="Look through a data set, convert one, or write the digit scenes.")
 
@@ -40,7 +43,7 @@ def described(
         test_images: folder.
 
     Raises:
-        InputError: options that do not belong together.
+        InputError: options that do not belong together, or a path that is no COCO JSON at first sight.
     """
     others = {
         "--images": images,
@@ -58,8 +61,10 @@ def described(
         if given:
             raise InputError(f"--data {data} is a dataset config and names every split; {given[0]} is for annotations")
         found: dict[str, Any] = _reach(DESCRIBED)(data)
+        _reach(LOOK)(found)
         return found
     if images is None:
+        _reach(LOOK_AT)(data)
         raise InputError(f"--data {data} needs --images, the folder of its images")
     parts: dict[str, Any] = {"train": _part(data, images)}
     for name, file, folder in (("val", val, val_images), ("test", test, test_images)):
@@ -67,7 +72,9 @@ def described(
             parts[name] = _part(file, folder or images)
         elif folder is not None:
             raise InputError(f"--{name}-images needs --{name}-data, the annotations")
-    return {"type": "coco", **parts}
+    description = {"type": "coco", **parts}
+    _reach(LOOK)(description)
+    return description
 
 
 def _part(annotations: Path, images: Path) -> dict[str, str]:
@@ -109,28 +116,53 @@ def check(
 
 @app.command()
 def convert(
-    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="voc: a folder of a year of the devkit; bdd100k.")],
-    source: Annotated[Path, typer.Argument(help="VOCdevkit/VOC2007, or the JSON of BDD100K's labels (det_20).")],
+    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="voc: Pascal VOC and LabelImg's XML; yolo; bdd100k.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder (VOCdevkit/VOC2007; any with XML; of YOLO, or its data.yaml), or BDD100K's JSON."),
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The COCO JSON to write.")],
     split: Annotated[
-        str | None, typer.Option(help="voc: the list in ImageSets/Main, such as trainval. Default: every annotation.")
+        str | None,
+        typer.Option(help="voc: the list in ImageSets/Main, such as trainval; yolo: train, val, test. Default: all."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="voc, yolo: names in this order, or `voc` for VOC's 20. Default: those of the source.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Convert labels to COCO format.
 
-    Example: `autoloss data convert voc VOCdevkit/VOC2007 --split trainval --out voc07_trainval.json`
+    Examples:
+
+    - `autoloss data convert voc VOCdevkit/VOC2007 --split trainval --out voc07_trainval.json`
+    - `autoloss data convert yolo my_data --split train --out my_data/train.json`
     """
     if kind not in CONVERTERS:
         raise InputError(f"unknown format {kind!r}; choices: {', '.join(CONVERTERS)}")
     if out.exists() and not force:
         raise InputError(f"{out} is there; write over it with --force")
-    if split is not None and kind != "voc":
-        raise InputError(f"--split is for voc; a file of {kind} is one split")
-    made = _reach(CONVERTERS[kind])(source, **({"split": split} if split else {}))
+    for option, value in (("--split", split), ("--classes", classes)):
+        if value is not None and kind == "bdd100k":
+            raise InputError(f"{option} is for voc and yolo; a file of {kind} is one split of 10 classes")
+    names = None if classes is None else _names(classes)
+    options = {name: value for name, value in (("split", split), ("classes", names)) if value is not None}
+    made = _reach(CONVERTERS[kind])(source, **options)
     _write(out, json.dumps(made))
     counts = ", ".join(f"{len(made[name])} {word}" for name, word in _WORDS.items())
-    typer.echo(f"{out}: {counts}")
+    typer.echo(f"{printable(out, None)}: {counts}")
+
+
+def _names(text: str) -> list[str]:
+    """Names of classes, of an option."""
+    names = list(_reach(VOC)) if text == "voc" else [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) != len(names):
+        raise InputError(f"--classes takes different names with commas between, got {printable(repr(text))}")
+    return names
 
 
 _WORDS = {"images": "images", "annotations": "boxes", "categories": "classes"}

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from autoloss.commands.data import described
+from primitives.errors import InputError
+from primitives.printable import printable
 
 MOST = 2**31 - 1
 """Of anything that is counted."""
@@ -61,13 +63,35 @@ TestData = Annotated[
 ImagesToo = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")]
 
 
-def on_data(config: Path, options: list[str], *data: Path | None) -> Any:
-    """The settings of a search, on the data that options name."""
-    from autoloss.settings import load
+_OF_DATA = "search.evaluator.data"
 
-    settings = load(config, options)
+
+def on_data(config: Path, options: list[str], *data: Path | None) -> Any:
+    """The settings of a search, on the data that options name; --cfg-options about the data then change that."""
+    from autoloss.settings import load, parsed
+
     given = described(*data)
-    return settings if given is None else settings.on(given)
+    if given is None:
+        return load(config, options)
+    of_data = [text for text in options if text.partition("=")[0].strip().split(".")[:3] == _OF_DATA.split(".")]
+    settings = load(config, [text for text in options if text not in of_data])
+    for key, value in parsed(of_data, f"{_OF_DATA}.hold_out=100").items():
+        _put(given, key, value)
+    return settings.on(given)
+
+
+def _put(given: dict[str, Any], key: str, value: object) -> None:
+    """Sets a key of data that options name, unless they name it."""
+    inner = key.split(".")[3:]
+    if not inner or inner[0] in ("type", "train", "val", "test"):
+        named = "--data, --val-data and --test-data name what is trained and evaluated on"
+        raise InputError(f"--cfg-options {printable(key, 80)} beside --data: {named}; leave one of them out")
+    place = given
+    for name in inner[:-1]:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise InputError(f"--cfg-options {printable(key, 80)}: {name} of the data has no keys")
+    place[inner[-1]] = value
 
 
 def stdout() -> Any:

@@ -152,3 +152,69 @@ def test_files_of_other_encodings_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b"\xff\xd8\xff\xe0 a picture")
     with pytest.raises(InputError, match="not JSON"):
         read(tmp_path / "a.json")
+
+
+NUMBERS = [
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    1e300,
+    -1e300,
+    1e-400,
+    -0.0,
+    True,
+    False,
+    "5",
+    "nan",
+    None,
+    [],
+    {},
+]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+def test_any_number_at_any_place_is_found_or_works(number: Any, tmp_path: Path) -> None:
+    for section, key in (
+        *(("images", key) for key in ("id", "file_name", "width", "height")),
+        *(("annotations", key) for key in ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "ignore")),
+        *(("categories", key) for key in ("id", "name")),
+        ("annotations", "bbox 0"),
+        ("annotations", "bbox 3"),
+    ):
+        made = json.loads(json.dumps(content()))
+        name, _, inner = key.partition(" ")
+        if inner:
+            made[section][0][name][int(inner)] = number
+        else:
+            made[section][0][name] = number
+        (tmp_path / "a.json").write_text(json.dumps(made))
+        found = inspect(read(tmp_path / "a.json"))
+        stops = [problem for problem in found.findings.problems() if problem.stops]
+        assert all(len(problem.first) < 700 for problem in stops)
+        if not stops:
+            kept = json.loads(json.dumps(found.content))
+            assert all(isinstance(entry["id"], int) for entry in kept["annotations"])
+            assert all(0 < entry["area"] < 1e9 and entry["iscrowd"] in (0, 1) for entry in kept["annotations"])
+            assert all(type(entry[name]) is not bool for entry in kept["annotations"] for name in ("image_id", "area"))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\ud800", 3, None, True, ["a"]], ids=repr)
+def test_names_of_classes_that_are_no_text_stop_a_training(name: Any) -> None:
+    found = inspect(content(categories=[{"id": 7, "name": name}, {"id": 3, "name": "drei"}]))
+    assert names(found, stops=True) == {"category name is no text": 1}
+    found.findings.problems()[0].first.encode()
+
+
+def test_names_that_only_case_spaces_or_hyphens_tell_apart_are_told() -> None:
+    alike = ["Raccoon", "raccoon", "rac coon", "traffic light", "traffic_light", "owl", "\uff11", "1", "-", "_"]
+    found = inspect(content(categories=[{"id": k, "name": name} for k, name in enumerate(alike)]))
+    assert names(found, stops=False)["classes of nearly one name"] == 4
+
+
+def test_long_and_hostile_texts_come_out_short_and_escaped() -> None:
+    for bad in ("x" * 20_000, "\x1b[31m\n\u202e" * 50):
+        entries = [box(bad, category_id=bad), box(2, image_id=bad), box(3, bbox=[bad] * 4)]
+        found = inspect(content(annotations=entries, categories=[{"id": 3, "name": bad}, {"id": bad, "nam": bad}]))
+        for problem in found.findings.problems():
+            assert len(problem.first) < 1500
+            assert problem.first.isprintable()

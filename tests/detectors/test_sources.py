@@ -137,3 +137,65 @@ def test_classes_without_boxes_are_said_with_the_images_of_the_verification_set(
     assert bare > 31  # without the fifths that are held out
     assert f"data.train: {bare} of 80 classes have no boxes" in caplog.text
     assert f"by {found['verify'].count} images" in caplog.text
+
+
+def test_messages_about_what_is_held_out_name_the_file_that_was_given(tmp_path: Path) -> None:
+    for count, boxes, more in ((4, 4, {}), (10, 1, {}), (10, 10, {"hold_out": 9})):
+        folder = tmp_path / f"{count} {boxes} {more}"
+        train = part(folder, count, boxes)
+        with pytest.raises(InputError, match=r"give data\.val") as caught:
+            sources({"type": "coco", "train": train, **more})
+        assert str(caught.value).startswith(train["annotations"])
+        assert "cache" not in str(caught.value)
+
+
+def test_every_split_knows_the_file_it_comes_from_and_the_same_bytes_elsewhere_know_theirs(tmp_path: Path) -> None:
+    train = part(tmp_path / "one")
+    other = tmp_path / "other.json"
+    other.write_text(Path(train["annotations"]).read_text())
+    for file in (train["annotations"], str(other)):
+        for longest in ({}, {"longest": 16}):
+            found = sources({"type": "coco", "train": {**train, "annotations": file}, **longest})
+            assert {source.name for source in found.values()} == {file}
+
+
+@pytest.mark.parametrize("value", [None, 3, True, float("nan"), [], {}, "", "a\0b", "x" * 5000, "\ud800.json"], ids=str)
+@pytest.mark.parametrize("key", ["annotations", "images"])
+def test_paths_that_are_none_are_one_line(tmp_path: Path, key: str, value: Any) -> None:
+    train = {**part(tmp_path / "one"), key: value}
+    with pytest.raises(InputError) as caught:
+        sources({"type": "coco", "train": train})
+    assert len(str(caught.value)) < 1000
+    str(caught.value).encode()
+
+
+def test_file_names_whose_bytes_are_no_text_are_split_like_others(tmp_path: Path) -> None:
+    train = part(tmp_path / "one")
+    file = Path(train["annotations"])
+    content = json.loads(file.read_text())
+    strange = "\udcff\u202e.png"
+    (tmp_path / "one" / "3.png").rename(tmp_path / "one" / strange)
+    content["images"][3]["file_name"] = strange
+    file.write_text(json.dumps(content))
+    found = sources({"type": "coco", "train": train})
+    assert strange in set.union(*(files(found, split) for split in ("train", "val", "test")))
+
+
+def test_names_that_differ_by_case_are_said_before_a_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train = part(tmp_path / "one")
+    file = Path(train["annotations"])
+    content = json.loads(file.read_text())
+    content["categories"].append({"id": 8, "name": "Cat"})
+    file.write_text(json.dumps(content))
+    with caplog.at_level(logging.WARNING):
+        say(sources({"type": "coco", "train": train}))
+    assert "data.train: 'cat' and 'Cat' are two classes" in caplog.text
+
+
+@pytest.mark.parametrize("key", [3, None, "", "a\nb", "\x1b[31m", "\ud800", "x" * 9000], ids=str)
+def test_keys_of_a_description_that_are_unknown_are_one_short_line(tmp_path: Path, key: Any) -> None:
+    for data in ({"type": "coco", "train": part(tmp_path / "one"), key: 1}, {"type": "digits", key: 1}, {"type": key}):
+        with pytest.raises(InputError) as caught:
+            sources(data)
+        assert len(str(caught.value)) < 600
+        assert str(caught.value).isprintable()

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
 
-from autoloss.commands.data import described
+from autoloss.commands.data import app, described
+from autoloss.commands.options import on_data
+from detectors.datasets import coco_source
+from detectors.formats import look_at
 from primitives.errors import InputError
 
 
@@ -78,13 +87,14 @@ def test_convert_writes_a_file_that_the_check_reads(tmp_path: Path) -> None:
         2,
         f"autoloss: {out} is there; write over it with --force",
     )
-    other = autoloss("data", "convert", "yolo", tmp_path / "det.json", "--out", tmp_path / "b.json")
-    assert "unknown format 'yolo'; choices: voc, bdd100k" in other.stderr
+    other = autoloss("data", "convert", "kitti", tmp_path / "det.json", "--out", tmp_path / "b.json")
+    assert "unknown format 'kitti'; choices: voc, yolo, bdd100k" in other.stderr
     split = autoloss("data", "convert", "bdd100k", tmp_path / "det.json", "--out", out, "--force", "--split", "a")
-    assert "--split is for voc" in split.stderr
+    assert "--split is for voc and yolo" in split.stderr
 
 
-def test_options_become_a_description() -> None:
+def test_options_become_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detectors.formats.look", lambda _: None)
     a, b, i, j = map(Path, ("a.json", "b.json", "i", "j"))
     train = {"annotations": "a.json", "images": "i"}
     assert described(None, None, None, None, None, None) is None
@@ -110,6 +120,122 @@ def test_options_become_a_description() -> None:
         (("none.py", None, None, None, None, None), "no dataset config at 'none.py'"),
     ],
 )
-def test_options_that_do_not_belong_together_are_named(given: tuple[str | None, ...], message: str) -> None:
+def test_options_that_do_not_belong_together_are_named(
+    given: tuple[str | None, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.json").write_text("{}")
+    Path("i").mkdir()
     with pytest.raises(InputError, match=message):
         described(*(None if value is None else Path(value) for value in given))
+
+
+def coco(folder: Path, names: list[str], image: str = "a.png") -> tuple[Path, Path]:
+    """A set with an image and a box of each class."""
+    Image.new("RGB", (200, 100)).save(folder / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": image, "width": 200, "height": 100}],
+        "categories": [{"id": key, "name": name} for key, name in enumerate(names)],
+        "annotations": [
+            {"id": key, "image_id": 1, "category_id": key, "bbox": [key % 9, 1, 20, 20]} for key in range(len(names))
+        ],
+    }
+    (folder / "a.json").write_text(json.dumps(content))
+    return folder / "a.json", folder
+
+
+HOSTILE = [
+    "",
+    "a\nb\r\u2028c",
+    "[bold red]x[/]",
+    "\x1b[31mred\x07\x9b2J",
+    "\x00nul",
+    "\ud800",
+    "\u202eabc\u2066",
+    "a|b`<script>",
+    "$x^2$ $\\frac{1}{0",
+    "שלום",
+    "x" * 10_000,
+    "猫\U0001f600",
+    ":smile:",
+]
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_of_any_kind_are_shown_by_their_escapes_in_tables_and_in_the_picture(tmp_path: Path) -> None:
+    file, images = coco(tmp_path, HOSTILE)
+    shown = CliRunner().invoke(app, ["check", str(file), "--images", str(images), "--plot", str(tmp_path / "p.svg")])
+    assert shown.exit_code == 1, shown.exception
+    assert set(shown.output) >= set("[bold red]x[/] :smile:")
+    assert not {c for c in shown.output if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")} - {"\n"}
+    assert max(map(len, shown.output.splitlines())) <= 120
+    for part in (
+        r"a\nb\r\u2028c",
+        "[bold red]x[/]",
+        r"\x1b[31mred\x07\x9b2J",
+        r"\ud800",
+        r"\u202eabc\u2066",
+        ":smile:",
+    ):
+        assert part in shown.output
+    drawn = (tmp_path / "p.svg").read_text()
+    assert "[bold red]x[/]" in drawn
+    assert r"$x^2$ $\frac{1}{0" in drawn
+    assert "x" * 100 not in drawn
+    plain = CliRunner().invoke(app, ["check", str(file), "--images", str(images), "--json"])
+    assert [row["name"] for row in json.loads(plain.output)["classes"]] == HOSTILE
+
+
+@settings(max_examples=40)
+@given(name=st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_from(HOSTILE))
+def test_any_name_of_a_class_or_an_image_is_a_table_or_one_line(name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for names, image in ((["cat", name], "a.png"), (["cat"], name or "none")):
+            file, images = coco(Path(folder), names, image)
+            shown = CliRunner().invoke(app, ["check", str(file), "--images", str(images)])
+            assert shown.exit_code in (0, 1), shown.exception
+            assert not {c for c in shown.output if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")} - {"\n"}
+            try:
+                coco_source(file, images)
+            except InputError as error:
+                assert len(str(error)) < 2_000
+                assert len(str(error).splitlines()) == 1
+                str(error).encode()
+            else:
+                assert shown.exit_code == 0
+
+
+@pytest.mark.parametrize("where", ["folder", "data.yaml", "labels/a.txt"])
+def test_a_yolo_folder_is_recognised_wherever_it_is_pointed_at(tmp_path: Path, where: str) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "data.yaml").write_text("names: [cat]\n")
+    place = tmp_path if where == "folder" else tmp_path / where
+    for ask in (lambda: look_at(place), lambda: described(place, tmp_path, None, None, None, None)):
+        with pytest.raises(InputError, match="YOLO.*`autoloss data convert yolo .* --out FILE.json`"):
+            ask()
+
+
+def test_options_of_a_config_about_data_change_the_data_that_is_named(tmp_path: Path) -> None:
+    file, images = coco(tmp_path, ["cat"])
+    named = (file, images, None, None, None, None)
+    config = Path("configs/search/digits_fcos.py")
+    found = on_data(config, ["search.evaluator.data.hold_out=3", "search.generations=2"], *named)
+    assert found.evaluator["data"]["hold_out"] == 3
+    assert found.evaluator["data"]["train"] == {"annotations": str(file), "images": str(images)}
+    assert found.generations == 2
+    for option in ("search.evaluator.data.train.images=x", "search.evaluator.data=x"):
+        with pytest.raises(InputError, match="beside --data: .*; leave one of them out"):
+            on_data(config, [option], *named)
+
+
+def test_classes_can_be_named_for_a_conversion(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg")
+    (tmp_path / "a.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    line = ["convert", "yolo", str(tmp_path), "--out", str(tmp_path / "o.json"), "--classes"]
+    done = CliRunner().invoke(app, [*line, "cat, dog"])
+    assert done.exit_code == 0, done.exception
+    assert [row["name"] for row in json.loads((tmp_path / "o.json").read_text())["categories"]] == ["cat", "dog"]
+    for text in ("cat,", "cat,cat", ""):
+        refused = CliRunner().invoke(app, [*line, text, "--force"])
+        assert "--classes takes different names" in str(refused.exception)
