@@ -1,17 +1,17 @@
-"""Ledger: the tables of a run file, each row with a checksum and each table with a tally: damage does not pass for facts.
+"""Ledger: the tables of a run file, each row with a checksum and each table with a tally: no damage passes for a fact.
 
-A checksum is written with its row and compared when the row is read. The tally of a table, how many rows it has and what
-their checksums add up to, changes in the transaction that changes a row, so that one that is lost or doubled is missed.
+A checksum is written with its row and compared when the row is read. The tally of a table, how many rows it has and
+what their checksums add up to, changes in the transaction that changes a row: a row that is lost or doubled is noticed.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ _LONGEST = 200
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Rows of one kind.
 
@@ -43,7 +43,7 @@ class Table:
 
     def checksum(self, row: Row) -> int:
         """Of a row as it is stored."""
-        return zlib.crc32(json.dumps([self.name, *row], default=repr).encode())
+        return zlib.crc32(ascii((self.name, *row)).encode())
 
     def place(self, row: Row) -> str:
         """Which row it is, for people."""
@@ -55,8 +55,16 @@ META = Table("meta", {"key": str, "value": str}, 1)
 CANDIDATE = Table(
     "candidate",
     {
-        **{"number": int, "kind": str, "generation": int, "losses": str, "origin": str, "parents": str, "breeds": int},
-        **{"identity": str, "draws": int, "certificates": str},
+        "number": int,
+        "kind": str,
+        "generation": int,
+        "losses": str,
+        "origin": str,
+        "parents": str,
+        "breeds": int,
+        "identity": str,
+        "draws": int,
+        "certificates": str,
     },
     1,
 )
@@ -64,8 +72,16 @@ REFUSAL = Table("refusal", {"number": int, "draw": int, "slot": str, "expression
 EVALUATION = Table(
     "evaluation",
     {
-        **{"candidate": int, "rung": str, "seed": int, "state": str, "score": float, "metrics": str, "error": str},
-        **{"seconds": float, "ended": float, "memory": float},
+        "candidate": int,
+        "rung": str,
+        "seed": int,
+        "state": str,
+        "score": float,
+        "metrics": str,
+        "error": str,
+        "seconds": float,
+        "ended": float,
+        "memory": float,
     },
     3,
 )
@@ -88,23 +104,14 @@ class Ledger:
         """Adds rows."""
         stored = [table.stored(row) for row in rows]
         sums = [table.checksum(row) for row in stored]
-        marks = ", ".join("?" * (len(table.columns) + 1))
-        self.sql.executemany(
-            f"INSERT INTO {table.name} ({', '.join(table.columns)}, checksum) VALUES ({marks})",
-            [(*row, found) for row, found in zip(stored, sums, strict=True)],
-        )
+        self.sql.executemany(_insert(table), [(*row, found) for row, found in zip(stored, sums, strict=True)])
         self._count(table, len(stored), sum(sums))
 
     def change(self, table: Table, before: Sequence[Any], after: Sequence[Any]) -> bool:
         """Puts a row in the place of another with the same key; says whether that other was there."""
         old, new = table.checksum(table.stored(before)), table.stored(after)
         found = table.checksum(new)
-        names = list(table.columns)
-        done = self.sql.execute(
-            f"UPDATE {table.name} SET {', '.join(f'{name} = ?' for name in (*names, 'checksum'))}"
-            f" WHERE {_same(names[: table.key])} AND checksum = ?",
-            (*new, found, *new[: table.key], old),
-        ).rowcount
+        done = self.sql.execute(_update(table), (*new, found, *new[: table.key], old)).rowcount
         if done == 1:
             self._count(table, 0, found - old)
         return done == 1
@@ -112,8 +119,7 @@ class Ledger:
     def remove(self, table: Table, rows: Iterable[Row]) -> None:
         """Removes rows that `rows` gave."""
         for row in rows:
-            key = _same(list(table.columns)[: table.key])
-            self.sql.execute(f"DELETE FROM {table.name} WHERE {key}", row[: table.key])
+            self.sql.execute(f"DELETE FROM {table.name} WHERE {_named(table)}", row[: table.key])
             self._count(table, -1, -table.checksum(row))
 
     def _count(self, table: Table, rows: int, total: int) -> None:
@@ -146,8 +152,7 @@ class Ledger:
             InputError: it is damaged.
         """
         with reading(self.file):
-            sought = f"{_select(table)} WHERE {_same(list(table.columns)[: table.key])}"
-            found: Row | None = self.sql.execute(sought, key).fetchone()
+            found: Row | None = self.sql.execute(f"{_select(table)} WHERE {_named(table)}", key).fetchone()
         if found is None:
             return None
         self._checked(table, found)
@@ -183,19 +188,18 @@ def seal(sql: sqlite3.Connection) -> None:
         sql.execute("INSERT OR REPLACE INTO tally VALUES (?, ?, ?)", (table.name, len(rows), sum(sums)))
 
 
-def whole(sql: sqlite3.Connection, file: Path, how: str = "quick_check") -> None:
-    """Refuses a file whose pages do not fit together.
+def whole(sql: sqlite3.Connection, file: Path) -> None:
+    """Refuses a file whose pages, rows and indices do not fit together.
 
     Args:
         sql: the open file.
         file: its name.
-        how: `quick_check`, or `integrity_check` where indices are used, too.
 
     Raises:
         InputError: it is damaged.
     """
     with reading(file):
-        (found,) = sql.execute(f"PRAGMA {how}(1)").fetchone()
+        (found,) = sql.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
         raise damaged(file, line(found))
 
@@ -213,7 +217,7 @@ def reading(file: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except (sqlite3.DatabaseError, UnicodeError) as error:  # the latter from a message that quotes what is damaged
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise InputError(f"{file} is locked by another process; try again") from None
         raise damaged(file, line(error)) from None
 
@@ -230,12 +234,26 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST // 4 else f"{text[: _LONGEST // 4]}..."
 
 
+@cache
 def _select(table: Table) -> str:
     return f"SELECT {', '.join(table.columns)}, checksum FROM {table.name}"
 
 
-def _same(names: Sequence[str]) -> str:
-    return " AND ".join(f"{name} = ?" for name in names)
+@cache
+def _insert(table: Table) -> str:
+    marks = ", ".join("?" * (len(table.columns) + 1))
+    return f"INSERT INTO {table.name} ({', '.join(table.columns)}, checksum) VALUES ({marks})"
+
+
+@cache
+def _update(table: Table) -> str:
+    values = ", ".join(f"{name} = ?" for name in (*table.columns, "checksum"))
+    return f"UPDATE {table.name} SET {values} WHERE {_named(table)} AND checksum = ?"
+
+
+@cache
+def _named(table: Table) -> str:
+    return " AND ".join(f"{name} = ?" for name in list(table.columns)[: table.key])
 
 
 def _stored(kind: type, value: Any) -> Any:

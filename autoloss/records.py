@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,10 @@ from autoloss.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL, Row, line, sh
 from primitives.catalog import grammar
 from primitives.errors import InputError
 
-_CANDIDATE, _CRASH, _EVALUATION, _REFUSAL = map(TypeAdapter, (Candidate, Crash, Evaluation, Refusal))
+_CANDIDATE: TypeAdapter[Candidate] = TypeAdapter(Candidate)
+_CRASH: TypeAdapter[Crash] = TypeAdapter(Crash)
+_EVALUATION: TypeAdapter[Evaluation] = TypeAdapter(Evaluation)
+_REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
 
 
 class Contradiction(ValueError):  # noqa: N818  a finding, as the others of a file are
@@ -34,8 +38,7 @@ def candidate(row: Row) -> Candidate:
     found = dict(zip(CANDIDATE.columns, row, strict=True))
     for name in ("losses", "parents", "certificates"):
         found[name] = json.loads(found[name])
-    made: Candidate = _CANDIDATE.validate_python(found)
-    return made
+    return _CANDIDATE.validate_python(found)
 
 
 def of_refusal(one: Refusal) -> Row:
@@ -45,8 +48,7 @@ def of_refusal(one: Refusal) -> Row:
 
 def refusal(row: Row) -> Refusal:
     """Of a row."""
-    made: Refusal = _REFUSAL.validate_python(dict(zip(REFUSAL.columns, row, strict=True)))
-    return made
+    return _REFUSAL.validate_python(dict(zip(REFUSAL.columns, row, strict=True)))
 
 
 def of_evaluation(one: Evaluation) -> Row:
@@ -62,8 +64,7 @@ def evaluation(row: Row) -> Evaluation:
     """Of a row."""
     found = dict(zip(EVALUATION.columns, row, strict=True))
     found["metrics"] = json.loads(found["metrics"])
-    made: Evaluation = _EVALUATION.validate_python(found)
-    return made
+    return _EVALUATION.validate_python(found)
 
 
 def of_crash(one: Crash) -> Row:
@@ -75,8 +76,7 @@ def crash(row: Row) -> Crash:
     """Of a row."""
     found = dict(zip(CRASH.columns, row, strict=True))
     found["candidates"] = json.loads(found["candidates"])
-    made: Crash = _CRASH.validate_python(found)
-    return made
+    return _CRASH.validate_python(found)
 
 
 def total(row: Row) -> tuple[str, float]:
@@ -144,15 +144,21 @@ def audit(
         _audit_candidate(one)
     for ended in evaluations:
         _there(ended.candidate, candidates, f"an evaluation at {shown(ended.rung)}")
-        if ended.score is not None and ended.metrics.get("score", ended.score) != ended.score:
-            raise Contradiction(
-                f"the evaluation of candidate {ended.candidate} at {shown(ended.rung)} with seed {ended.seed} has score "
-                f"{ended.score} and, among its metrics, {ended.metrics['score']}"
-            )
+        _audit_evaluation(ended)
     for lost in crashes:
         for number in lost.candidates:
             _there(number, candidates, f"a crash at {shown(lost.rung)}")
     _audit_refusals(refusals, candidates)
+
+
+def _audit_evaluation(one: Evaluation) -> None:
+    who = f"the evaluation of candidate {one.candidate} at {shown(one.rung)} with seed {one.seed}"
+    for name in ("seconds", "ended", "memory"):
+        if not 0 <= getattr(one, name) < math.inf:
+            raise Contradiction(f"{who} has {name} {getattr(one, name)}")
+    told = one.metrics.get("score", one.score)
+    if one.score is not None and told != one.score:
+        raise Contradiction(f"{who} has score {one.score}, its metrics say {told}")
 
 
 def _audit_candidate(one: Candidate) -> None:
@@ -172,6 +178,8 @@ def _audit_loss(slot: str, loss: Loss) -> None:
     if rules.slot != slot:
         raise Contradiction(f"a formula of grammar {rules.name} is for {rules.slot}, not for {shown(slot)}")
     rules.parse(loss.expression)
+    if not 0 <= loss.loss_weight < math.inf or not 0 <= (loss.alpha or 0) <= 1:
+        raise Contradiction(f"{slot} has loss_weight {loss.loss_weight} and alpha {loss.alpha}")
 
 
 def _audit_refusals(refusals: Sequence[Refusal], candidates: Sequence[Candidate]) -> None:

@@ -9,7 +9,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,7 +127,7 @@ class Run:
         if begun:  # until then a config that was wrong may be mended
             _same(fixed[0], fixed[1], self.directory)
         if (free or not begun) and before != settings:
-            self._keep("settings", json.dumps(settings, sort_keys=True))
+            self._keep("settings", json.dumps(settings, sort_keys=True), self._ledger.row(META, "settings"))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -180,7 +179,7 @@ class Run:
     def describe(self, description: Mapping[str, Any]) -> None:
         """Keeps what is trained on what."""
         if description != self.description:  # a run that is only looked at stays as it is, byte for byte
-            self._keep("description", json.dumps(description))
+            self._keep("description", json.dumps(description), self._ledger.row(META, "description"))
 
     @property
     def description(self) -> dict[str, Any]:
@@ -189,8 +188,7 @@ class Run:
 
     def _object(self, key: str) -> dict[str, Any]:
         """The JSON object under a key."""
-        found = self._converted(META, records.json_object, (key, self.value(key)))
-        return found
+        return self._converted(META, records.json_object, (key, self.value(key)))
 
     def value(self, key: str) -> str:
         """What `agreed` kept under a key; empty when there is nothing."""
@@ -202,12 +200,11 @@ class Run:
         row = self._ledger.row(META, key)
         if row is not None and (row[1] == value or not anew):
             return str(row[1])
-        self._keep(key, value)
+        self._keep(key, value, row)
         return value
 
-    def _keep(self, key: str, value: str) -> None:
+    def _keep(self, key: str, value: str, before: Row | None) -> None:
         with self._writing():
-            before = self._ledger.row(META, key)
             if before is None:
                 self._ledger.add(META, [(key, value)])
             else:
@@ -217,7 +214,8 @@ class Run:
         """Adds to a running total, such as the seconds spent."""
         key = f"total:{key}"
         before = self._ledger.row(META, key)
-        self._keep(key, repr(value + (0.0 if before is None else self._converted(META, records.total, before)[1])))
+        until = self._converted(META, records.total, before)[1] if before else 0.0
+        self._keep(key, repr(until + value), before)
 
     def totals(self) -> dict[str, float]:
         """The running totals by name."""
@@ -384,7 +382,7 @@ def _room(directory: Path) -> Iterator[None]:
             raise InputError(
                 f"cannot write to {directory}: {error}; what finished is kept, make space and run the same command"
             ) from None
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise damaged(directory / FILE, line(error)) from None
         raise
 

@@ -163,7 +163,7 @@ def test_a_run_of_an_older_version_goes_on(golden: Path, version: int, tmp_path:
         assert run.evaluations() == evaluations  # nothing was left to do
         run.crashed(Crash("proxy", 1, (3,), False, "the worker was killed", 1.0))
     with sqlite3.connect(directory / FILE) as connection:
-        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == ("3",)
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == ("4",)
     connection.close()
     with Run.open(directory) as run:
         assert run.crashes() == [Crash("proxy", 1, (3,), False, "the worker was killed", 1.0)]
