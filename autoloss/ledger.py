@@ -139,8 +139,9 @@ class Ledger:
             found = self.sql.execute(f"{_select(table)} NOT INDEXED").fetchall()
         sums = sum(self._checked(table, row) for row in found)
         if tally != (len(found), sums):
-            wrote = shown(tally[0] if tally else None)
-            what = f"{len(found)} rows, {wrote} were written" if tally and tally[0] != len(found) else "other rows"
+            wrote = shown(tally[0]) if tally else "an unknown number of"
+            same = tally and tally[0] == len(found)
+            what = "other rows than were written" if same else f"{len(found)} rows, {wrote} rows were written"
             raise damaged(self.file, f"table {table.name} holds {what}")
         found = [row[:-1] for row in found]
         return sorted(found, key=lambda row: row[: table.key]) if table.key else found
@@ -201,7 +202,7 @@ def whole(sql: sqlite3.Connection, file: Path) -> None:
     with reading(file):
         (found,) = sql.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
-        raise damaged(file, line(found))
+        raise damaged(file, line(found.removeprefix("*** in database main ***")))
 
 
 def damaged(file: Path, what: str) -> InputError:

@@ -19,6 +19,7 @@ _CANDIDATE: TypeAdapter[Candidate] = TypeAdapter(Candidate)
 _CRASH: TypeAdapter[Crash] = TypeAdapter(Crash)
 _EVALUATION: TypeAdapter[Evaluation] = TypeAdapter(Evaluation)
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
+_OBJECTS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[dict[str, Any]])
 
 
 class Contradiction(ValueError):  # noqa: N818  a finding, as the others of a file are
@@ -90,6 +91,11 @@ def json_object(row: Row) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise TypeError(f"not an object of JSON but {shown(found)}")
     return found
+
+
+def json_objects(row: Row) -> list[dict[str, Any]]:
+    """What a text is in JSON: several objects."""
+    return _OBJECTS.validate_json(row[1])
 
 
 def reason(error: Exception) -> str:

@@ -279,6 +279,10 @@ class Run:
         """Everything a gate ended, in order."""
         return self._facts(REFUSAL, records.refusal)
 
+    def workers(self) -> list[dict[str, Any]]:
+        """What each worker did when it was told last."""
+        return self._converted(META, records.json_objects, ("workers", self.value("workers") or "[]"))
+
     def refused_by_gate(self) -> dict[str, int]:
         """Number of refusals by gate."""
         return dict(sorted(Counter(one.gate for one in self.refusals()).items()))
@@ -319,11 +323,13 @@ def _read(file: Path, others: bool = True) -> tuple[sqlite3.Connection, int]:
     try:
         connection = _connected(file, others)
         found = schema.version(connection)
-    except (sqlite3.DatabaseError, UnicodeError) as error:
+        if found is None:
+            raise ValueError("it does not say which version wrote it")
+    except (sqlite3.DatabaseError, ValueError) as error:  # the latter from a message that quotes what is damaged, too
         raise InputError(
             f"{file} is not a run file, or is damaged: {line(error)}; put back a copy of it, or name another directory"
         ) from None
-    if found is None or not 1 <= found <= schema.SCHEMA:
+    if not 1 <= found <= schema.SCHEMA:
         connection.close()
         raise InputError(
             f"{file} has schema {found}, this version reads up to {schema.SCHEMA}; use the version that wrote it"
