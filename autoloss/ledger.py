@@ -218,7 +218,7 @@ def reading(file: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except (sqlite3.DatabaseError, UnicodeError) as error:  # the latter from a message that quotes what is damaged
-        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        if str(error).endswith("is locked"):
             raise InputError(f"{file} is locked by another process; try again") from None
         raise damaged(file, line(error)) from None
 

@@ -388,7 +388,7 @@ def _room(directory: Path) -> Iterator[None]:
             raise InputError(
                 f"cannot write to {directory}: {error}; what finished is kept, make space and run the same command"
             ) from None
-        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        if any(sign in str(error) for sign in ("malformed", "not a database")):
             raise damaged(directory / FILE, line(error)) from None
         raise
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
-import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from detectors import images as pictures
-from detectors.annotations import Findings, inspect, is_ignored, read, uncollected
+from detectors.annotations import Findings, inspect, is_ignored, read
+from detectors.cache import cache_folder, once
 from primitives.errors import InputError
 
 _VERSION = 3  # of what is prepared; part of the names of the folders
@@ -50,39 +48,6 @@ class CocoSource:
         """The annotations without outlines, a third of COCO's file, for detectors that do not learn them."""
         light = self.annotations.with_name(_BOXES)
         return light if light.is_file() else self.annotations
-
-
-def cache_folder() -> Path:
-    """Where prepared data lies: $AUTOLOSS_CACHE, or ~/.cache/autoloss."""
-    return Path(os.environ.get("AUTOLOSS_CACHE") or Path.home() / ".cache" / "autoloss")
-
-
-def once(folder: Path, write: Callable[[Path], None]) -> Path:
-    """Makes a folder as a whole or not at all, also when two processes try.
-
-    Raises:
-        InputError: there is no place for it.
-    """
-    if not folder.is_dir():
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        except OSError as error:
-            raise _no_place(folder, error) from None
-        try:
-            with uncollected():
-                write(fresh)
-            fresh.rename(folder)
-        except OSError as error:
-            if not folder.is_dir():  # else the other process was first
-                raise _no_place(folder, error) from None
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-    return folder
-
-
-def _no_place(folder: Path, error: OSError) -> InputError:
-    return InputError(f"cannot keep prepared data in {folder.parent} ($AUTOLOSS_CACHE): {error}")
 
 
 def coco_source(annotations: str | Path, images: str | Path) -> CocoSource:

@@ -178,9 +178,7 @@ def test_the_command_line_says_it_in_one_line_and_exits_with_2(
         shown = capsys.readouterr()
         assert (ended.value.code, shown.out) == (2, ""), command
         (text,) = shown.err.splitlines()
-        assert text.startswith(
-            f"autoloss: {run / FILE} is damaged: table evaluation holds 17 rows, 18"
-        )
+        assert text.startswith(f"autoloss: {run / FILE} is damaged: table evaluation holds 17 rows, 18")
     assert (run / FILE).read_bytes() == before
     assert [path.name for path in run.iterdir()] == [FILE]
 
