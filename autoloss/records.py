@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from autoloss.candidate import GATES, Candidate, Crash, Evaluation, Loss, Refusal
-from autoloss.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL, Row, line, shown
+from autoloss.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL, Row, Table, line, shown
 from primitives.catalog import grammar
 from primitives.errors import InputError
 
@@ -26,6 +26,14 @@ class Contradiction(ValueError):  # noqa: N818  a finding, as the others of a fi
     """Facts of a file that cannot all be true."""
 
 
+def _fields(table: Table, row: Row) -> dict[str, Any]:
+    """The values of a row by the names of their columns; SQLite lets a column hold what it likes."""
+    for (name, kind), value in zip(table.columns.items(), row, strict=True):
+        if type(value) is not kind and value is not None:
+            raise TypeError(f"{name} must be {kind.__name__}, got {shown(value)}")
+    return dict(zip(table.columns, row, strict=True))
+
+
 def of_candidate(one: Candidate) -> Row:
     """Its row."""
     return (
@@ -36,7 +44,7 @@ def of_candidate(one: Candidate) -> Row:
 
 def candidate(row: Row) -> Candidate:
     """Of a row."""
-    found = dict(zip(CANDIDATE.columns, row, strict=True))
+    found = _fields(CANDIDATE, row)
     for name in ("losses", "parents", "certificates"):
         found[name] = json.loads(found[name])
     return _CANDIDATE.validate_python(found)
@@ -49,7 +57,7 @@ def of_refusal(one: Refusal) -> Row:
 
 def refusal(row: Row) -> Refusal:
     """Of a row."""
-    return _REFUSAL.validate_python(dict(zip(REFUSAL.columns, row, strict=True)))
+    return _REFUSAL.validate_python(_fields(REFUSAL, row))
 
 
 def of_evaluation(one: Evaluation) -> Row:
@@ -63,7 +71,7 @@ def of_evaluation(one: Evaluation) -> Row:
 
 def evaluation(row: Row) -> Evaluation:
     """Of a row."""
-    found = dict(zip(EVALUATION.columns, row, strict=True))
+    found = _fields(EVALUATION, row)
     found["metrics"] = json.loads(found["metrics"])
     return _EVALUATION.validate_python(found)
 
@@ -75,7 +83,7 @@ def of_crash(one: Crash) -> Row:
 
 def crash(row: Row) -> Crash:
     """Of a row."""
-    found = dict(zip(CRASH.columns, row, strict=True))
+    found = _fields(CRASH, row)
     found["candidates"] = json.loads(found["candidates"])
     return _CRASH.validate_python(found)
 
@@ -195,9 +203,7 @@ def _audit_refusals(refusals: Sequence[Refusal], candidates: Sequence[Candidate]
         if one.draw != place[one.number]:
             raise Contradiction(f"refusal {place[one.number]} on the way to candidate {one.number} is missing")
         if one.gate not in GATES:
-            raise Contradiction(
-                f"refusal {one.draw} on the way to candidate {one.number}: unknown gate {shown(one.gate)}"
-            )
+            raise Contradiction(f"refusal {one.draw} on the way to candidate {one.number} is by gate {shown(one.gate)}")
         place[one.number] += 1
     for number, count in place.items():
         if candidates[number].draws != count + 1:
