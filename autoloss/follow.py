@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def state(run: Run) -> dict[str, Any]:
         "candidates": len(candidates),
         "generation": max((one.generation for one in candidates), default=-1) + 1,
         "generations": run.settings.get("generations"),
-        "workers": json.loads(run.value("workers") or "[]"),
+        "workers": run.workers(),
         "lost": len(run.crashes()),
     }
 

@@ -61,7 +61,8 @@ def holder(directory: Path) -> str:
     try:
         fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return os.read(probe, 500).decode().strip() or "another process"
+        text = os.read(probe, 500).decode(errors="replace")
+        return "".join(filter(str.isprintable, text)).strip() or "another process"
     finally:
         os.close(probe)
     return ""

@@ -3,32 +3,56 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from autoloss import schema
-from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal, State
+from autoloss import records, schema
+from autoloss.candidate import Candidate, Crash, Evaluation, Refusal, State
+from autoloss.ledger import (
+    CANDIDATE,
+    CRASH,
+    EVALUATION,
+    META,
+    REFUSAL,
+    Ledger,
+    Row,
+    Table,
+    damaged,
+    line,
+    reading,
+    whole,
+)
 from autoloss.lock import FILE as LOCK
 from autoloss.lock import Lock, holder
 from autoloss.settings import completed
 from primitives.errors import InputError
 
 FILE = "run.sqlite"
+_Fact = TypeVar("_Fact")
 
 
 class Run:
     """The facts of a search: candidates, refusals, evaluations, crashes. Facts are added, never changed.
 
     Use `create` to write or `open` to read; close it, or use it in a `with` statement. The file is not touched before
-    something is written: until then one of an older version is read through a copy in memory.
+    something is written: until then one of an older version is read through a copy in memory. What is read is checked:
+    every method that reads raises InputError where the file is damaged.
     """
 
     def __init__(self, directory: Path, connection: sqlite3.Connection, lock: Lock | None = None) -> None:
         self.directory = directory
-        self._sql, self._lock, self._writes = connection, lock, False
+        self._ledger = Ledger(connection, directory / FILE)
+        self._lock, self._writes = lock, False
+
+    @property
+    def _sql(self) -> sqlite3.Connection:
+        return self._ledger.sql
 
     @classmethod
     def create(cls, directory: str | Path, settings: Mapping[str, Any], free: Sequence[str] = ()) -> Run:
@@ -40,15 +64,15 @@ class Run:
             free: keys that may differ; the run takes the new values.
 
         Raises:
-            InputError: the directory holds a run with other settings, or other files; another process works on it;
-                the disk is full.
+            InputError: the directory holds a run with other settings, a damaged one, or other files; another process
+                works on it; the disk is full.
         """
         directory = Path(directory)
         fresh = directory / f"{FILE}.new"
-        there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-        if FILE not in there and (there - {fresh.name, LOCK} or (directory.exists() and not directory.is_dir())):
-            raise InputError(f"{directory} is not empty and holds no run; name a new directory or one with {FILE}")
         try:
+            there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+            if FILE not in there and (there - {fresh.name, LOCK} or (directory.exists() and not directory.is_dir())):
+                raise InputError(f"{directory} is not empty and holds no run; name a new directory or one with {FILE}")
             directory.mkdir(parents=True, exist_ok=True)
             lock = Lock(directory)
         except OSError as error:
@@ -57,7 +81,7 @@ class Run:
             if not (directory / FILE).exists():
                 with _room(directory):
                     _start(fresh, directory / FILE, settings)
-            run = cls(directory, _read(directory / FILE, others=False), lock)
+            run = cls._of(directory, lock)
         except BaseException:
             lock.release()
             raise
@@ -73,23 +97,37 @@ class Run:
         """Opens a run that is there, to read it; another process may be writing.
 
         Raises:
-            InputError: there is none, it is no run file, or a newer version of the toolkit wrote it.
+            InputError: there is none, it is no run file or damaged, or a newer version of the toolkit wrote it.
         """
-        file = Path(directory) / FILE
-        if not file.is_file():
-            raise InputError(f"no run in {str(directory)!r} ({FILE} is missing); autoloss search CONFIG starts one")
-        return cls(Path(directory), _read(file))
+        return cls._of(Path(directory))
+
+    @classmethod
+    def _of(cls, directory: Path, lock: Lock | None = None) -> Run:
+        connection, found = _read(directory / FILE, others=lock is None)
+        run = cls(directory, connection, lock)
+        try:
+            if found < schema.CHECKED:
+                run._audit()
+        except BaseException:
+            connection.close()
+            raise
+        return run
+
+    def _audit(self) -> None:
+        """What can be told of a file without checksums: whether its facts agree with each other."""
+        try:
+            records.audit(self.settings, self.candidates(), self.evaluations(), self.refusals(), self.crashes())
+        except records.Contradiction as error:
+            raise damaged(self._ledger.file, str(error)) from None
 
     def _agree(self, settings: Mapping[str, Any], free: Sequence[str]) -> None:
         before = completed(self.settings)
         fixed = [{key: one[key] for key in one if key not in free} for one in (before, settings)]
-        begun = self._sql.execute("SELECT EXISTS (SELECT * FROM candidate)").fetchone()[0]
+        begun = bool(self._ledger.rows(CANDIDATE))
         if begun:  # until then a config that was wrong may be mended
             _same(fixed[0], fixed[1], self.directory)
         if (free or not begun) and before != settings:
-            with self._writing():
-                changed = json.dumps(settings, sort_keys=True)
-                self._sql.execute("UPDATE meta SET value = ? WHERE key = 'settings'", (changed,))
+            self._keep("settings", json.dumps(settings, sort_keys=True), self._ledger.row(META, "settings"))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -99,7 +137,7 @@ class Run:
         with _room(self.directory):
             if not self._writes:
                 self._sql.close()
-                self._sql, self._writes = _write(self.directory / FILE), True
+                self._ledger.sql, self._writes = _write(self.directory / FILE), True
             self._sql.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -115,7 +153,7 @@ class Run:
             try:
                 self._sql.execute("PRAGMA busy_timeout = 0")
                 self._sql.execute("PRAGMA journal_mode = DELETE")
-            except sqlite3.OperationalError:
+            except sqlite3.DatabaseError:
                 pass  # someone reads, or the disk is full: the next one who writes does it
         self._sql.close()
         if self._lock is not None:
@@ -136,84 +174,65 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """What the run was started with."""
-        row = self._sql.execute("SELECT value FROM meta WHERE key = 'settings'").fetchone()
-        return dict(json.loads(row[0]))
+        return self._object("settings")
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Keeps what is trained on what."""
-        if description == self.description:
-            return  # a run that is only looked at stays as it is, byte for byte
-        with self._writing():
-            self._sql.execute("INSERT OR REPLACE INTO meta VALUES ('description', ?)", (json.dumps(description),))
+        if description != self.description:  # a run that is only looked at stays as it is, byte for byte
+            self._keep("description", json.dumps(description), self._ledger.row(META, "description"))
 
     @property
     def description(self) -> dict[str, Any]:
         """What is trained on what; empty before the first search."""
-        row = self._sql.execute("SELECT value FROM meta WHERE key = 'description'").fetchone()
-        return dict(json.loads(row[0])) if row else {}
+        return self._object("description") if self.value("description") else {}
+
+    def _object(self, key: str) -> dict[str, Any]:
+        """The JSON object under a key."""
+        return self._converted(META, records.json_object, (key, self.value(key)))
 
     def value(self, key: str) -> str:
         """What `agreed` kept under a key; empty when there is nothing."""
-        row = self._sql.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return "" if row is None else str(row[0])
+        row = self._ledger.row(META, key)
+        return "" if row is None else str(row[1])
 
     def agreed(self, key: str, value: str, anew: bool = False) -> str:
         """Keeps a value under a key unless there is one, or `anew`; gives what is kept."""
-        row = self._sql.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        if row is not None and (row[0] == value or not anew):
-            return str(row[0])
-        with self._writing():
-            self._sql.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        row = self._ledger.row(META, key)
+        if row is not None and (row[1] == value or not anew):
+            return str(row[1])
+        self._keep(key, value, row)
         return value
+
+    def _keep(self, key: str, value: str, before: Row | None) -> None:
+        with self._writing():
+            if before is None:
+                self._ledger.add(META, [(key, value)])
+            else:
+                self._ledger.change(META, before, (key, value))
 
     def note(self, key: str, value: float) -> None:
         """Adds to a running total, such as the seconds spent."""
-        with self._writing():
-            self._sql.execute(
-                "INSERT INTO meta VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = value + :value",
-                {"key": f"total:{key}", "value": value},
-            )
+        key = f"total:{key}"
+        before = self._ledger.row(META, key)
+        until = self._converted(META, records.total, before)[1] if before else 0.0
+        self._keep(key, repr(until + value), before)
 
     def totals(self) -> dict[str, float]:
         """The running totals by name."""
-        rows = self._sql.execute("SELECT key, value FROM meta WHERE key LIKE 'total:%'")
-        return {key.removeprefix("total:"): float(value) for key, value in rows}
+        rows = [row for row in self._ledger.rows(META) if str(row[0]).startswith("total:")]
+        return dict(self._converted(META, records.total, row) for row in rows)
 
     def born(self, candidates: Iterable[Candidate], refusals: Iterable[Refusal]) -> None:
         """Adds a generation and what was refused on the way to it, in one transaction."""
         with self._writing():
-            self._sql.executemany(
-                "INSERT INTO candidate (number, kind, generation, losses, origin, parents, breeds, identity, draws,"
-                " certificates) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        c.number,
-                        c.kind.value,
-                        c.generation,
-                        json.dumps(c.spec()),
-                        c.origin,
-                        json.dumps(c.parents),
-                        c.breeds,
-                        c.identity,
-                        c.draws,
-                        json.dumps(c.certificates),
-                    )
-                    for c in candidates
-                ),
-            )
-            self._sql.executemany(
-                "INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?)",
-                ((r.number, r.draw, r.slot, r.expression, r.gate, r.reason) for r in refusals),
-            )
+            self._ledger.add(CANDIDATE, map(records.of_candidate, candidates))
+            self._ledger.add(REFUSAL, map(records.of_refusal, refusals))
 
     def started(self, candidate: int, rung: str, seed: int) -> None:
         """Marks an evaluation as running."""
         with self._writing():
-            self._sql.execute(
-                "INSERT INTO evaluation (candidate, rung, seed, state, metrics, seconds, ended, memory)"
-                " VALUES (?, ?, ?, ?, '{}', 0, 0, 0)",
-                (candidate, rung, seed, State.RUNNING.value),
-            )
+            running = Evaluation(candidate, rung, seed, State.RUNNING)
+            self._ledger.add(EVALUATION, [records.of_evaluation(running)])
 
     def finished(self, evaluation: Evaluation) -> None:
         """Writes the end of a running evaluation.
@@ -224,85 +243,59 @@ class Run:
         if evaluation.state is State.RUNNING:
             raise ValueError("an evaluation that is running has not finished")
         e = evaluation
+        running = Evaluation(e.candidate, e.rung, e.seed, State.RUNNING)
         with self._writing():
-            done = self._sql.execute(
-                "UPDATE evaluation SET state = ?, score = ?, metrics = ?, error = ?, seconds = ?, ended = ?, memory = ?"
-                " WHERE candidate = ? AND rung = ? AND seed = ? AND state = 'running'",
-                (
-                    *(e.state.value, e.score, json.dumps(dict(e.metrics)), e.error, e.seconds, e.ended, e.memory),
-                    *(e.candidate, e.rung, e.seed),
-                ),
-            ).rowcount
-        if done != 1:
+            done = self._ledger.change(EVALUATION, *map(records.of_evaluation, (running, evaluation)))
+        if not done:
             raise ValueError(f"candidate {e.candidate} is not running at {e.rung} with seed {e.seed}")
 
     def forget_running(self) -> int:
         """Removes evaluations that a dead process left running; gives their number."""
-        if self._sql.execute("SELECT 1 FROM evaluation WHERE state = 'running'").fetchone() is None:
-            return 0
-        with self._writing():
-            return self._sql.execute("DELETE FROM evaluation WHERE state = 'running'").rowcount
+        state = list(EVALUATION.columns).index("state")
+        running = [row for row in self._ledger.rows(EVALUATION) if row[state] == State.RUNNING.value]
+        if running:
+            with self._writing():
+                self._ledger.remove(EVALUATION, running)
+        return len(running)
 
     def crashed(self, crash: Crash) -> None:
         """Keeps that a worker was lost with candidates in it; their evaluation goes on to run, elsewhere."""
         with self._writing():
-            self._sql.execute(
-                "INSERT INTO crash (rung, seed, candidates, apart, cause, ended) VALUES (?, ?, ?, ?, ?, ?)",
-                (crash.rung, crash.seed, json.dumps(crash.candidates), crash.apart, crash.cause, crash.ended),
-            )
+            self._ledger.add(CRASH, [records.of_crash(crash)])
 
     def crashes(self) -> list[Crash]:
         """Lost workers, in order."""
-        rows = self._sql.execute("SELECT rung, seed, candidates, apart, cause, ended FROM crash ORDER BY rowid")
-        return [
-            Crash(rung, seed, tuple(json.loads(numbers)), bool(apart), cause, ended)
-            for rung, seed, numbers, apart, cause, ended in rows
-        ]
+        return self._facts(CRASH, records.crash)
 
     def candidates(self) -> list[Candidate]:
         """All candidates in the order of their numbers."""
-        rows = self._sql.execute(
-            "SELECT number, kind, generation, losses, origin, parents, breeds, identity, draws, certificates"
-            " FROM candidate ORDER BY number"
-        )
-        return [
-            Candidate(
-                number,
-                Kind(kind),
-                generation,
-                {slot: Loss(**loss) for slot, loss in json.loads(losses).items()},
-                origin,
-                tuple(json.loads(parents)),
-                bool(breeds),
-                identity,
-                draws,
-                json.loads(certificates),
-            )
-            for number, kind, generation, losses, origin, parents, breeds, identity, draws, certificates in rows
-        ]
+        return self._facts(CANDIDATE, records.candidate)
 
     def evaluations(self, rung: str | None = None) -> list[Evaluation]:
         """Evaluations of a rung, or all, in the order of candidate, rung, seed."""
-        rows = self._sql.execute(
-            "SELECT candidate, rung, seed, state, score, metrics, error, seconds, ended, memory FROM evaluation"
-            " WHERE ? IS NULL OR rung = ? ORDER BY candidate, rung, seed",
-            (rung, rung),
-        )
-        return [
-            Evaluation(candidate, name, seed, State(state), score, json.loads(metrics), error, *costs)
-            for candidate, name, seed, state, score, metrics, error, *costs in rows
-        ]
+        return [one for one in self._facts(EVALUATION, records.evaluation) if rung is None or one.rung == rung]
 
     def refusals(self) -> list[Refusal]:
         """Everything a gate ended, in order."""
-        rows = self._sql.execute(
-            "SELECT number, draw, slot, expression, gate, reason FROM refusal ORDER BY number, draw"
-        )
-        return [Refusal(*row) for row in rows]
+        return self._facts(REFUSAL, records.refusal)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """What each worker did when it was told last."""
+        return self._converted(META, records.json_objects, ("workers", self.value("workers") or "[]"))
 
     def refused_by_gate(self) -> dict[str, int]:
         """Number of refusals by gate."""
-        return dict(self._sql.execute("SELECT gate, count(*) FROM refusal GROUP BY gate"))
+        return dict(sorted(Counter(one.gate for one in self.refusals()).items()))
+
+    def _facts(self, table: Table, make: Callable[[Row], _Fact]) -> list[_Fact]:
+        return [self._converted(table, make, row) for row in self._ledger.rows(table)]
+
+    def _converted(self, table: Table, make: Callable[[Row], _Fact], row: Row) -> _Fact:
+        """What a row stands for."""
+        try:
+            return make(row)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise damaged(self._ledger.file, f"{table.place(row)}: {records.reason(error)}") from None
 
 
 def _start(fresh: Path, file: Path, settings: Mapping[str, Any]) -> None:
@@ -312,34 +305,65 @@ def _start(fresh: Path, file: Path, settings: Mapping[str, Any]) -> None:
     try:
         connection.execute("BEGIN")
         schema.create(connection)
-        connection.execute("INSERT INTO meta VALUES ('settings', ?)", (json.dumps(settings, sort_keys=True),))
+        Ledger(connection, fresh).add(META, [("settings", json.dumps(settings, sort_keys=True))])
         connection.execute("COMMIT")
     finally:
         connection.close()
     fresh.rename(file)
 
 
-def _read(file: Path, others: bool = True) -> sqlite3.Connection:
-    """A connection that leaves the file as it is; a migrated copy in memory for a file of an older version."""
+def _read(file: Path, others: bool = True) -> tuple[sqlite3.Connection, int]:
+    """A connection that leaves the file as it is, and the version that wrote it; that of this one is what it reads."""
     try:
-        # What nobody writes to is read without locks, which would leave files of SQLite's beside it.
-        alone = not file.with_name(f"{FILE}-wal").exists() and not (others and holder(file.parent))
-        address = f"{file.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}"
-        connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=30)
+        if not file.exists():
+            raise InputError(f"no run in {str(file.parent)!r} ({FILE} is missing); autoloss search CONFIG starts one")
+        file.open("rb").close()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
+    try:
+        connection = _connected(file, others)
         found = schema.version(connection)
-    except (sqlite3.DatabaseError, ValueError) as error:
-        raise InputError(f"{file} is not a run file: {error}; remove it or name another directory") from None
-    if found is None or not 1 <= found <= schema.SCHEMA:
+        if found is None:
+            raise ValueError("it does not say which version wrote it")
+    except (sqlite3.DatabaseError, ValueError) as error:  # the latter from a message that quotes what is damaged, too
+        raise InputError(
+            f"{file} is not a run file, or is damaged: {line(error)}; put back a copy of it, or name another directory"
+        ) from None
+    if not 1 <= found <= schema.SCHEMA:
         connection.close()
         raise InputError(
             f"{file} has schema {found}, this version reads up to {schema.SCHEMA}; use the version that wrote it"
         )
-    if found == schema.SCHEMA:
-        return connection
+    whole(connection, file)
+    if found < schema.SCHEMA:
+        connection = _in_memory(connection)
+        with reading(file):
+            schema.migrate(connection)
+    return connection, found
+
+
+def _connected(file: Path, others: bool) -> sqlite3.Connection:
+    """What nobody writes to is read without locks, and what a killed process left through a copy: both would leave
+    files of SQLite's beside it.
+    """
+    if others and holder(file.parent):
+        return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+    log = file.with_name(f"{FILE}-wal")
+    if not log.exists():
+        return sqlite3.connect(f"{file.resolve().as_uri()}?immutable=1", uri=True, isolation_level=None)
+    with tempfile.TemporaryDirectory(prefix="autoloss-") as folder:
+        for one in (file, log):
+            shutil.copyfile(one, Path(folder) / one.name)
+        return _in_memory(sqlite3.connect(Path(folder) / FILE, isolation_level=None))
+
+
+def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy; the original is closed."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
-    connection.backup(copy)
-    connection.close()
-    schema.migrate(copy)
+    try:
+        connection.backup(copy)
+    finally:
+        connection.close()
     return copy
 
 
@@ -356,14 +380,16 @@ def _write(file: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _room(directory: Path) -> Iterator[None]:
-    """Says in one line that the disk is full."""
+    """Says in one line that the disk is full, or that the file is damaged."""
     try:
         yield
-    except (sqlite3.OperationalError, OSError) as error:
+    except (sqlite3.DatabaseError, OSError) as error:
         if isinstance(error, OSError) or any(sign in str(error) for sign in ("full", "disk I/O", "readonly")):
             raise InputError(
                 f"cannot write to {directory}: {error}; what finished is kept, make space and run the same command"
             ) from None
+        if any(sign in str(error) for sign in ("malformed", "not a database")):
+            raise damaged(directory / FILE, line(error)) from None
         raise
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -50,15 +52,19 @@ def read(name: str, remedy: str = OF_TRAIN) -> Mapping[str, Any]:
         remedy: what to do where it cannot be downloaded.
 
     Raises:
-        InputError: no such file, it cannot be downloaded, or it holds more than weights.
+        InputError: no such file, it cannot be downloaded, it is damaged, or it holds more than weights.
     """
     remote = "://" in name
+    if not remote:
+        _check_whole(Path(name))
     try:
         with weights_only():
             found = CheckpointLoader.load_checkpoint(name, map_location="cpu")
     except UnpicklingError as error:
         raise InputError(f"{name}: no checkpoint of weights and plain values alone: {_line(error)}") from None
-    except (OSError, RuntimeError, KeyError, EOFError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of the reader
         if remote:
             raise InputError(f"cannot download {name} ({_line(error)}); {remedy}") from None
         what = "no checkpoint at" if not Path(name).is_file() else "cannot read the checkpoint"
@@ -66,6 +72,19 @@ def read(name: str, remedy: str = OF_TRAIN) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise InputError(f"{name}: a checkpoint holds weights by name, this holds a {type(found).__name__}")
     return found
+
+
+def _check_whole(file: Path) -> None:
+    """Refuses a file whose parts are not what was written: PyTorch does not compare their checksums."""
+    if not zipfile.is_zipfile(file):
+        return  # of an older PyTorch, without checksums
+    try:
+        with zipfile.ZipFile(file) as parts:
+            wrong = parts.testzip()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
+        wrong = _line(error)
+    if wrong:
+        raise InputError(f"{file} is damaged ({wrong}); put back a copy of it, or name another checkpoint")
 
 
 def weights(found: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -81,7 +100,10 @@ def latest(work_dir: str) -> str:
     Raises:
         InputError: there is none.
     """
-    found = find_latest_checkpoint(work_dir) if (Path(work_dir) / "last_checkpoint").is_file() else None
+    try:
+        found = find_latest_checkpoint(work_dir) if (Path(work_dir) / "last_checkpoint").is_file() else None
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"--resume: cannot read {work_dir}/last_checkpoint: {_line(error)}") from None
     if found is None:
         raise InputError(
             f"--resume: nothing to resume in {work_dir}: it has no checkpoint; leave out --resume to begin"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import shlex
-import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from detectors import images as pictures
-from detectors.annotations import Findings, inspect, is_ignored, read, uncollected
+from detectors.annotations import Findings, inspect, is_ignored, read
+from detectors.cache import cache_folder, once
 from detectors.formats import look_at
-from primitives import scratch
 from primitives.errors import InputError
 from primitives.printable import printable
 
@@ -60,40 +58,6 @@ class CocoSource:
         """The annotations without outlines, a third of COCO's file, for detectors that do not learn them."""
         light = self.annotations.with_name(_BOXES)
         return light if light.is_file() else self.annotations
-
-
-def cache_folder() -> Path:
-    """Where prepared data lies: $AUTOLOSS_CACHE, or ~/.cache/autoloss."""
-    return Path(os.environ.get("AUTOLOSS_CACHE") or Path.home() / ".cache" / "autoloss")
-
-
-def once(folder: Path, write: Callable[[Path], None]) -> Path:
-    """Makes a folder as a whole or not at all, also when two processes try.
-
-    Raises:
-        InputError: there is no place for it.
-    """
-    if not folder.is_dir():
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            scratch.sweep(folder.parent)
-            fresh = Path(scratch.make(folder.parent, hidden=True))
-        except OSError as error:
-            raise _no_place(folder, error) from None
-        try:
-            with uncollected():
-                write(fresh)
-            fresh.rename(folder)
-        except OSError as error:
-            if not folder.is_dir():  # else the other process was first
-                raise _no_place(folder, error) from None
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-    return folder
-
-
-def _no_place(folder: Path, error: OSError) -> InputError:
-    return InputError(f"cannot keep prepared data in {folder.parent} ($AUTOLOSS_CACHE): {error}")
 
 
 def coco_source(annotations: str | Path, images: str | Path, given: str = "") -> CocoSource:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from detectors.datasets import CocoSource, cache_folder, once
+from detectors.cache import cache_folder, once
+from detectors.datasets import CocoSource
 from primitives.errors import InputError
 
 SCENE = 96

@@ -24,8 +24,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
 from detectors import extraction, small_heads
+from detectors.cache import cache_folder, once
 from detectors.configure import box_heads, put_losses
-from detectors.datasets import cache_folder, once
 from detectors.detections import scored
 from detectors.metric import Truth
 from detectors.train import trained

@@ -14,7 +14,8 @@ import torch
 from mmengine.config import Config
 
 from detectors import frozen
-from detectors.datasets import CocoSource, cache_folder
+from detectors.cache import cache_folder
+from detectors.datasets import CocoSource
 from detectors.extraction import Scenes, plain
 from detectors.train import clock, train, trained
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from detectors.datasets import CocoSource, cache_folder, coco_source, once
+from detectors.cache import cache_folder, once
+from detectors.datasets import CocoSource, coco_source
 from primitives.errors import InputError
 from primitives.printable import printable
 

@@ -162,9 +162,10 @@ def _begin(config: Config, resume: bool) -> None:
         config.resume, config.load_from = True, checkpoints.latest(config.work_dir)
         forget_pretrained(config.model)  # the checkpoint has every weight
     elif last.is_file():
+        name = Path(last.read_text(errors="backslashreplace").strip()).name
         raise InputError(
-            f"{config.work_dir} holds a training ({Path(last.read_text().strip()).name}); go on with it by --resume, "
-            "or name another folder by --work-dir"
+            f"{config.work_dir} holds a training ({name}); go on with it by --resume, or name another folder by "
+            "--work-dir"
         )
 
 

@@ -17,6 +17,8 @@ from autoloss.candidate import Kind, State
 from autoloss.discover import Progress, discover, mean_scores
 from autoloss.interrupts import GRACE
 from autoloss.ladder import mean_ranked
+from autoloss.ledger import EVALUATION
+from autoloss.records import of_evaluation
 from autoloss.run import FILE, Run
 from autoloss.settings import FREE, from_mapping
 from primitives.errors import InputError
@@ -336,8 +338,8 @@ def test_who_stands_beside_whom_does_not_depend_on_workers_or_on_what_is_done(tm
         discover(settings, run)
         lost = [e for e in run.evaluations("verify") if e.candidate in (1, 4, 5)]
         assert len(lost) == 3
-        with run._sql:
-            run._sql.execute("DELETE FROM evaluation WHERE rung = 'verify' AND candidate IN (1, 4, 5)")
+        with run._writing():
+            run._ledger.remove(EVALUATION, map(of_evaluation, lost))
         discover(settings, run)
         again = [e for e in run.evaluations("verify") if e.candidate in (1, 4, 5)]
     assert [e.score for e in again] == [e.score for e in lost]

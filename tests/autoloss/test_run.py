@@ -16,6 +16,7 @@ from small import section
 from autoloss import report
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal, State
 from autoloss.discover import discover
+from autoloss.lock import FILE as LOCK
 from autoloss.run import FILE, Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
@@ -128,7 +129,12 @@ def test_illegal_pairs_of_state_and_value_cannot_be_made(state: State, score: fl
         Evaluation(0, "proxy", 0, state, score, error=error)
 
 
-OLD = ["tests/golden/runs/schema_1", "tests/golden/runs/schema_2", "results/fidelity/digits_fcos"]
+OLD = [
+    "tests/golden/runs/schema_1",
+    "tests/golden/runs/schema_2",
+    "results/fidelity/digits_fcos",
+    "results/fidelity/bccd_fcos",
+]
 
 
 def content(directory: Path) -> dict[str, str]:
@@ -142,7 +148,7 @@ def test_a_run_of_an_older_version_is_read_and_not_touched(old: str, tmp_path: P
     with Run.open(directory) as run:
         found = report.summary(run)
         assert run.crashes() == []
-        assert all(e.ended >= 0 and e.memory == 0 for e in run.evaluations())
+        assert all(e.ended >= 0 and e.memory >= 0 for e in run.evaluations())
     assert found["leaderboard"][0]["scores"]
     assert next(row["kind"] for row in found["leaderboard"] if row["candidate"] == 0) == "own"
     assert {"own", "known", "found"} <= {row["kind"] for row in found["leaderboard"]}
@@ -163,7 +169,7 @@ def test_a_run_of_an_older_version_goes_on(golden: Path, version: int, tmp_path:
         assert run.evaluations() == evaluations  # nothing was left to do
         run.crashed(Crash("proxy", 1, (3,), False, "the worker was killed", 1.0))
     with sqlite3.connect(directory / FILE) as connection:
-        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == ("3",)
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == ("4",)
     connection.close()
     with Run.open(directory) as run:
         assert run.crashes() == [Crash("proxy", 1, (3,), False, "the worker was killed", 1.0)]
@@ -247,3 +253,11 @@ def test_a_full_disk_ends_the_search_in_one_line_and_it_goes_on_when_there_is_sp
     assert resumed.returncode == 0, resumed.stderr
     with Run.open(five_megabytes / "run") as run:
         assert [(e.candidate, e.rung, e.seed, e.score) for e in run.evaluations()] == expected
+
+
+def test_a_lock_whose_text_is_damaged_is_still_held(tmp_path: Path) -> None:
+    with Run.create(tmp_path / "run", SETTINGS):
+        (tmp_path / "run" / LOCK).write_bytes(b"process 7\xff\x00\x1b[31m on host\n")
+        with pytest.raises(InputError, match=r"is in use by process 7\S*\[31m on host; wait") as error:
+            Run.create(tmp_path / "run", SETTINGS)
+    assert str(error.value).isprintable()

@@ -61,19 +61,24 @@ def test_the_iou_can_take_the_place_of_the_centerness(scenes: dict[str, CocoSour
     assert plain != other
 
 
-def test_features_of_another_config_are_not_used(scenes: dict[str, CocoSource], small_cache: Path) -> None:
-    evaluator = DetectorEvaluator(FCOS, DIGITS)
+def test_features_of_another_config_are_not_used_and_damaged_ones_are_made_anew(
+    scenes: dict[str, CocoSource], small_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     task = {**TASK, "images": 19}
-    evaluator.warm(task, 1)
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    found = evaluator.evaluate_many(LOSSES, task, 1)
     (file,) = [
         path
         for path in small_cache.glob("frozen-*/features.pt")
         if '"images": 19' in torch.load(path, weights_only=True)["described"]
     ]
+    config = evaluator._features(evaluator._task(task), 1).config
+    with pytest.raises(InputError, match="holds features of another config; remove it"):
+        frozen.read(file, config, "something else")
     kept = torch.load(file, weights_only=True)
     torch.save({**kept, "described": "something else"}, file)
-    with pytest.raises(InputError, match="holds features of another config; remove it"):
-        DetectorEvaluator(FCOS, DIGITS).warm(task, 1)
+    assert DetectorEvaluator(FCOS, DIGITS).evaluate_many(LOSSES, task, 1) == found
+    assert "features.pt is another" in caplog.text
 
 
 @pytest.mark.parametrize(
