@@ -104,6 +104,19 @@ def test_agreement_is_that_of_scipy_and_the_interval_holds_it() -> None:
     assert fidelity.agreed(np.stack((-truth, truth), axis=1)).kept == 0
 
 
+@pytest.mark.parametrize("digits", [0, 3])
+def test_every_resample_correlates_as_scipy_says_also_with_ties(digits: int) -> None:
+    rng = np.random.default_rng(4)
+    pairs = rng.normal(size=(9, 2)).round(digits)
+    drawn = rng.integers(9, size=(50, 9))
+    times = np.stack([np.bincount(sample, minlength=9) for sample in drawn])
+    samples = [pairs[sample].T for sample in drawn]
+    np.testing.assert_allclose(fidelity.spearman(pairs, times), [spearmanr(*one).statistic for one in samples])
+    np.testing.assert_allclose(fidelity.kendall(pairs, times), [kendalltau(*one).statistic for one in samples])
+    for measure in (fidelity.spearman, fidelity.kendall):
+        assert np.isnan(measure(pairs, np.asarray([[9, *[0] * 8]]))).all()  # one loss, nine times
+
+
 def test_the_command_prints_a_table_or_plain_values_and_draws(tmp_path: Path) -> None:
     config = tmp_path / "config.py"
     config.write_text(f"search = {section(**CHANGES)!r}")
