@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import section
 
 from autoloss.candidate import Kind, State
 from autoloss.discover import Progress, discover, mean_scores
@@ -20,6 +19,10 @@ from autoloss.ladder import mean_ranked
 from autoloss.run import FILE, Run
 from autoloss.settings import FREE, from_mapping
 from primitives.errors import InputError
+from tests.helpers.small import section
+
+HERE = "tests.helpers.fast_evaluator"
+DESCENT = f"{HERE}:DescentEvaluator"
 
 
 def facts(directory: Path) -> tuple[Any, ...]:
@@ -115,7 +118,7 @@ def rounds(tmp_path: Path, count: int, uninterrupted: tuple[Any, ...], **changes
     return kills
 
 
-SLOWER = {"type": "fast_evaluator:DescentEvaluator", "pause": 0.02}
+SLOWER = {"type": DESCENT, "pause": 0.02}
 
 
 def test_searches_killed_at_random_moments_and_resumed_equal_the_uninterrupted(
@@ -198,9 +201,7 @@ def interrupted(
     Another signal goes to all its processes, as batch systems do it.
     """
     config = directory.parent / "config.py"
-    config.write_text(
-        f"search = {section(evaluator={'type': 'fast_evaluator:DescentEvaluator', 'pause': pause}, **changes)!r}"
-    )
+    config.write_text(f"search = {section(evaluator={'type': DESCENT, 'pause': pause}, **changes)!r}")
     command = [sys.executable, "-m", "autoloss", "search", str(config), str(directory)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (directory / FILE).exists() or State.RUNNING not in states(directory):
@@ -259,7 +260,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_run_resumes(
     assert seconds < 6
     with Run.open(tmp_path / "run") as run:
         assert run.worked_on == ""
-    slept = {"type": "fast_evaluator:DescentEvaluator", "pause": 3600.0}
+    slept = {"type": DESCENT, "pause": 3600.0}
     settings = from_mapping(section(evaluator=slept))
     with Run.create(tmp_path / "run", settings.identity()) as run:
         run.forget_running()
@@ -268,7 +269,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_run_resumes(
 
 
 def test_a_failing_own_loss_ends_the_search_and_is_tried_again(tmp_path: Path) -> None:
-    evaluator = {"type": "fast_evaluator:DescentEvaluator", "fail": "own"}
+    evaluator = {"type": DESCENT, "fail": "own"}
     with pytest.raises(InputError, match=r"own loss failed at rung 'verify'.*RuntimeError: no images"):
         searched(tmp_path / "run", evaluator=evaluator)
     assert all(state is State.RUNNING for number, _, _, state, *_ in facts(tmp_path / "run")[2] if number == 0)
@@ -278,7 +279,7 @@ def test_a_failing_own_loss_ends_the_search_and_is_tried_again(tmp_path: Path) -
 
 def test_a_failing_candidate_is_one_failed_evaluation(tmp_path: Path) -> None:
     # Without steps to take nothing fails; a formula that another grammar names does.
-    evaluator = {"type": "fast_evaluator:DescentEvaluator", "fail": "known"}
+    evaluator = {"type": DESCENT, "fail": "known"}
     result = searched(tmp_path / "run", evaluator=evaluator)
     failed = [row for row in result[2] if row[3] is State.FAILED]
     assert {number for number, *_ in failed} == {1, 2}
@@ -289,19 +290,19 @@ def test_a_failing_candidate_is_one_failed_evaluation(tmp_path: Path) -> None:
 def test_an_evaluator_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     for spec, message in (
         ({"type": "no_such_module:Evaluator"}, "cannot import no_such_module:Evaluator"),
-        ({"type": "fast_evaluator:Nothing"}, "cannot import fast_evaluator:Nothing"),
-        ({"type": "fast_evaluator:DescentEvaluator", "speed": 3}, "does not take these arguments"),
-        ({"type": "fast_evaluator:DescentEvaluator", "fail": "prepare"}, "data: missing"),
+        ({"type": f"{HERE}:Nothing"}, f"cannot import {HERE}:Nothing"),
+        ({"type": DESCENT, "speed": 3}, "does not take these arguments"),
+        ({"type": DESCENT, "fail": "prepare"}, "data: missing"),
     ):
         with pytest.raises(InputError, match=message):
             searched(tmp_path / str(len(message)), evaluator=spec)
 
 
 def test_an_evaluators_metrics_are_kept_as_plain_numbers_with_a_score_among_them(tmp_path: Path) -> None:
-    scores = searched(tmp_path / "odd", evaluator={"type": "fast_evaluator:OddEvaluator", "name": "score"})[2]
+    scores = searched(tmp_path / "odd", evaluator={"type": f"{HERE}:OddEvaluator", "name": "score"})[2]
     assert all(type(score) is float for *_, score, _ in scores)
     with pytest.raises(InputError, match="an evaluator gives 'score' among its metrics, got only: mAP"):
-        searched(tmp_path / "none", evaluator={"type": "fast_evaluator:OddEvaluator", "name": "mAP"})
+        searched(tmp_path / "none", evaluator={"type": f"{HERE}:OddEvaluator", "name": "mAP"})
 
 
 def test_progress_tells_stage_counts_and_time_left(tmp_path: Path) -> None:
@@ -320,7 +321,7 @@ def test_progress_tells_stage_counts_and_time_left(tmp_path: Path) -> None:
 
 
 GROUPS: dict[str, Any] = {
-    "evaluator": {"type": "fast_evaluator:GroupEvaluator"},
+    "evaluator": {"type": f"{HERE}:GroupEvaluator"},
     "ladder": [
         {"name": "verify", "task": {"steps": 2}, "keep": {"of_own": 0.5}, "batch": 3},
         {"name": "proxy", "task": {"steps": 8}, "seeds": [1, 4], "batch": 2},

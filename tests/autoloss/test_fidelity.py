@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import kendalltau, spearmanr
-from small import section
-from test_cli import autoloss
 
 from autoloss import chart, fidelity
 from autoloss.candidate import Kind
@@ -17,6 +15,8 @@ from autoloss.discover import discover
 from autoloss.run import Run
 from autoloss.settings import Settings, from_mapping
 from primitives.errors import InputError
+from tests.helpers.command import autoloss
+from tests.helpers.small import section
 
 CHANGES: dict[str, Any] = {
     "generations": 1,

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import section
 
 from autoloss.discover import Progress, discover
 from autoloss.run import FILE, Run
 from autoloss.scalars import Scalars, watching
 from autoloss.settings import from_mapping, seconds
 from primitives.errors import InputError
+from tests.helpers.small import section
 
 
 def command(folder: Path, *arguments: str, **changes: Any) -> list[str]:
@@ -25,7 +25,7 @@ def command(folder: Path, *arguments: str, **changes: Any) -> list[str]:
 
 
 def test_a_search_is_followed_from_another_process_until_it_ends(tmp_path: Path) -> None:
-    slow = {"type": "fast_evaluator:DescentEvaluator", "pause": 0.3}
+    slow = {"type": "tests.helpers.fast_evaluator:DescentEvaluator", "pause": 0.3}
     search = subprocess.Popen(
         command(tmp_path, evaluator=slow, generations=1, finale=None, isolate=True),
         stdout=subprocess.DEVNULL,

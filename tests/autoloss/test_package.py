@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from survivors import known, survivors
-from test_cli import autoloss
 
 from autoloss import card, cases, elsewhere, package
 from autoloss.candidate import Loss
@@ -18,6 +16,8 @@ from autoloss.export import Export, catalog, of_text
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 from primitives.function import function_name
+from tests.helpers.command import autoloss
+from tests.helpers.survivors import known, survivors
 
 
 def put(loss: Loss, name: str, folder: Path) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small import section
 
 from autoloss import report
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal, State
@@ -19,6 +18,8 @@ from autoloss.discover import discover
 from autoloss.run import FILE, Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
+from tests.helpers import fast_evaluator
+from tests.helpers.small import section
 
 SETTINGS = {"seed": 1, "ladder": [{"name": "proxy"}]}
 CANDIDATE = Candidate(3, Kind.FOUND, 1, {"loss_bbox": Loss("i", "box", 2.0)}, "mutation of 1", (1,), True, "ab", 7)
@@ -150,14 +151,18 @@ def test_a_run_of_an_older_version_is_read_and_not_touched(old: str, tmp_path: P
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_run_of_an_older_version_goes_on(golden: Path, version: int, tmp_path: Path) -> None:
+def test_a_run_of_an_older_version_goes_on(
+    golden: Path, version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = shutil.copytree(golden / f"runs/schema_{version}", tmp_path / "run")
     with Run.open(directory) as run:
         evaluations, ranks = run.evaluations(), run.settings["ladder"][0].get("ranks", True)
         assert len(run.candidates()) == 5
     ladder = section()["ladder"]
     ladder[0]["ranks"] = ranks
-    settings = from_mapping(section(generations=2, births=1, ladder=ladder))
+    monkeypatch.setitem(sys.modules, "fast_evaluator", fast_evaluator)  # the name it had then
+    evaluator = {"type": "fast_evaluator:DescentEvaluator"}
+    settings = from_mapping(section(generations=2, births=1, ladder=ladder, evaluator=evaluator))
     with Run.create(directory, settings.identity()) as run:
         discover(settings, run)
         assert run.evaluations() == evaluations  # nothing was left to do

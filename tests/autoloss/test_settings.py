@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from small import section
 
 from autoloss.settings import from_mapping, load
 from primitives.errors import InputError
+from tests.helpers.small import section
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import mmdet
 import pytest
 import torch
 from mmengine.config import Config
-from survivors import known, survivors
 
 from autoloss import package
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
@@ -21,6 +20,7 @@ from autoloss.export import of_run, of_text
 from autoloss.run import Run
 from autoloss.settings import load as load_settings
 from detectors import mmcv_ops
+from tests.helpers.survivors import known, survivors
 
 mmcv_ops.install()
 

@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 import torch
-from loss_contract import BoxLossContract, ClassLossContract
-from survivors import COUNT, known, survivors
 from torch import Tensor, nn
 
 from autoloss.candidate import Loss
 from detectors import mmcv_ops
 from detectors.losses_file import class_name, losses_file
 from primitives.catalog import GRAMMARS, KNOWN
+from tests.helpers.loss_contract import BoxLossContract, ClassLossContract
+from tests.helpers.survivors import COUNT, known, survivors
 
 mmcv_ops.install()
 

@@ -16,8 +16,6 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from small import section
-from stock import STOCK
 
 from autoloss.candidate import Candidate, Kind, Loss
 from autoloss.cli import main
@@ -28,6 +26,8 @@ from detectors.checkpoints import read, weights
 from detectors.configure import box_heads
 from detectors.datasets import CocoSource
 from primitives.errors import InputError
+from tests.helpers.small import section
+from tests.helpers.stock import STOCK
 
 ROOT = Path(__file__).parents[2]
 FCOS = "configs/detectors/tiny_fcos.py"

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from autoloss.commands.data import described
 from primitives.errors import InputError
-
-
-def autoloss(*arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "autoloss", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, check=False)
+from tests.helpers.command import autoloss
 
 
 @pytest.fixture
