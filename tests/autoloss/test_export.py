@@ -56,7 +56,7 @@ def test_the_best_found_is_taken_with_its_provenance(run: Run) -> None:
     )
     assert best.about[1] == "Found with tiny.py on 10 train, 5 val images with 2 classes, by autoloss 0.1.0."
     assert best.setup == {
-        "evaluator": {"type": "tests.helpers.fast_evaluator:DescentEvaluator"},
+        "evaluator": section()["evaluator"],
         "task": {"steps": 8},
         "seed": 2,
     }

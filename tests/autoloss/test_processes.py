@@ -34,7 +34,7 @@ from autoloss.processes import Processes
 from autoloss.run import Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
-from tests.helpers.fast_evaluator import misbehave, nothing, sick, sick_by_variable, terminated_child, wrong
+from tests.helpers.faults import misbehave, nothing, sick, sick_by_variable, terminated_child, wrong
 from tests.helpers.small import section
 
 LIMITS = {"sleep": Limits(2.0), "allocate": Limits(memory=1.5e9)}
@@ -169,7 +169,7 @@ def test_a_shutdown_that_cancels_kills_what_runs() -> None:
 
 def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
-        "from tests.helpers.fast_evaluator import *\n"
+        "from tests.helpers.faults import *\n"
         "from autoloss.processes import Processes\n"
         "if __name__ == '__main__':\n"
         "    pool = Processes(1, nothing); print(pool.submit(os.getpid).result(), flush=True)\n"
@@ -202,7 +202,7 @@ def test_limits_follow_the_median_of_what_has_finished_at_the_rung() -> None:
 
 HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit", "assert")
 CAUSES = {
-    "sleep": "no end after 20 s, its limit (2 times)",
+    "sleep": "no end after 5 s, its limit (2 times)",
     "allocate": "GB of memory, its limit is 1.5 GB (2 times)",
     "raise": "ValueError: no such thing",
     "segfault": "the worker was killed by SIGSEGV (2 times)",
@@ -240,7 +240,7 @@ def test_bad_candidates_fail_with_their_causes_and_the_good_ones_are_all_there(
     bad = dict(zip(range(2, 2 + len(HARM)), HARM, strict=True))
     assert len(good) > 2 + len(HARM)
     faults = {good[number][0]: how for number, how in bad.items()}
-    found = search(tmp_path / "run", faults, workers=2, isolate=True, limits={"time": 20.0, "memory": 1.5})
+    found = search(tmp_path / "run", faults, workers=2, isolate=True, limits={"time": 5.0, "memory": 1.5})
     assert found.keys() == good.keys()
     for number, evaluation in found.items():
         how = bad.get(number, "")

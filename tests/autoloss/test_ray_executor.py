@@ -22,7 +22,8 @@ from autoloss.limits import Limited, Limits, WorkerError, machine_memory
 from autoloss.run import Run
 from autoloss.settings import Ray, from_mapping
 from primitives.errors import InputError
-from tests.helpers.fast_evaluator import misbehave, text_of
+from tests.helpers.fast_evaluator import text_of
+from tests.helpers.faults import misbehave
 from tests.helpers.small import section
 
 SPEC = {"type": "tests.helpers.fast_evaluator:GroupEvaluator", "pause": 0.3}
