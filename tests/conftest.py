@@ -9,7 +9,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+# One thread a process: of pytest, of pytest-xdist's workers, and of what tests start.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("steady")
 

@@ -19,6 +19,7 @@ from autoloss.run import FILE, Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
 from tests.helpers import fast_evaluator
+from tests.helpers.command import autoloss
 from tests.helpers.small import section
 
 SETTINGS = {"seed": 1, "ladder": [{"name": "proxy"}]}
@@ -239,8 +240,7 @@ def test_a_full_disk_ends_the_search_in_one_line_and_it_goes_on_when_there_is_sp
     config.write_text(f"search = {section()!r}")
     ballast = five_megabytes / "ballast"
     ballast.write_bytes(b"x" * 4_600_000)
-    command = [sys.executable, "-m", "autoloss", "search", str(config), str(five_megabytes / "run")]
-    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    stopped = autoloss("search", config, five_megabytes / "run")
     assert stopped.returncode == 2, stopped.stderr
     assert "autoloss: cannot write to" in stopped.stderr
     assert "full" in stopped.stderr
@@ -248,7 +248,7 @@ def test_a_full_disk_ends_the_search_in_one_line_and_it_goes_on_when_there_is_sp
     with Run.open(five_megabytes / "run") as run:
         assert run._sql.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     ballast.unlink()
-    resumed = subprocess.run(command, capture_output=True, text=True, check=False)
+    resumed = autoloss("search", config, five_megabytes / "run")
     assert resumed.returncode == 0, resumed.stderr
     with Run.open(five_megabytes / "run") as run:
         assert [(e.candidate, e.rung, e.seed, e.score) for e in run.evaluations()] == expected
