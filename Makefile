@@ -2,16 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-scaling fidelity funnel clean
+.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-scaling fidelity funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, about 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
 
-test: .venv/installed  ## What a change must pass.
+test: .venv/installed  ## What a change must pass; under 10 minutes on 2 cores.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal --durations 20
+
+test-slow: .venv/installed  ## What make test leaves out.
+	$(BIN)/pytest -m slow
 
 results: .venv/installed  ## The two default runs and their files in results/.
 	$(BIN)/autoloss search configs/search/digits_fcos.py

@@ -7,10 +7,9 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import stats
 
 from autoloss.candidate import Candidate, Kind
 from autoloss.discover import Watcher, looping, mean_scores, prepared
@@ -25,6 +24,8 @@ KINDS = ("all", "top", "class", "box", "pairs")
 """Kinds of losses that agreement is told of; `top` is the better half by the truth."""
 RESAMPLES = 2000
 """Populations drawn with replacement for an interval."""
+
+Numbers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -169,28 +170,53 @@ def analysed(run: Run) -> list[Measured]:
     return found
 
 
-def agreed(pairs: np.ndarray[Any, np.dtype[np.float64]]) -> Agreement:
+def agreed(pairs: Numbers) -> Agreement:
     """Agreement of two columns of scores (N, 2): of a rung, and the truth.
 
     Source: bootstrap percentile intervals: Efron 1979, Annals of Statistics 7(1).
     """
-    rng = np.random.default_rng(0)
-    drawn = [pairs[rng.integers(len(pairs), size=len(pairs))] for _ in range(RESAMPLES)]
+    count = len(pairs)
+    drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+    times = np.stack([np.bincount(sample, minlength=count) for sample in drawn])
     found = []
-    for measure in (stats.spearmanr, stats.kendalltau):
-        values = [value for sample in drawn if not math.isnan(value := _correlation(measure, sample))]
-        low, high = np.percentile(values, (2.5, 97.5)) if values else (math.nan, math.nan)
-        found.append((_correlation(measure, pairs), float(low), float(high)))
+    for measure in (spearman, kendall):
+        values = measure(pairs, times)
+        values = values[~np.isnan(values)]
+        low, high = np.percentile(values, (2.5, 97.5)) if len(values) else (math.nan, math.nan)
+        found.append((float(measure(pairs, np.ones((1, count)))[0]), float(low), float(high)))
     best = np.argsort(-pairs[:, 1], kind="stable")[: max(1, len(pairs) // 4)]
     half = np.argsort(-pairs[:, 0], kind="stable")[: (len(pairs) + 1) // 2]
     return Agreement(len(pairs), found[0], found[1], len({*best.tolist()} & {*half.tolist()}) / len(best))
 
 
-def _correlation(measure: Any, pairs: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    """NaN where one column is constant, as it is in some small resamples."""
-    if np.ptp(pairs[:, 0]) == 0 or np.ptp(pairs[:, 1]) == 0:
-        return float("nan")
-    return float(measure(pairs[:, 0], pairs[:, 1]).statistic)
+def spearman(pairs: Numbers, times: Numbers) -> Numbers:
+    """Rank correlation of two columns (N, 2) in every resample, whose row of `times` (R, N) counts each pair.
+
+    Returns:
+        (R,); NaN where one column is constant, as it is in some small resamples.
+    """
+    # Twice a rank's distance from the mean rank is how many stand below less how many stand above.
+    first, second = (times @ signs for signs in _signs(pairs))
+    return _ratio(times * first * second, times * first**2, times * second**2)
+
+
+def kendall(pairs: Numbers, times: Numbers) -> Numbers:
+    """Kendall's tau-b of two columns in every resample; arguments and result as of `spearman`."""
+    first, second = _signs(pairs)
+    return _ratio(*(times * (times @ product) for product in (first * second, first**2, second**2)))
+
+
+def _signs(pairs: Numbers) -> tuple[Numbers, Numbers]:
+    """Of each column: 1 where the row's element stands below the column's, -1 above, 0 beside it; (N, N) each."""
+    first, second = (np.sign(column - column[:, None]) for column in pairs.T)
+    return first, second
+
+
+def _ratio(both: Numbers, first: Numbers, second: Numbers) -> Numbers:
+    """Sum of each row of `both` by the roots of the others' sums, which are whole numbers."""
+    with np.errstate(invalid="ignore"):
+        ratio: Numbers = both.sum(1) / np.sqrt(first.sum(1)) / np.sqrt(second.sum(1))
+    return ratio
 
 
 def _kind(candidate: Candidate) -> str:

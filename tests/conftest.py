@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
+# One thread a process: of pytest, of pytest-xdist's workers, and of what tests start.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("steady")
 
-# Evaluators of the tests are named in configs as modules, also in worker processes.
-HELPERS = Path(__file__).parent / "autoloss"
-sys.path.insert(0, str(HELPERS))
-os.environ["PYTHONPATH"] = os.pathsep.join([str(HELPERS), *filter(None, [os.environ.get("PYTHONPATH")])])
+# Evaluators of the tests are named in configs as `tests.helpers.fast_evaluator:...`; processes that tests start find
+# them, and the packages of this checkout, from any folder.
+ROOT = Path(__file__).parents[1]
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,15 @@
-"""The README's transcripts are what its commands print; `python tests/test_readme.py` writes them anew."""
+"""The README's transcripts are what its commands print; `python -m tests.test_readme` writes them anew."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.command import autoloss
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -33,18 +33,15 @@ def printed(command: str) -> str | None:
     if command in _KEPT:
         text = (ROOT / "results" / _KEPT[command]).read_text()
     elif command.startswith(("autoloss check", "autoloss thresholds", "autoloss export")):
-        line = [sys.executable, "-m", *shlex.split(command)]
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
+            done = autoloss(*shlex.split(command)[1:], cwd=Path(folder))
         text = done.stdout + done.stderr
     elif command.startswith("autoloss data"):
         with tempfile.TemporaryDirectory() as folder:
             for line in dict.fromkeys(["autoloss data digits --out digits", command]):
-                arguments = [sys.executable, "-m", *shlex.split(line)]
-                text = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=folder).stdout
+                text = autoloss(*shlex.split(line)[1:], cwd=Path(folder)).stdout
     elif command.startswith("autoloss fidelity"):  # of a run that is kept: nothing is left to train
-        line = [sys.executable, "-m", *shlex.split(command)]
-        text = subprocess.run(line, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        text = autoloss(*shlex.split(command)[1:], cwd=ROOT).stdout
     else:
         return None
     return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
@@ -54,7 +51,7 @@ def printed(command: str) -> str | None:
 def test_what_the_readme_shows_is_what_the_command_prints(command: str) -> None:
     shown = next(match["output"] for match in _BLOCK.finditer(README.read_text()) if match["command"] == command)
     expected = printed(command)
-    assert shown == (expected or ""), "python tests/test_readme.py writes the README's transcripts anew"
+    assert shown == (expected or ""), "python -m tests.test_readme writes the README's transcripts anew"
 
 
 if __name__ == "__main__":

@@ -1,20 +1,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from small import section
 
 from autoloss.cli import _spread_options
-
-
-def autoloss(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autoloss", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+from tests.helpers.command import autoloss, autoloss_process
+from tests.helpers.small import section
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +16,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     folder = tmp_path_factory.mktemp("search")
     config, run = folder / "config.py", folder / "run"
     config.write_text(f"search = {section()!r}")
-    done = autoloss("search", config, run)
+    done = autoloss_process("search", config, run)
     assert done.returncode == 0, done.stderr
     return config, run, done.stdout
 

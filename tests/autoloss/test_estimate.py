@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import section
 
 from autoloss.estimate import PROPOSE, Cost, Measured, Parts, halving, makespan, project, reaching
 from autoloss.settings import Settings, from_mapping
+from tests.helpers.small import section
 
 ONE = Cost(Parts(1.0, 0.5, 2.0), Parts(1.0, 0.5, 2.0), iterations=10)  # 8 seconds
 

@@ -25,8 +25,8 @@ class Half:
 
 
 def test_an_evaluator_is_built_from_its_name_and_arguments() -> None:
-    found = build({"type": "fast_evaluator:DescentEvaluator", "pause": 0.5})
-    assert type(found) is class_of({"type": "fast_evaluator:DescentEvaluator"})
+    found = build({"type": "tests.helpers.fast_evaluator:DescentEvaluator", "pause": 0.5})
+    assert type(found) is class_of({"type": "tests.helpers.fast_evaluator:DescentEvaluator"})
     assert vars(found) == {"pause": 0.5, "fail": ""}
 
 
@@ -68,7 +68,7 @@ def test_what_is_no_name_of_a_class_is_not_imported(name: Any, monkeypatch: pyte
         ("test_evaluator:Half", "is no evaluator: it has no describe, evaluate; needed: prepare, describe, evaluate"),
         ("builtins:type", "is no evaluator"),
         ("nothing_here:A", "cannot be imported: No module named 'nothing_here'"),
-        ("fast_evaluator:Nobody", "cannot be imported: .*has no attribute 'Nobody'"),
+        ("tests.helpers.fast_evaluator:Nobody", "cannot be imported: .*has no attribute 'Nobody'"),
     ],
 )
 def test_what_is_named_is_looked_at_and_not_called(name: str, message: str, tmp_path: Path) -> None:
@@ -99,4 +99,4 @@ def test_a_module_that_cannot_be_imported_is_one_line(
 
 def test_arguments_that_it_does_not_take_are_named() -> None:
     with pytest.raises(InputError, match="DescentEvaluator does not take these arguments: .*'speed'"):
-        build({"type": "fast_evaluator:DescentEvaluator", "speed": 3})
+        build({"type": "tests.helpers.fast_evaluator:DescentEvaluator", "speed": 3})

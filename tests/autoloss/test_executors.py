@@ -1,12 +1,12 @@
 from typing import Any
 
 import pytest
-from fast_evaluator import DescentEvaluator
-from small import section
 
 from autoloss import executors
 from autoloss.settings import Settings, from_mapping
 from primitives.errors import InputError
+from tests.helpers.fast_evaluator import DescentEvaluator
+from tests.helpers.small import section
 
 
 def asked(workers: int, **changes: Any) -> Settings:

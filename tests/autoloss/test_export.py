@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import section
 
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
 from autoloss.export import of_run, of_text
@@ -13,6 +12,7 @@ from autoloss.run import Run
 from autoloss.settings import from_mapping
 from primitives.catalog import KNOWN
 from primitives.errors import InputError
+from tests.helpers.small import section
 
 GIOU = Loss(KNOWN["giou"].text, "box", 2.0)
 FOCAL = Loss(KNOWN["focal"].text, "sigmoid", 1.5, 0.25)
@@ -55,7 +55,11 @@ def test_the_best_found_is_taken_with_its_provenance(run: Run) -> None:
         "0.420 ± 0.028 (COCO mAP on the images of that rung)."
     )
     assert best.about[1] == "Found with tiny.py on 10 train, 5 val images with 2 classes, by autoloss 0.1.0."
-    assert best.setup == {"evaluator": {"type": "fast_evaluator:DescentEvaluator"}, "task": {"steps": 8}, "seed": 2}
+    assert best.setup == {
+        "evaluator": section()["evaluator"],
+        "task": {"steps": 8},
+        "seed": 2,
+    }
     assert [row["candidate"] for row in best.row["beside"]] == [0, 1]
 
 

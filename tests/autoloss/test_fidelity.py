@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import kendalltau, spearmanr
-from small import section
-from test_cli import autoloss
 
 from autoloss import chart, fidelity
 from autoloss.candidate import Kind
@@ -17,6 +15,8 @@ from autoloss.discover import discover
 from autoloss.run import Run
 from autoloss.settings import Settings, from_mapping
 from primitives.errors import InputError
+from tests.helpers.command import autoloss
+from tests.helpers.small import section
 
 CHANGES: dict[str, Any] = {
     "generations": 1,
@@ -102,6 +102,19 @@ def test_agreement_is_that_of_scipy_and_the_interval_holds_it() -> None:
     assert found.spearman[1] < found.spearman[0] < found.spearman[2]
     assert fidelity.agreed(np.stack((truth, truth), axis=1)).kept == 1
     assert fidelity.agreed(np.stack((-truth, truth), axis=1)).kept == 0
+
+
+@pytest.mark.parametrize("digits", [0, 3])
+def test_every_resample_correlates_as_scipy_says_also_with_ties(digits: int) -> None:
+    rng = np.random.default_rng(4)
+    pairs = rng.normal(size=(9, 2)).round(digits)
+    drawn = rng.integers(9, size=(50, 9))
+    times = np.stack([np.bincount(sample, minlength=9) for sample in drawn])
+    samples = [pairs[sample].T for sample in drawn]
+    np.testing.assert_allclose(fidelity.spearman(pairs, times), [spearmanr(*one).statistic for one in samples])
+    np.testing.assert_allclose(fidelity.kendall(pairs, times), [kendalltau(*one).statistic for one in samples])
+    for measure in (fidelity.spearman, fidelity.kendall):
+        assert np.isnan(measure(pairs, np.asarray([[9, *[0] * 8]]))).all()  # one loss, nine times
 
 
 def test_the_command_prints_a_table_or_plain_values_and_draws(tmp_path: Path) -> None:

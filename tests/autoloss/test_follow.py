@@ -9,32 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import section
 
 from autoloss.discover import Progress, discover
 from autoloss.run import FILE, Run
 from autoloss.scalars import Scalars, watching
 from autoloss.settings import from_mapping, seconds
 from primitives.errors import InputError
+from tests.helpers.command import autoloss
+from tests.helpers.small import section
 
 
 def command(folder: Path, *arguments: str, **changes: Any) -> list[str]:
     config = folder / "config.py"
     config.write_text(f"search = {section(**changes)!r}")
-    return [sys.executable, "-m", "autoloss", "search", str(config), str(folder / "run"), *arguments]
+    return ["search", str(config), str(folder / "run"), *arguments]
 
 
 def test_a_search_is_followed_from_another_process_until_it_ends(tmp_path: Path) -> None:
-    slow = {"type": "fast_evaluator:DescentEvaluator", "pause": 0.3}
-    search = subprocess.Popen(
-        command(tmp_path, evaluator=slow, generations=1, finale=None, isolate=True),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    slow = {"type": "tests.helpers.fast_evaluator:DescentEvaluator", "pause": 0.3}
+    line = command(tmp_path, evaluator=slow, generations=1, finale=None, isolate=True)
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    search = subprocess.Popen([sys.executable, "-m", "autoloss", *line], **quiet)
     while not (tmp_path / "run" / FILE).exists():
         time.sleep(0.05)
-    follow = [sys.executable, "-m", "autoloss", "show", str(tmp_path / "run"), "--follow"]
-    seen = subprocess.run(follow, capture_output=True, text=True, check=False, timeout=120)
+    seen = autoloss("show", tmp_path / "run", "--follow")
     assert search.wait() == 0
     assert seen.returncode == 0, seen.stderr
     lines = seen.stderr.splitlines()
@@ -51,9 +49,7 @@ def test_a_search_is_followed_from_another_process_until_it_ends(tmp_path: Path)
 
 def test_what_happens_is_logged_as_lines_of_json(tmp_path: Path) -> None:
     log = tmp_path / "logs/log.jsonl"  # its folder is made
-    done = subprocess.run(
-        command(tmp_path, "--log-json", str(log), "--evaluations", "9"), capture_output=True, text=True, check=False
-    )
+    done = autoloss(*command(tmp_path, "--log-json", str(log), "--evaluations", "9"))
     assert done.returncode == 0, done.stderr
     assert "Ended by the budget of 9 evaluations" in done.stdout
     rows = [json.loads(line) for line in log.read_text().splitlines()]
@@ -61,9 +57,7 @@ def test_what_happens_is_logged_as_lines_of_json(tmp_path: Path) -> None:
     ended = [row for row in rows if row["event"] == "evaluation ended"]
     assert len(ended) == 9
     assert all({"candidate", "rung", "seed", "state", "score", "seconds", "time", "level"} <= set(row) for row in ended)
-    wrong = subprocess.run(
-        command(tmp_path, "--log-json", str(log / "log")), capture_output=True, text=True, check=False
-    )
+    wrong = autoloss(*command(tmp_path, "--log-json", str(log / "log")))
     assert wrong.returncode == 2
     assert "cannot write the log" in wrong.stderr
 
@@ -71,8 +65,7 @@ def test_what_happens_is_logged_as_lines_of_json(tmp_path: Path) -> None:
 def test_a_search_goes_on_whose_log_finds_the_disk_full(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full of Linux")
-    log = command(tmp_path, "--log-json", "/dev/full", generations=1, finale=None)
-    done = subprocess.run(log, capture_output=True, text=True, check=False)
+    done = autoloss(*command(tmp_path, "--log-json", "/dev/full", generations=1, finale=None))
     assert done.returncode == 0
     assert done.stderr.count("the log cannot be written from here on: [Errno 28] No space left on device") == 1
     assert "Traceback" not in done.stderr

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import expressions
 
 from autoloss import gates, looks, paths, recognition
 from autoloss.candidate import GATES
@@ -12,6 +11,7 @@ from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
 from primitives.features import per_sample
 from primitives.operators import OPERATORS
+from tests.helpers.strategies import expressions
 
 TABLE = list(csv.DictReader((Path(__file__).parent.parent / "golden" / "gates.csv").read_text().splitlines()))
 BOX = expressions(GRAMMARS["box"])

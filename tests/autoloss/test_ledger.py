@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from damage import damaged
-from small import section
 
 from autoloss import cli, export, report
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Refusal, State
@@ -24,6 +23,7 @@ from autoloss.lock import FILE as LOCK
 from autoloss.run import FILE, Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
+from tests.helpers.small import section
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from small import section
 
 from autoloss import cli, report
 from autoloss.candidate import Candidate, Kind, Loss
@@ -20,6 +19,7 @@ from autoloss.run import Run
 from autoloss.settings import from_mapping
 from primitives.catalog import known_loss
 from primitives.errors import InputError
+from tests.helpers.small import section
 
 Ended = tuple[int, str, str]
 

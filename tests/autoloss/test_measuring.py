@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from small import section
-from test_cli import autoloss
 
 from autoloss import cost_report
 from autoloss.discover import discover
@@ -20,8 +18,10 @@ from autoloss.measuring import measure
 from autoloss.run import Run
 from autoloss.settings import Settings, from_mapping
 from primitives.errors import InputError
+from tests.helpers.command import autoloss
+from tests.helpers.small import section
 
-EVALUATOR = {"type": "fast_evaluator:MeasuredEvaluator"}
+EVALUATOR = {"type": "tests.helpers.fast_evaluator:MeasuredEvaluator"}
 LADDER = [
     {"name": "descend", "task": {"kind": "descend"}, "seeds": [9], "ranks": False},
     {"name": "verify", "task": {"steps": 2, "shares": True}, "keep": {"count": 2}, "batch": 3},

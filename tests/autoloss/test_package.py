@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from survivors import known, survivors
-from test_cli import autoloss
 
 from autoloss import card, cases, elsewhere, package
 from autoloss.candidate import Loss
@@ -18,6 +16,8 @@ from autoloss.export import Export, catalog, of_text
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 from primitives.function import function_name
+from tests.helpers.command import autoloss
+from tests.helpers.survivors import COUNT, FEW, known, survivors
 
 
 def put(loss: Loss, name: str, folder: Path) -> None:
@@ -39,9 +39,12 @@ def compared(folders: list[Path]) -> str:
     return done.stdout
 
 
-def test_catalog_and_200_random_survivors_are_the_same_where_our_packages_cannot_be_imported(tmp_path: Path) -> None:
-    losses = [known(name) for name in KNOWN] + [loss for grammar in GRAMMARS for loss in survivors(grammar)]
-    assert len(losses) == len(KNOWN) + 200
+@pytest.mark.parametrize("count", [FEW, pytest.param(COUNT, marks=pytest.mark.slow)])
+def test_catalog_and_random_survivors_are_the_same_where_our_packages_cannot_be_imported(
+    count: int, tmp_path: Path
+) -> None:
+    losses = [known(name) for name in KNOWN] + [loss for grammar in GRAMMARS for loss in survivors(grammar, count)]
+    assert len(losses) == len(KNOWN) + 5 * count
     for number, loss in enumerate(losses):
         put(loss, f"Loss{number}", tmp_path / str(number))
     assert compared(sorted(tmp_path.iterdir())) == ""

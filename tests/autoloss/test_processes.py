@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fast_evaluator import misbehave, nothing, sick, sick_by_variable, terminated_child, wrong
-from small import section
 
 from autoloss import executors, processes
 from autoloss.candidate import State
@@ -36,6 +34,8 @@ from autoloss.processes import Processes
 from autoloss.run import Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
+from tests.helpers.faults import misbehave, nothing, sick, sick_by_variable, terminated_child, wrong
+from tests.helpers.small import section
 
 LIMITS = {"sleep": Limits(2.0), "allocate": Limits(memory=1.5e9)}
 
@@ -169,7 +169,7 @@ def test_a_shutdown_that_cancels_kills_what_runs() -> None:
 
 def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
-        "from fast_evaluator import *\n"
+        "from tests.helpers.faults import *\n"
         "from autoloss.processes import Processes\n"
         "if __name__ == '__main__':\n"
         "    pool = Processes(1, nothing); print(pool.submit(os.getpid).result(), flush=True)\n"
@@ -202,7 +202,7 @@ def test_limits_follow_the_median_of_what_has_finished_at_the_rung() -> None:
 
 HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit", "assert")
 CAUSES = {
-    "sleep": "no end after 20 s, its limit (2 times)",
+    "sleep": "no end after 5 s, its limit (2 times)",
     "allocate": "GB of memory, its limit is 1.5 GB (2 times)",
     "raise": "ValueError: no such thing",
     "segfault": "the worker was killed by SIGSEGV (2 times)",
@@ -214,7 +214,7 @@ CAUSES = {
 
 
 def search(directory: Path, faults: dict[str, str], **changes: Any) -> dict[int, Any]:
-    evaluator = {"type": "fast_evaluator:BadEvaluator", "faults": faults}
+    evaluator = {"type": "tests.helpers.fast_evaluator:BadEvaluator", "faults": faults}
     rung = {"name": "proxy", "task": {"steps": 8}, "seeds": changes.pop("seeds", [1]), "batch": changes.pop("batch", 1)}
     rules = from_mapping(
         section(generations=1, births=14, ladder=[rung], finale=None, evaluator=evaluator, known=[], **changes)
@@ -240,7 +240,7 @@ def test_bad_candidates_fail_with_their_causes_and_the_good_ones_are_all_there(
     bad = dict(zip(range(2, 2 + len(HARM)), HARM, strict=True))
     assert len(good) > 2 + len(HARM)
     faults = {good[number][0]: how for number, how in bad.items()}
-    found = search(tmp_path / "run", faults, workers=2, isolate=True, limits={"time": 20.0, "memory": 1.5})
+    found = search(tmp_path / "run", faults, workers=2, isolate=True, limits={"time": 5.0, "memory": 1.5})
     assert found.keys() == good.keys()
     for number, evaluation in found.items():
         how = bad.get(number, "")
@@ -279,7 +279,7 @@ def test_a_candidate_that_fails_twice_is_not_tried_with_other_seeds(good: dict[i
 
 def small(tmp_path: Path, most: int) -> tuple[list[Any], list[Any]]:
     """Scores of a search whose first workers cannot be made, and the crashes that candidates are charged with."""
-    evaluator = {"type": "fast_evaluator:SickEvaluator", "file": str(tmp_path / "times"), "most": most}
+    evaluator = {"type": "tests.helpers.fast_evaluator:SickEvaluator", "file": str(tmp_path / "times"), "most": most}
     rules = from_mapping(section(generations=1, finale=None, evaluator=evaluator, isolate=True))
     with Run.create(tmp_path / "run", rules.identity()) as run:
         try:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fast_evaluator import misbehave, text_of
-from small import section
 
 from autoloss.candidate import State
 from autoloss.discover import Progress, discover
@@ -24,8 +22,11 @@ from autoloss.limits import Limited, Limits, WorkerError, machine_memory
 from autoloss.run import Run
 from autoloss.settings import Ray, from_mapping
 from primitives.errors import InputError
+from tests.helpers.fast_evaluator import text_of
+from tests.helpers.faults import misbehave
+from tests.helpers.small import section
 
-SPEC = {"type": "fast_evaluator:GroupEvaluator", "pause": 0.3}
+SPEC = {"type": "tests.helpers.fast_evaluator:GroupEvaluator", "pause": 0.3}
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_a_cluster_leaves_sigterm_to_the_search_and_limits_follow_what_has_finis
 def test_a_node_that_makes_no_worker_ready_leaves_its_tasks_to_the_others(cluster: Any, tmp_path: Path) -> None:
     from autoloss.ray_executor import Cluster
 
-    spec = {"type": "fast_evaluator:LameEvaluator", "file": str(tmp_path / "node")}
+    spec = {"type": "tests.helpers.fast_evaluator:LameEvaluator", "file": str(tmp_path / "node")}
     executor = Cluster(Ray(address=cluster.address), 0, start, spec)
     try:
         tasks = [executor.submit(pow, 2, power) for power in range(3)]
@@ -173,7 +174,7 @@ def test_code_and_configs_of_the_present_folder_are_shipped(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.pth").write_text("weights")
     data = {"config": "configs/one.py", "weights": "weights.pth"}
-    spec = {"type": "fast_evaluator:NamingEvaluator", "data": data}
+    spec = {"type": "tests.helpers.fast_evaluator:NamingEvaluator", "data": data}
     executor = Cluster(Ray(address=cluster.address), 0, start, spec)
     try:
         (tmp_path / "configs/one.py").write_text("found = 42")  # what the search began with counts

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small import section
 
 from autoloss import report
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal, State
@@ -20,6 +19,9 @@ from autoloss.lock import FILE as LOCK
 from autoloss.run import FILE, Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
+from tests.helpers import fast_evaluator
+from tests.helpers.command import autoloss
+from tests.helpers.small import section
 
 SETTINGS = {"seed": 1, "ladder": [{"name": "proxy"}]}
 CANDIDATE = Candidate(3, Kind.FOUND, 1, {"loss_bbox": Loss("i", "box", 2.0)}, "mutation of 1", (1,), True, "ab", 7)
@@ -156,14 +158,18 @@ def test_a_run_of_an_older_version_is_read_and_not_touched(old: str, tmp_path: P
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_run_of_an_older_version_goes_on(golden: Path, version: int, tmp_path: Path) -> None:
+def test_a_run_of_an_older_version_goes_on(
+    golden: Path, version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = shutil.copytree(golden / f"runs/schema_{version}", tmp_path / "run")
     with Run.open(directory) as run:
         evaluations, ranks = run.evaluations(), run.settings["ladder"][0].get("ranks", True)
         assert len(run.candidates()) == 5
     ladder = section()["ladder"]
     ladder[0]["ranks"] = ranks
-    settings = from_mapping(section(generations=2, births=1, ladder=ladder))
+    monkeypatch.setitem(sys.modules, "fast_evaluator", fast_evaluator)  # the name it had then
+    evaluator = {"type": "tests.helpers.fast_evaluator:DescentEvaluator"}
+    settings = from_mapping(section(generations=2, births=1, ladder=ladder, evaluator=evaluator))
     with Run.create(directory, settings.identity()) as run:
         discover(settings, run)
         assert run.evaluations() == evaluations  # nothing was left to do
@@ -240,8 +246,7 @@ def test_a_full_disk_ends_the_search_in_one_line_and_it_goes_on_when_there_is_sp
     config.write_text(f"search = {section()!r}")
     ballast = five_megabytes / "ballast"
     ballast.write_bytes(b"x" * 4_600_000)
-    command = [sys.executable, "-m", "autoloss", "search", str(config), str(five_megabytes / "run")]
-    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    stopped = autoloss("search", config, five_megabytes / "run")
     assert stopped.returncode == 2, stopped.stderr
     assert "autoloss: cannot write to" in stopped.stderr
     assert "full" in stopped.stderr
@@ -249,7 +254,7 @@ def test_a_full_disk_ends_the_search_in_one_line_and_it_goes_on_when_there_is_sp
     with Run.open(five_megabytes / "run") as run:
         assert run._sql.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     ballast.unlink()
-    resumed = subprocess.run(command, capture_output=True, text=True, check=False)
+    resumed = autoloss("search", config, five_megabytes / "run")
     assert resumed.returncode == 0, resumed.stderr
     with Run.open(five_megabytes / "run") as run:
         assert [(e.candidate, e.rung, e.seed, e.score) for e in run.evaluations()] == expected

@@ -3,7 +3,6 @@ import re
 from pathlib import Path
 
 import pytest
-from small import section
 
 from autoloss.candidate import Candidate, Kind
 from autoloss.ladder import ranked
@@ -11,6 +10,7 @@ from autoloss.search import OWN, Search
 from autoloss.settings import from_mapping
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
+from tests.helpers.small import section
 
 
 def scores(candidates: list[Candidate]) -> dict[int, float]:
@@ -110,7 +110,7 @@ def test_a_search_that_finds_nothing_says_what_to_change() -> None:
 
 
 def test_candidates_are_those_of_the_recorded_search(golden: Path) -> None:
-    """A change here changes what every search finds; record anew with `python tests/autoloss/record_search.py`."""
-    from record_search import record
+    """A change here changes what every search finds; record anew with `python -m tests.helpers.record_search`."""
+    from tests.helpers.record_search import record
 
     assert record() == json.loads((golden / "search.json").read_text())

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from small import section
 
 from autoloss.settings import Settings, from_mapping, load, parsed, seconds
 from primitives.errors import InputError
 from primitives.printable import printable
+from tests.helpers.small import section
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def whole() -> dict[str, Any]:
             {"name": "verify", "task": {"steps": 2, "deep": [{"share": 0.5}]}, "keep": {"of_own": 0.5}},
             {"name": "proxy", "task": {"steps": 8}, "seeds": [1]},
         ],
-        "evaluator": {"type": "fast_evaluator:DescentEvaluator", "pause": 0.0},
+        "evaluator": {"type": "tests.helpers.fast_evaluator:DescentEvaluator", "pause": 0.0},
     }
     return from_mapping(section(**more)).model_dump()
 

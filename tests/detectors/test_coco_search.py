@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stock import STOCK
 
 from autoloss.settings import load
 from detectors.evaluator import DetectorEvaluator
+from tests.helpers.stock import STOCK
 
 SEARCHES = {"coco_fcos": "fcos_r50", "coco_faster_rcnn": "faster_rcnn_r50"}
 

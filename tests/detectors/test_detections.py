@@ -10,9 +10,9 @@ import torch
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import DETECTORS, DIGITS
 
 from detectors import mmcv_ops
+from tests.helpers.tiny import DETECTORS, DIGITS
 
 mmcv_ops.install()
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import ATSS
 
 from detectors import checkpoints
 from detectors.datasets import CocoSource
+from tests.helpers.tiny import ATSS
 
 ROOT = Path(__file__).parents[2]
 GN = {"type": "GN", "num_groups": 8, "requires_grad": True}  # BatchNorm would see another batch in each process
@@ -22,8 +22,7 @@ PUBLISHED = ["--loss-cls", "cse_b_cls", "--loss-bbox", "cse_b_reg", "--centernes
 
 
 def environment(cache: Path) -> dict[str, str]:
-    helpers = os.pathsep.join(filter(None, [str(ROOT), str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": helpers, "OMP_NUM_THREADS": "1", "AUTOLOSS_CACHE": str(cache)}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "AUTOLOSS_CACHE": str(cache)}
 
 
 def recorded(folder: Path, processes: int) -> list[list[dict[str, Any]]]:
@@ -55,7 +54,7 @@ def test_two_processes_have_the_losses_and_the_weights_of_one_with_the_same_imag
         "val_dataloader": {"num_workers": 0, "persistent_workers": False},
         "optim_wrapper": {"_delete_": True, "type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.05}},
         "param_scheduler": [],
-        "custom_imports": {"imports": ["recorder"], "allow_failed_imports": False},
+        "custom_imports": {"imports": ["tests.helpers.recorder"], "allow_failed_imports": False},
         "custom_hooks": [{"type": "Recorder"}],
         "default_hooks": {"checkpoint": {"by_epoch": False, "interval": 2}},
         "model": {"neck": {"norm_cfg": {"_delete_": True, **GN}}},

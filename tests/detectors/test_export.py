@@ -13,7 +13,6 @@ import mmdet
 import pytest
 import torch
 from mmengine.config import Config
-from survivors import known, survivors
 
 from autoloss import package
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
@@ -21,6 +20,7 @@ from autoloss.export import of_run, of_text
 from autoloss.run import Run
 from autoloss.settings import load as load_settings
 from detectors import mmcv_ops
+from tests.helpers.survivors import FEW, known, survivors
 
 mmcv_ops.install()
 
@@ -45,7 +45,7 @@ class Closed:
 
 sys.meta_path.insert(0, Closed())
 """
-FOUND = {"loss_cls": Loss("sub(softplus(x), mul(x, y))", "sigmoid", 1.0, 0.25), "loss_bbox": survivors("box")[0]}
+FOUND = {"loss_cls": Loss("sub(softplus(x), mul(x, y))", "sigmoid", 1.0, 0.25), "loss_bbox": survivors("box", FEW)[0]}
 PAIR_A = {"loss_cls": known("cse_a_cls"), "loss_bbox": known("cse_a_reg")}
 PAIR_B = {"loss_cls": known("cse_b_cls"), "loss_bbox": known("cse_b_reg")}
 STOCK = {
@@ -75,10 +75,10 @@ def run_with(losses: dict[str, Loss], config: str, folder: Path) -> Run:
 @pytest.mark.parametrize(
     ("config", "losses", "centerness"),
     [
-        ("configs/search/digits_fcos.py", FOUND, None),
+        pytest.param("configs/search/digits_fcos.py", FOUND, None, marks=pytest.mark.slow),
         ("configs/search/digits_fcos.py", PAIR_B, "iou"),
-        ("configs/search/digits_faster_rcnn.py", {"loss_bbox": survivors("box_extended")[0]}, None),
-        ("configs/search/digits_faster_rcnn.py", PAIR_A, None),
+        ("configs/search/digits_faster_rcnn.py", {"loss_bbox": survivors("box_extended", FEW)[0]}, None),
+        pytest.param("configs/search/digits_faster_rcnn.py", PAIR_A, None, marks=pytest.mark.slow),
     ],
     ids=["FCOS found", "FCOS published", "Faster R-CNN found", "Faster R-CNN published"],
 )

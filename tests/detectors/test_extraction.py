@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import DETECTORS, DIGITS
 
 from detectors import mmcv_ops
+from tests.helpers.tiny import DETECTORS, DIGITS
 
 mmcv_ops.install()
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import DIGITS
 
 from detectors import mmcv_ops
+from tests.helpers.tiny import DIGITS
 
 mmcv_ops.install()
 

@@ -6,7 +6,6 @@ from detectors import mmcv_ops
 
 mmcv_ops.install()
 
-from loss_contract import BoxLossContract, ClassLossContract  # noqa: E402
 from mmdet.models.losses import (  # noqa: E402
     CrossEntropyLoss,
     DIoULoss,
@@ -21,6 +20,7 @@ from mmdet.registry import MODELS  # noqa: E402
 from detectors.iou_aware import ClassCall, aligned_iou  # noqa: E402
 from detectors.losses import ExpressionBoxLoss, ExpressionClassLoss  # noqa: E402
 from primitives.catalog import GRAMMARS, KNOWN  # noqa: E402
+from tests.helpers.loss_contract import BoxLossContract, ClassLossContract  # noqa: E402
 
 
 def box(name: str, **arguments: object) -> nn.Module:

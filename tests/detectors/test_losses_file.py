@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 import torch
-from loss_contract import BoxLossContract, ClassLossContract
-from survivors import COUNT, known, survivors
 from torch import Tensor, nn
 
 from autoloss.candidate import Loss
 from detectors import mmcv_ops
 from detectors.losses_file import class_name, losses_file
 from primitives.catalog import GRAMMARS, KNOWN
+from tests.helpers.loss_contract import BoxLossContract, ClassLossContract
+from tests.helpers.survivors import COUNT, FEW, known, survivors
 
 mmcv_ops.install()
 
@@ -34,7 +34,9 @@ ABOUT = ["By a test."]
 def case(text: str) -> Loss:
     """`giou` is a known loss, `box:7` the eighth random survivor of its grammar."""
     grammar, _, number = text.partition(":")
-    return survivors(grammar)[int(number)] if number else known(text)
+    if not number:
+        return known(text)
+    return survivors(grammar, FEW if int(number) < FEW else COUNT)[int(number)]
 
 
 @cache
@@ -63,9 +65,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
-def cases(*grammars: str) -> list[str]:
+def cases(*grammars: str) -> list[Any]:
     names = [name for name, one in KNOWN.items() if one.grammar in grammars]
-    return names + [f"{grammar}:{number}" for grammar in grammars for number in range(COUNT)]
+    few = [f"{grammar}:{number}" for grammar in grammars for number in range(FEW)]
+    rest = [f"{grammar}:{number}" for grammar in grammars for number in range(FEW, COUNT)]
+    return [*names, *few, *(pytest.param(one, marks=pytest.mark.slow) for one in rest)]
 
 
 class TestExportedBoxLosses(BoxLossContract):

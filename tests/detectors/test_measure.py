@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import DIGITS
 
 from detectors import mmcv_ops
+from tests.helpers.tiny import DIGITS
 
 mmcv_ops.install()
 

@@ -12,11 +12,11 @@ import mmdet
 import numpy as np
 import pytest
 from mmengine.config import Config
-from stock import PAPER
 
 from detectors.configure import box_heads, load
 from detectors.evaluator import DetectorEvaluator
 from primitives.catalog import KNOWN
+from tests.helpers.stock import PAPER
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "configs" / "paper"

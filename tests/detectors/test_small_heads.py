@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import DETECTORS, DIGITS
 from torch import Tensor
 
 from detectors import mmcv_ops
+from tests.helpers.tiny import DETECTORS, DIGITS
 
 mmcv_ops.install()
 

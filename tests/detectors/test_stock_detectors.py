@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import special
-from stock import STOCK
 
 from detectors.datasets import CocoSource
 from detectors.evaluator import DetectorEvaluator
 from detectors.losses import ExpressionBoxLoss, ExpressionClassLoss
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
+from tests.helpers.stock import STOCK
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 TASK = {"iterations": 2, "train_on": "train", "evaluate_on": "val"}

@@ -125,8 +125,9 @@ def test_another_kind_of_detector_is_refused(tmp_path: Path) -> None:
 
 def test_the_example_runs_where_our_packages_cannot_be_imported(tmp_path: Path) -> None:
     put({"loss_cls": "cse_b_cls", "loss_bbox": "giou"}, tmp_path)
+    environment = {"PATH": "", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "example.py"], capture_output=True, text=True, check=False, cwd=tmp_path, env={"PATH": ""}
+        [sys.executable, "example.py"], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

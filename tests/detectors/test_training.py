@@ -8,7 +8,9 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,6 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from small import section
-from stock import STOCK
 
 from autoloss.candidate import Candidate, Kind, Loss
 from autoloss.cli import main
@@ -27,7 +27,11 @@ from detectors import training
 from detectors.checkpoints import read, weights
 from detectors.configure import box_heads
 from detectors.datasets import CocoSource
+from detectors.digits import digit_scenes
 from primitives.errors import InputError
+from tests.helpers.command import autoloss
+from tests.helpers.small import section
+from tests.helpers.stock import STOCK
 
 ROOT = Path(__file__).parents[2]
 FCOS = "configs/detectors/tiny_fcos.py"
@@ -44,21 +48,44 @@ SHORT = {
 pytestmark = pytest.mark.filterwarnings("ignore")  # of mmengine and PyTorch in a training that is logged
 
 
-@pytest.fixture(autouse=True)
-def steady() -> Iterator[None]:
+@contextmanager
+def restored() -> Iterator[None]:
     """What a Runner sets for the process is set back."""
     method = multiprocessing.get_start_method(allow_none=True)
     yield
     multiprocessing.set_start_method(method, force=True)
 
 
-@pytest.fixture
-def data(scenes: dict[str, CocoSource]) -> dict[str, Any]:
+@pytest.fixture(autouse=True)
+def steady() -> Iterator[None]:
+    with restored():
+        yield
+
+
+def described(scenes: dict[str, CocoSource]) -> dict[str, Any]:
     parts = {
         split: {"annotations": str(scenes[split].annotations), "images": str(scenes[split].images)}
         for split in ("train", "val")
     }
     return {"type": "coco", **parts}
+
+
+@pytest.fixture
+def data(scenes: dict[str, CocoSource]) -> dict[str, Any]:
+    return described(scenes)
+
+
+@pytest.fixture(scope="session")
+def trained(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A training that has ended, with its checkpoint; read it, and train elsewhere."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), restored():
+        warnings.simplefilter("ignore")
+        patch.setenv("AUTOLOSS_CACHE", str(small_cache))
+        made = described(digit_scenes({"train": 40, "val": 8, "test": 8}))
+        found = training.train(FCOS, losses={}, data=made, work_dir=str(folder), seed=1, cfg_options=SHORT)
+    assert found is not None
+    return found
 
 
 def options(given: dict[str, Any]) -> list[str]:
@@ -122,7 +149,7 @@ def test_a_candidate_of_a_run_trains_a_stock_detector_with_the_iou_as_centerness
     changes = [f"{key}={value}" for key, value in small.items()]
     line = [str(ROOT / "configs/detectors/atss_r50.py"), "--run", str(tmp_path / "run"), "--candidate", "1"]
     line += ["--centerness-iou", *options(data), *test, "--json", "--cfg-options", *changes]
-    done = command(*line, folder=tmp_path)
+    done = autoloss("train", *line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout)
     assert 0 <= result["test"]["mAP"] <= 1
@@ -169,14 +196,12 @@ def test_from_scratch_the_backbone_has_group_norm_and_says_so(
 
 
 def test_a_file_of_backbone_weights_or_of_a_detector_is_taken_without_a_download(
-    data: dict[str, Any], tmp_path: Path
+    trained: dict[str, Any], data: dict[str, Any], tmp_path: Path
 ) -> None:
-    first = training.train(FCOS, losses={}, data=data, work_dir=str(tmp_path / "first"), seed=1, cfg_options=SHORT)
-    assert first is not None
-    made = weights(read(first["checkpoint"]))
+    made = weights(read(trained["checkpoint"]))
     backbone = {name.removeprefix("backbone."): value for name, value in made.items() if name.startswith("backbone.")}
     torch.save(backbone, tmp_path / "backbone.pth")
-    for number, file in enumerate((first["checkpoint"], str(tmp_path / "backbone.pth"))):
+    for number, file in enumerate((trained["checkpoint"], str(tmp_path / "backbone.pth"))):
         still = {**SHORT, "optim_wrapper.optimizer.lr": 0.0, "optim_wrapper.optimizer.weight_decay": 0.0}
         folder = str(tmp_path / str(number))
         found = training.train(FCOS, losses={}, data=data, backbone=file, work_dir=folder, seed=2, cfg_options=still)
@@ -189,19 +214,19 @@ def test_a_file_of_backbone_weights_or_of_a_detector_is_taken_without_a_download
         training.train(FCOS, losses={}, data=data, backbone=file, work_dir=str(tmp_path / "x"), cfg_options=deeper)
 
 
-def test_a_checkpoint_of_another_number_of_classes_is_refused(data: dict[str, Any], tmp_path: Path) -> None:
-    first = training.train(FCOS, losses={}, data=data, work_dir=str(tmp_path / "first"), seed=1, cfg_options=SHORT)
-    assert first is not None
+def test_a_checkpoint_of_another_number_of_classes_is_refused(
+    trained: dict[str, Any], data: dict[str, Any], tmp_path: Path
+) -> None:
     content = json.loads(Path(data["train"]["annotations"]).read_text())
     content["categories"].append({"id": 99, "name": "none"})
     (tmp_path / "more.json").write_text(json.dumps(content))
     more = {"type": "coco", "train": {**data["train"], "annotations": str(tmp_path / "more.json")}, "hold_out": 4}
     message = r"epoch_1.pth has 10 classes, the data 11: bbox_head.conv_cls.weight is 10 x .* there and 11 x .* here"
-    given = {**SHORT, "load_from": first["checkpoint"]}
+    given = {**SHORT, "load_from": trained["checkpoint"]}
     with pytest.raises(InputError, match=message):
         training.train(FCOS, losses={}, data=more, work_dir=str(tmp_path / "second"), cfg_options=given)
     with pytest.raises(InputError, match=message):
-        training.train(FCOS, losses={}, data=more, work_dir=first["work_dir"], resume=True, cfg_options=SHORT)
+        training.train(FCOS, losses={}, data=more, work_dir=trained["work_dir"], resume=True, cfg_options=SHORT)
 
 
 class Bomb:

@@ -2,11 +2,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import expressions
 
 from primitives.catalog import GRAMMARS
 from primitives.expression import Expression
 from primitives.operators import OPERATORS
+from tests.helpers.strategies import expressions
 
 ANY = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: expressions(GRAMMARS[name]))
 

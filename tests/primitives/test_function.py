@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import expressions
 from torch import Tensor
 
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.features import box_features, class_features, per_sample
 from primitives.function import function, function_name, imports
+from tests.helpers.strategies import expressions
 
 FORMULAS = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: st.tuples(st.just(name), expressions(GRAMMARS[name])))
 _NUMBERS = itertools.count()

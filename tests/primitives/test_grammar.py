@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import expressions
 
 from primitives.catalog import GRAMMARS, KNOWN, find_grammar
 from primitives.expression import Expression
 from primitives.grammar import GrammarError
+from tests.helpers.strategies import expressions
 
 ANY = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: st.tuples(st.just(name), expressions(GRAMMARS[name])))
 

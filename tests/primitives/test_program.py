@@ -2,11 +2,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import expressions
 
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.program import Program
+from tests.helpers.strategies import expressions
 
 SEVERAL = st.sampled_from(sorted(GRAMMARS)).flatmap(
     lambda name: st.tuples(st.just(name), st.lists(expressions(GRAMMARS[name]), min_size=1, max_size=5))

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import expressions
 
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
 from primitives.source import BACKENDS, IMPORTS, folded, source
+from tests.helpers.strategies import expressions
 
 FORMULAS = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: st.tuples(st.just(name), expressions(GRAMMARS[name])))
 _NUMBERS = itertools.count()

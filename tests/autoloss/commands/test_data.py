@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import unicodedata
 from pathlib import Path
@@ -20,11 +18,7 @@ from autoloss.commands.options import on_data
 from detectors.datasets import coco_source
 from detectors.formats import look_at
 from primitives.errors import InputError
-
-
-def autoloss(*arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "autoloss", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, check=False)
+from tests.helpers.command import autoloss
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def section(**changes: Any) -> dict[str, Any]:
             {"name": "proxy", "task": {"steps": 8}, "seeds": [1]},
         ],
         "finale": {"rung": {"name": "full", "task": {"steps": 8}, "seeds": [2, 3]}, "count": 2, "known": [1]},
-        "evaluator": {"type": "fast_evaluator:DescentEvaluator"},
+        "evaluator": {"type": "tests.helpers.fast_evaluator:DescentEvaluator"},
         "workers": 1,
         "isolate": False,
         **changes,

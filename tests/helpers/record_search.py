@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from autoloss.discover import discover
+from autoloss.run import Run
+from autoloss.settings import from_mapping
+from tests.helpers.small import section
 
 
 def record() -> list[dict[str, Any]]:
     """Candidates and scores of the small search."""
-    from small import section
-
-    from autoloss.discover import discover
-    from autoloss.run import Run
-    from autoloss.settings import from_mapping
-
     settings = from_mapping(section())
     with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder) / "run", settings.identity()) as run:
         discover(settings, run)
@@ -39,5 +35,5 @@ def record() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE))
-    (HERE.parent / "golden" / "search.json").write_text(json.dumps(record(), indent=1) + "\n")
+    golden = Path(__file__).parents[1] / "golden"
+    (golden / "search.json").write_text(json.dumps(record(), indent=1) + "\n")

@@ -11,15 +11,17 @@ from primitives.catalog import GRAMMARS, KNOWN
 
 COUNT = 40
 """Of every grammar: 200 in all."""
+FEW = 4
+"""Of every grammar, where the others are for `make test-slow`."""
 
 
 @cache
-def survivors(grammar: str) -> tuple[Loss, ...]:
-    """The first COUNT random formulas of a grammar that pass every gate, all different."""
+def survivors(grammar: str, count: int = COUNT) -> tuple[Loss, ...]:
+    """The first random formulas of a grammar that pass every gate, all different."""
     rules = GRAMMARS[grammar]
     found: dict[str, Loss] = {}
     with seeded("survivors", grammar):
-        while len(found) < COUNT:
+        while len(found) < count:
             judgement = gates.sifted(random_formula(rules), rules)
             if judgement.passed and gates.judge(judgement.expression, rules).passed:
                 text = str(judgement.expression)
