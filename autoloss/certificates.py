@@ -5,6 +5,7 @@ Each says how it is known: proved by algebra on the whole domain, computed at a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -145,6 +146,8 @@ def _disjoint(expression: Expression, grammar: Grammar) -> Certificate:
 def _smooth(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:
     _, usual = probes.typical(grammar).gradient(expression, alpha)
     scale = float(usual.norm(dim=-1).mean())
+    if not 0 < scale < math.inf:  # of a formula that was given, for the gates let none pass
+        return Certificate("smoothness", f"its gradient is {scale:g} where a detector trains", "sampled on 256")
     largest = float(probes.whole(grammar).gradient(expression, alpha)[1].norm(dim=-1).max()) / scale
     first, second = probes.neighbours(grammar)
     change = (first.gradient(expression, alpha)[1] - second.gradient(expression, alpha)[1]).norm(dim=-1)

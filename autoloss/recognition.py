@@ -68,8 +68,8 @@ def kin(expression: Expression, grammar: Grammar, alpha: float | None = None) ->
     name, _ = identity(expression, grammar, alpha)
     same = recognise(name, grammar)
     if same:
-        proved = _proved(proofs.affine, expression, same) if same.grammar == grammar.name else Answer(None)
-        how = algebra.PROVED if proved.value else proved.otherwise("sampled on 256")
+        ratio = proved(proofs.affine, expression, same) if same.grammar == grammar.name else Answer(None)
+        how = algebra.PROVED if ratio.value else ratio.otherwise("sampled on 256")
         found.append(Kinship(same, f"equal to {same.title} up to an affine map", how))
     relate = _same_direction if grammar.slot == "loss_bbox" else _weighted
     for known in KNOWN.values():
@@ -109,14 +109,14 @@ def _weighted(expression: Expression, grammar: Grammar, alpha: float | None, kno
         if weight is None:
             return None
         weights[w] = weight / rest
-    proved = _proved(proofs.weight, expression, known, rest)
-    if proved.value:
-        formula, everywhere = proved.value
+    weighting = proved(proofs.weight, expression, known, rest)
+    if weighting.value:
+        formula, everywhere = weighting.value
         where = "" if everywhere else " at positives"
         return Kinship(known, f"{known.title} weighted by {formula}{where}", algebra.PROVED)
     found = ", ".join(f"{weight:.3g} at w = {w:g}" for w, weight in weights.items())
     return Kinship(
-        known, f"{known.title} weighted by {found} at positives", proved.otherwise(f"sampled on {len(ratio)}")
+        known, f"{known.title} weighted by {found} at positives", weighting.otherwise(f"sampled on {len(ratio)}")
     )
 
 
@@ -126,7 +126,7 @@ def _constant(values: Tensor) -> float | None:
     return mean if bool(((values - mean).abs() <= _ALIKE * abs(mean)).all()) else None
 
 
-def _proved(question: Callable[..., Found], expression: Expression, known: KnownLoss, *more: object) -> Answer[Found]:
+def proved(question: Callable[..., Found], expression: Expression, known: KnownLoss, *more: object) -> Answer[Found]:
     """What algebra says of a formula beside a known loss."""
     if max(expression.size, known.expression.size) > _ALGEBRA_SIZE:
         return Answer(None)

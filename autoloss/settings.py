@@ -6,7 +6,6 @@ mmengine reads the file (its configs are Python, as in mmdetection); nothing pas
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from autoloss.candidate import SLOTS
 from autoloss.descent import THRESHOLDS
 from primitives.catalog import KNOWN, grammar, known_loss
 from primitives.errors import InputError
+from primitives.grammar import RANGE, in_range
 
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
@@ -105,7 +105,7 @@ class Variation(_Frozen):
         crossover: share of children with two parents; the rest are mutations.
         both: share of children whose two slots change; the rest change one.
         draws: proposals for one slot before a candidate gives up.
-        constants: numbers that formulas are drawn with.
+        constants: numbers that formulas are drawn with; what `primitives.grammar.RANGE` says.
         extended: draw the extended operators too.
     """
 
@@ -242,8 +242,8 @@ class Settings(_Frozen):
     @classmethod
     def _plain_constants(cls, variation: Variation) -> Variation:
         for constant in variation.constants:
-            if not (math.isfinite(constant) and constant >= 0):
-                raise ValueError(f"constants are finite and not negative (neg is an operator), got {constant:g}")
+            if not in_range(constant):
+                raise ValueError(f"constants are {RANGE} (neg is an operator), got {constant:g}")
         return variation
 
     @field_validator("slots")
