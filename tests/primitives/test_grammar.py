@@ -1,4 +1,8 @@
+import json
+import sqlite3
+from contextlib import closing
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -95,6 +99,17 @@ def test_a_constant_keeps_its_value_or_is_refused(text: str) -> None:
         assert constant.head == float(text)
         assert exact is None or exact == 0 or Fraction("9e-13") < exact < Fraction("1.1e12")
         assert GRAMMARS["box"].parse(f"add(i, {constant})").arguments[1] == constant
+
+
+def test_every_formula_that_was_ever_written_down_here_is_read() -> None:
+    texts = set()
+    for file in (*Path("results").rglob("*.sqlite"), *Path("tests/golden").rglob("*.sqlite")):
+        with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as run:
+            for (losses,) in run.execute("SELECT losses FROM candidate"):
+                texts |= {(loss["grammar"], loss["expression"]) for loss in json.loads(losses).values()}
+    assert len(texts) > 100
+    for name, text in texts:
+        assert str(GRAMMARS[name].parse(text)) == text
 
 
 def test_published_input_names_have_their_meaning() -> None:
