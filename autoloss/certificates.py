@@ -5,16 +5,17 @@ Each says how it is known: proved by algebra on the whole domain, computed at a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import sympy
 import torch
 
-from autoloss import paths, probes, recognition
+from autoloss import paths, probes, proofs, recognition
 from autoloss.descent import THRESHOLDS, descend
 from autoloss.samples import sampled_boxes
 from primitives import algebra
+from primitives.algebra import Answer
 from primitives.expression import Expression
 from primitives.features import class_features, per_sample
 from primitives.grammar import Grammar
@@ -36,7 +37,7 @@ class Certificate:
     Args:
         name: what it is about.
         statement: the finding, for people.
-        how: `proved`, `computed`, or `sampled on N`.
+        how: `proved`, `computed`, or `sampled on N`; the latter say so where SymPy took too long for a proof.
         numbers: behind it.
     """
 
@@ -85,47 +86,35 @@ def _resolution(expression: Expression, grammar: Grammar) -> Certificate:
     return Certificate("scale", statement, f"sampled on {cosines.numel()}", numbers)
 
 
-@algebra.unless_stuck
-def _perfect(expression: Expression) -> sympy.Expr | None:
-    """Value of a formula in pixels where the boxes are equal, of area A."""
-    if not _plain(expression):
-        return None
-    area = sympy.Symbol("A", positive=True)
-    value = algebra.columns(expression)[0].subs({algebra.symbol(name): area for name in expression.names})
-    return sympy.simplify(value)
-
-
 def _box_optimum(expression: Expression, grammar: Grammar) -> Certificate:
     """Areas count in units of the target's, so all perfect boxes are one case, or in pixels."""
-    if grammar.name == "box_pixels":
-        value = _perfect(expression)
-        if value is not None and value.free_symbols:
-            text = f"{value}, A being the target's area in square pixels"
-            return Certificate("optimum", f"the loss of a perfect box is {text}", algebra.PROVED)
+    proved: Answer[str] = Answer(None)
+    if grammar.name == "box_pixels" and _plain(expression):
+        proved = algebra.ask(proofs.perfect, expression.tree, sorted(expression.names))
+    if proved.value:
+        text = f"{proved.value}, A being the target's area in square pixels"
+        return Certificate("optimum", f"the loss of a perfect box is {text}", algebra.PROVED)
     sizes = torch.tensor([64.0**2 if grammar.name == "box_pixels" else 1.0], dtype=torch.float64)
     inputs = {terminal.name: sizes * (terminal.name not in ("d", "v")) for terminal in grammar.terminals}
     number = float(expression(inputs)) + 0.0
     where = " of 64 px" if grammar.name == "box_pixels" else ""
-    return Certificate("optimum", f"the loss of a perfect box{where} is {number:.6g}", "computed", {"value": number})
+    return Certificate(
+        "optimum", f"the loss of a perfect box{where} is {number:.6g}", proved.otherwise("computed"), {"value": number}
+    )
 
 
-@algebra.unless_stuck
-def _box_slopes(expression: Expression, grammar: Grammar) -> list[str] | None:
-    """In which areas a formula is proved to rise or fall where i < u < e."""
-    if grammar.name == "box_extended" or expression.size > _PROOF_SIZE or not _plain(expression):
-        return None
-    i, p, q = sympy.symbols("i p q", positive=True)
-    domain = {algebra.symbol("u"): i + p, algebra.symbol("e"): i + p + q, algebra.symbol("i"): i}
-    formula, proved = algebra.columns(expression)[0], []
-    for name, area in (("i", "intersection"), ("u", "union"), ("e", "enclosing area")):
-        slope = algebra.sign(sympy.diff(formula, algebra.symbol(name)).subs(domain))
-        if slope and name in expression.names:
-            proved.append(f"{'rises' if slope > 0 else 'falls'} with the {area}")
-    return proved
+_AREAS = {"i": "intersection", "u": "union", "e": "enclosing area"}
 
 
 def _box_monotone(expression: Expression, grammar: Grammar) -> Certificate:
-    proved = _box_slopes(expression, grammar)
+    slopes: Answer[dict[str, int | None]] = Answer(None)
+    if grammar.name != "box_extended" and expression.size <= _PROOF_SIZE and _plain(expression):
+        slopes = algebra.ask(proofs.box_slopes, expression.tree)
+    proved = [
+        f"{'rises' if slope > 0 else 'falls'} with the {_AREAS[name]}"
+        for name, slope in (slopes.value or {}).items()
+        if slope and name in expression.names
+    ]
     if proved:
         return Certificate("monotone", f"{', '.join(proved)}, the others fixed, where i < u < e", algebra.PROVED)
     ways = paths.box_paths(grammar)
@@ -134,7 +123,7 @@ def _box_monotone(expression: Expression, grammar: Grammar) -> Certificate:
     return Certificate(
         "monotone",
         f"does not rise on {share:.1%} of the steps of boxes that gain IoU",
-        f"sampled on {ways.rising.numel():,}",
+        slopes.otherwise(f"sampled on {ways.rising.numel():,}"),
         {"share": share},
     )
 
@@ -157,6 +146,8 @@ def _disjoint(expression: Expression, grammar: Grammar) -> Certificate:
 def _smooth(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:
     _, usual = probes.typical(grammar).gradient(expression, alpha)
     scale = float(usual.norm(dim=-1).mean())
+    if not 0 < scale < math.inf:  # of a formula that was given, for the gates let none pass
+        return Certificate("smoothness", f"its gradient is {scale:g} where a detector trains", "sampled on 256")
     largest = float(probes.whole(grammar).gradient(expression, alpha)[1].norm(dim=-1).max()) / scale
     first, second = probes.neighbours(grammar)
     change = (first.gradient(expression, alpha)[1] - second.gradient(expression, alpha)[1]).norm(dim=-1)
@@ -172,18 +163,21 @@ def _plain(expression: Expression) -> bool:
     return all(head.name in _PLAIN for head in nodes if isinstance(head, Operator))
 
 
-@algebra.unless_stuck
-def _limits(expression: Expression, grammar: Grammar) -> list[float] | None:
-    """Limits of a sigmoid loss at w = 1: of the target column as its logit grows, of another as its logit falls."""
-    if grammar.name != "sigmoid" or not _plain(expression) or expression.size > _LIMIT_SIZE:
-        return None
-    ends = zip(_logit_formulas(expression, grammar), (sympy.oo, sympy.Integer(0)), strict=True)
-    limits = [algebra.limit(formula, t, place) for (formula, t), place in ends]
-    return [float(found) for found in limits if found is not None and found.is_number and found.is_real]
+def _limits(expression: Expression, grammar: Grammar) -> Answer[list[float]]:
+    if grammar.name != "sigmoid" or not _by_column(expression) or expression.size > _LIMIT_SIZE:
+        return Answer(None)
+    return algebra.ask(proofs.limits, expression.tree)
+
+
+def _by_column(expression: Expression) -> bool:
+    """Whether algebra is quick, and one column does not depend on the others."""
+    apart = not any(isinstance(node.head, Operator) and node.head.class_axis for node in expression.walk())
+    return apart and _plain(expression)
 
 
 def _class_optimum(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:
-    values = _limits(expression, grammar)
+    found = _limits(expression, grammar)
+    values = found.value
     if values and len(values) == len(_ENDS):
         text = " and ".join(f"{value:.6g} {where}" for value, where in zip(values, _ENDS, strict=True))
         numbers = dict(zip(("target", "other"), values, strict=True))
@@ -193,44 +187,19 @@ def _class_optimum(expression: Expression, grammar: Grammar, alpha: float | None
     inputs = class_features(x, torch.zeros(1).long(), torch.ones(1), use_sigmoid=grammar.name == "sigmoid")
     value = float(per_sample(expression(inputs), inputs, alpha)[0]) + 0.0
     statement = f"the loss of a certain, right answer at w = 1 is {value:.6g}"
-    return Certificate("optimum", statement, "computed", {"value": value})
+    return Certificate("optimum", statement, found.otherwise("computed"), {"value": value})
 
 
-def _logit_formulas(expression: Expression, grammar: Grammar) -> list[tuple[sympy.Expr, sympy.Symbol]]:
-    """The loss at w = 1 over t = e^x > 0: along the target logit, then along another."""
-    if grammar.name == "sigmoid":
-        t = sympy.Symbol("t", positive=True)
-        column = algebra.columns(expression)[0]
-        if any(node.text.startswith(("softmax", "dot")) for node in expression.walk()):
-            return []
-        names = [algebra.symbol(name) for name in ("y", "w", "x")]
-        return [(column.subs(dict(zip(names, (hit, hit, sympy.log(t)), strict=True))), t) for hit in (1, 0)]
-    classes, ts = 3, sympy.symbols("t:3", positive=True)
-    values: dict[sympy.Symbol, sympy.Expr] = {}
-    for k in range(classes):
-        at = {"x": sympy.log(ts[k]), "y": sympy.Integer(k == 0), "w": sympy.Integer(1)}
-        values.update({sympy.Symbol(f"{name}_{k}", real=True): value for name, value in at.items()})
-    parts = algebra.columns(expression, classes)
-    total = sympy.Add(*parts).subs(values)
-    return [(total, ts[0]), (total, ts[1])]
-
-
-@algebra.unless_stuck
-def _logit_signs(expression: Expression, grammar: Grammar, order: int) -> list[int | None] | None:
-    """Proved signs of a derivative in the logit x = log t at w = 1: along the target, then along another."""
-    if expression.size > _PROOF_SIZE or not _plain(expression):
-        return None
-    signs = []
-    for formula, t in _logit_formulas(expression, grammar):
-        slope = formula
-        for _ in range(order):
-            slope = t * sympy.diff(slope, t)
-        signs.append(algebra.sign(slope))
-    return signs
+def _logit_signs(expression: Expression, grammar: Grammar, order: int) -> Answer[list[int | None]]:
+    quick = _by_column(expression) if grammar.name == "sigmoid" else _plain(expression)
+    if expression.size > _PROOF_SIZE or not quick:
+        return Answer(None)
+    return algebra.ask(proofs.logit_signs, expression.tree, grammar.name, order)
 
 
 def _class_monotone(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:
-    if _logit_signs(expression, grammar, 1) == [-1, 1]:
+    signs = _logit_signs(expression, grammar, 1)
+    if signs.value == [-1, 1]:
         where = "three classes" if grammar.name == "softmax" else "every logit"
         return Certificate(
             "monotone", f"at w = 1 falls in the target logit, rises in others, for {where}", algebra.PROVED
@@ -241,21 +210,21 @@ def _class_monotone(expression: Expression, grammar: Grammar, alpha: float | Non
     return Certificate(
         "monotone",
         f"at w = 1 falls in the target logit and rises in others on {share:.1%} of steps",
-        f"sampled on {len(right)}",
+        signs.otherwise(f"sampled on {len(right)}"),
         {"share": share},
     )
 
 
 def _convex(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:
     signs = _logit_signs(expression, grammar, 2)
-    if signs and all(sign in (0, 1) for sign in signs):
+    if signs.value and all(sign in (0, 1) for sign in signs.value):
         return Certificate("convexity", "convex in each logit at w = 1", algebra.PROVED)
     target, other = paths.curve_losses(expression, grammar, alpha)
     curves = torch.cat((target[:, -1], other))
     bends = (curves.diff().diff() / curves.diff().abs().amax(-1, keepdim=True).clamp(min=1e-30)).flatten()
     share = float((bends >= -1e-4).float().mean())
     statement = f"convex in each logit at w = 1 on {share:.1%} of the points"
-    return Certificate("convexity", statement, f"sampled on {len(bends)}", {"share": share})
+    return Certificate("convexity", statement, signs.otherwise(f"sampled on {len(bends)}"), {"share": share})
 
 
 def asked(expression: Expression, grammar: Grammar, alpha: float | None = None) -> Mapping[float, float]:

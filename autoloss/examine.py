@@ -8,6 +8,7 @@ from typing import Any
 from autoloss import certificates, descent, gates
 from autoloss.candidate import Verdict
 from autoloss.recognition import recognise
+from primitives import algebra
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.grammar import Grammar
@@ -24,6 +25,7 @@ def examined(expression: Expression, grammar: Grammar, alpha: float | None = Non
     Returns:
         Plain values; `judged` is the formula as the gates left it: negated where it ran the wrong way round.
     """
+    algebra.start()  # it comes up while the gates judge
     judgement = gates.judge(expression, grammar, alpha)
     verdicts = list(judgement.verdicts)
     known = recognise(judgement.identity, grammar) if judgement.identity else None

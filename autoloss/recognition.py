@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
-import sympy
 import torch
 from torch import Tensor
 
-from autoloss import draws, probes
+from autoloss import draws, probes, proofs
 from primitives import algebra
+from primitives.algebra import Answer
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 
+Found = TypeVar("Found")
 _ALIKE = 1e-6  # relative difference of gradients that counts as none
 _ALGEBRA_SIZE = 40  # nodes; algebra on larger formulas takes seconds
 
@@ -65,8 +68,8 @@ def kin(expression: Expression, grammar: Grammar, alpha: float | None = None) ->
     name, _ = identity(expression, grammar, alpha)
     same = recognise(name, grammar)
     if same:
-        ratio = _ratio(expression, same) if same.grammar == grammar.name else None
-        how = algebra.PROVED if ratio is not None and ratio.is_number else "sampled on 256"
+        ratio = proved(proofs.affine, expression, same) if same.grammar == grammar.name else Answer(None)
+        how = algebra.PROVED if ratio.value else ratio.otherwise("sampled on 256")
         found.append(Kinship(same, f"equal to {same.title} up to an affine map", how))
     relate = _same_direction if grammar.slot == "loss_bbox" else _weighted
     for known in KNOWN.values():
@@ -106,21 +109,15 @@ def _weighted(expression: Expression, grammar: Grammar, alpha: float | None, kno
         if weight is None:
             return None
         weights[w] = weight / rest
-    formula = _ratio(expression, known)
-    if formula is not None and formula.free_symbols <= {algebra.symbol("w")}:
-        everywhere = grammar.name == "softmax"
-        everywhere = everywhere and abs(float(formula.subs(algebra.symbol("w"), 1)) - rest) < _ALIKE * rest
-        shown = _tidy(formula, 1.0 if everywhere else rest)
-        if shown is not None:
-            where = "" if everywhere else " at positives"
-            return Kinship(known, f"{known.title} weighted by {shown}{where}", algebra.PROVED)
+    weighting = proved(proofs.weight, expression, known, rest)
+    if weighting.value:
+        formula, everywhere = weighting.value
+        where = "" if everywhere else " at positives"
+        return Kinship(known, f"{known.title} weighted by {formula}{where}", algebra.PROVED)
     found = ", ".join(f"{weight:.3g} at w = {w:g}" for w, weight in weights.items())
-    return Kinship(known, f"{known.title} weighted by {found} at positives", f"sampled on {len(ratio)}")
-
-
-@algebra.unless_stuck
-def _tidy(formula: sympy.Expr, scale: float) -> sympy.Expr | None:
-    return algebra.tidy(formula / sympy.nsimplify(round(scale, 9), rational=True))
+    return Kinship(
+        known, f"{known.title} weighted by {found} at positives", weighting.otherwise(f"sampled on {len(ratio)}")
+    )
 
 
 def _constant(values: Tensor) -> float | None:
@@ -129,38 +126,11 @@ def _constant(values: Tensor) -> float | None:
     return mean if bool(((values - mean).abs() <= _ALIKE * abs(mean)).all()) else None
 
 
-@algebra.unless_stuck
-def _ratio(expression: Expression, known: KnownLoss) -> sympy.Expr | None:
-    """Derivative of the formula over that of the known loss, where algebra finds it to be one for every input."""
+def proved(question: Callable[..., Found], expression: Expression, known: KnownLoss, *more: object) -> Answer[Found]:
+    """What algebra says of a formula beside a known loss."""
     if max(expression.size, known.expression.size) > _ALGEBRA_SIZE:
-        return None
-    first, second = (_positive(formula, known.grammar) for formula in (expression, known.expression))
-    ratio: sympy.Expr | None = None
-    for name in sorted(first.free_symbols | second.free_symbols, key=str):
-        if str(name) == "w":
-            continue
-        below = sympy.diff(second, name)
-        if below == 0:
-            if sympy.simplify(sympy.diff(first, name)) != 0:
-                return None
-            continue
-        here = algebra.tidy(sympy.diff(first, name) / below)
-        if ratio is not None and sympy.simplify(here - ratio) != 0:
-            return None
-        ratio = here
-    return ratio
-
-
-def _positive(expression: Expression, grammar: str) -> sympy.Expr:
-    """A box formula as it is; a class formula for a positive of the first of its classes."""
-    if GRAMMARS[grammar].slot == "loss_bbox":
-        return algebra.columns(expression)[0]
-    w = algebra.symbol("w")
-    if grammar == "sigmoid":
-        return algebra.columns(expression)[0].subs(algebra.symbol("y"), 1)
-    values = {f"y_{k}": sympy.Integer(k == 0) for k in range(2)} | {f"w_{k}": w for k in range(2)}
-    total = sympy.Add(*algebra.columns(expression, 2))
-    return total.subs({sympy.Symbol(name, real=True): value for name, value in values.items()})
+        return Answer(None)
+    return algebra.ask(question, expression.tree, known.expression.tree, known.grammar, *more)
 
 
 @cache

@@ -6,7 +6,6 @@ mmengine reads the file (its configs are Python, as in mmdetection); nothing pas
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from autoloss.descent import THRESHOLDS
 from autoloss.evaluator import named
 from primitives.catalog import KNOWN, grammar, known_loss
 from primitives.errors import InputError, reading
+from primitives.grammar import RANGE, in_range
 from primitives.printable import printable
 
 FREE = ("generations",)
@@ -164,7 +164,7 @@ class Variation(_Frozen):
         crossover: share of children with two parents; the rest are mutations.
         both: share of children whose two slots change; the rest change one.
         draws: proposals for one slot before a candidate gives up.
-        constants: numbers that formulas are drawn with.
+        constants: numbers that formulas are drawn with; what `primitives.grammar.RANGE` says.
         extended: draw the extended operators too.
     """
 
@@ -308,8 +308,8 @@ class Settings(_Frozen):
     @classmethod
     def _plain_constants(cls, variation: Variation) -> Variation:
         for constant in variation.constants:
-            if not (math.isfinite(constant) and constant >= 0):
-                raise ValueError(f"constants are finite and not negative (neg is an operator), got {constant:g}")
+            if not in_range(constant):
+                raise ValueError(f"constants are {RANGE} (neg is an operator), got {constant:g}")
         return variation
 
     @field_validator("slots")

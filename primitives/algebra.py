@@ -1,155 +1,232 @@
-"""Algebra: a formula as SymPy sees it: value, derivative, verified simplification, LaTeX."""
+"""Algebra: questions to SymPy, each answered in bounded time.
+
+SymPy may take hours over a formula of ten nodes, inside one call that no exception reaches. So it runs in a process of
+its own, started with the first question and kept for the next, and ended when a question takes too long. A plain
+subprocess, not one of multiprocessing: daemonic processes may start one too, a user's script is not imported anew, and
+it comes up without torch.
+
+Nothing that a search decides may hang on an answer: whether there is one depends on how fast the machine is.
+"""
 
 from __future__ import annotations
 
+import atexit
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import sympy
-
-from primitives.expression import Expression
-from primitives.operators import OPERATORS, Column, Operator
+if TYPE_CHECKING:  # for the process of SymPy imports this module, and is to do without torch
+    from primitives.expression import Expression
 
 PROVED = "proved"
 """How something is known that holds on the whole domain."""
-Given = ParamSpec("Given")
+SECONDS = 3.0
+"""Of the processor that one question may take: ten times what the slowest of ordinary formulas takes."""
+_PATIENCE = 10
+"""Times as long on the clock, for a machine whose processors are busy elsewhere."""
+_START = 120.0
+"""Seconds that the process may take to import SymPy."""
+_MEMORY = 2 << 30
+_OUT_OF_MEMORY = 3
+"""Exit code."""
+_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from primitives.algebra import serve; serve(int(sys.argv[1]))"
 Found = TypeVar("Found")
-_POSITIVE = frozenset("iue")
-_PROBE = (0.31, 0.53, 0.76)
 
 
-def unless_stuck(search: Callable[Given, Found | None]) -> Callable[Given, Found | None]:
-    """Makes a search for a proof give None where SymPy gets stuck.
-
-    On formulas with poles SymPy raises errors of many kinds (KeyError, RecursionError, NotImplementedError, ...), and
-    none of them says anything about the formula.
-    """
-
-    @wraps(search)
-    def attempt(*args: Given.args, **kwargs: Given.kwargs) -> Found | None:
-        try:
-            return search(*args, **kwargs)
-        except Exception:
-            return None
-
-    return attempt
-
-
-def symbol(name: str) -> sympy.Symbol:
-    """The SymPy symbol of an input; areas are positive, the rest real."""
-    return sympy.Symbol(name, positive=True) if name in _POSITIVE else sympy.Symbol(name, real=True)
-
-
-def columns(expression: Expression, classes: int = 1) -> Column:
-    """The formula per class: a column of SymPy expressions over inputs x_0, x_1, ... (plain names for one class).
-
-    The protections of the tensor functions (1e-20 in log and div, exp clamped at 88) have no place here.
+@dataclass(frozen=True)
+class Answer(Generic[Found]):
+    """What SymPy says.
 
     Args:
-        expression: the formula.
-        classes: length of the class axis.
+        value: None where it finds nothing.
+        cause: why it is not known whether there is anything to find; empty where SymPy came to an end.
     """
-    if isinstance(expression.head, str):
-        if classes == 1:
-            return (symbol(expression.head),)
-        return tuple(sympy.Symbol(f"{expression.head}_{k}", real=True) for k in range(classes))
-    if not isinstance(expression.head, Operator):
-        return (sympy.nsimplify(expression.head, rational=True),) * classes
-    arguments = [columns(part, classes) for part in expression.arguments]
-    if expression.head.class_axis:
-        return tuple(expression.head.algebra(*arguments))  # type: ignore[arg-type]
-    width = max(len(argument) for argument in arguments)
-    rows = ([argument[k % len(argument)] for argument in arguments] for k in range(width))
-    return tuple(expression.head.algebra(*row) for row in rows)
+
+    value: Found | None
+    cause: str = ""
+
+    def otherwise(self, how: str) -> str:
+        """How something is known without a proof, and why there is none."""
+        return f"{how}; not proved: {self.cause}" if self.cause else how
 
 
-def sign(formula: sympy.Expr) -> int | None:
-    """1 where a formula is proved never to be negative, -1 never positive, 0 always zero; None where it is not known.
+def ask(function: Callable[..., Found | None], *arguments: object, seconds: float | None = None) -> Answer[Found]:
+    """Calls a function of SymPy in the process that is for it.
 
-    The proof: every factor of numerator and denominator, expanded, has coefficients of one sign over generators that
-    SymPy knows to be positive. So symbols must be declared positive, and a domain such as i < u be substituted.
-    """
-    numerator, denominator = sympy.fraction(sympy.together(formula))
-    if numerator == 0:
-        return 0
-    result = 1
-    for part in (numerator, denominator):
-        for factor in sympy.Mul.make_args(part):
-            one = _one_sign(factor)
-            if one is None:
-                return None
-            result *= one
-    return result
+    SymPy raises errors of many kinds on formulas with poles (KeyError, RecursionError, NotImplementedError, ...), and
+    none of them says anything about the formula: the answer is then None.
 
-
-def _one_sign(factor: sympy.Expr) -> int | None:
-    if factor.is_nonnegative:
-        return 1
-    if factor.is_nonpositive:
-        return -1
-    if factor.is_Pow and factor.exp.is_integer and factor.exp.is_even:
-        return 1
-    terms = sympy.Add.make_args(sympy.expand(factor))
-    if all(term.is_nonnegative for term in terms):
-        return 1
-    return -1 if all(term.is_nonpositive for term in terms) else None
-
-
-@unless_stuck
-def limit(formula: sympy.Expr, name: sympy.Symbol, place: sympy.Expr) -> sympy.Expr | None:
-    """Limit of a formula as a positive symbol goes to 0 or to infinity; None where SymPy finds none."""
-    return sympy.limit(formula, name, place, "+" if place == 0 else "-")
-
-
-def tidy(formula: sympy.Expr) -> sympy.Expr:
-    """A formula of exponentials and fractions in its shortest form: over one fraction, what cancels cancelled."""
-    return sympy.simplify(sympy.cancel(sympy.together(formula.rewrite([sympy.tanh], sympy.exp))))
-
-
-def derivative(expression: Expression, name: str) -> sympy.Expr:
-    """d formula / d input for a formula without class-axis operators.
+    Args:
+        function: of a module that imports no torch.
+        arguments: plain values, such as `Expression.tree`.
+        seconds: of the processor that it may take, SECONDS where it is not given.
 
     Raises:
-        ValueError: the formula uses softmax or dot, whose derivative is not one expression.
+        RuntimeError: no such process comes up.
     """
-    if any(isinstance(node.head, Operator) and node.head.class_axis for node in expression.walk()):
-        raise ValueError(f"{expression} works along the class axis; derive columns(expression, classes) instead")
-    return sympy.diff(columns(expression)[0], symbol(name))
+    return _asked.ask(function, arguments, SECONDS if seconds is None else seconds)
 
 
-def simplified(expression: Expression) -> sympy.Expr:
-    """A shorter form that was checked: numerically equal to the formula on a probe, or the formula itself."""
-    original = _display(expression)
-    if any(isinstance(node.head, Operator) and node.head.class_axis for node in expression.walk()):
-        return original
-    short = sympy.simplify(original)
-    names = sorted(expression.names)
-    for shift in range(len(_PROBE)):
-        point = {symbol(name): _PROBE[(k + shift) % len(_PROBE)] for k, name in enumerate(names)}
-        before, after = sympy.N(original.subs(point)), sympy.N(short.subs(point))
-        if not (before.is_number and after.is_number and abs(before - after) <= 1e-9 * (1 + abs(before))):
-            return original
-    return short
+def start() -> None:
+    """Starts the process without waiting for it, where a question is to come soon."""
+    _asked.start()
 
 
 def latex(expression: Expression) -> str:
-    """The formula as LaTeX, as it was written (not simplified)."""
-    formula = unless_stuck(_display)(expression)
-    if formula is None:  # such as a division by i - i inside a maximum
-        with sympy.evaluate(False):
-            formula = _display(expression)
-    return str(sympy.latex(formula))
+    """The formula as LaTeX, as it was written (not simplified); in call form where SymPy does not come to an end."""
+    from primitives.symbolic import latex as written
+
+    return ask(written, expression.tree).value or _calls(expression.tree)
 
 
-def _display(expression: Expression) -> sympy.Expr:
-    """One expression for people: softmax and dot stay named functions."""
-    if isinstance(expression.head, str):
-        return symbol(expression.head)
-    if not isinstance(expression.head, Operator):
-        with sympy.evaluate(True):
-            return sympy.nsimplify(expression.head, rational=True)
-    arguments = [_display(part) for part in expression.arguments]
-    if expression.head.class_axis:
-        return sympy.Function(OPERATORS[expression.head.name].name)(*arguments)
-    return expression.head.algebra(*arguments)
+def _calls(tree: object) -> str:
+    if not isinstance(tree, tuple):
+        return str(tree) if isinstance(tree, str) else f"{tree:.17g}"
+    return rf"\operatorname{{{tree[0]}}}\left({', '.join(map(_calls, tree[1:]))}\right)"
+
+
+class _Process:
+    """The process that runs SymPy, and the way to it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+        self._ready = False
+
+    def start(self) -> None:
+        """Starts it where it does not run."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                return
+            self.end()
+            self._pipe, theirs = Pipe()
+            number = theirs.fileno()
+            # In a session of its own Ctrl-C does not reach it; the hash seed makes SymPy's order of terms the same.
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-c", _PROGRAM, str(number), *sys.path],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(number,),
+                start_new_session=True,
+                env={**os.environ, "PYTHONHASHSEED": "0"},
+            )
+            theirs.close()
+
+    def ask(self, function: Callable[..., Any], arguments: tuple[object, ...], seconds: float) -> Answer[Any]:
+        """See `ask` of the module."""
+        question = pickle.dumps((function, arguments, seconds))
+        with self._lock:
+            pipe = self._up()
+            try:
+                pipe.send_bytes(question)
+                if not pipe.poll(_PATIENCE * seconds):
+                    self.end()
+                    return Answer(None, _too_long(seconds))
+                # From the process we started, over a pipe that only the two of us hold.
+                return Answer(pickle.loads(pipe.recv_bytes()))
+            except (EOFError, OSError):
+                return Answer(None, self._cause(seconds))
+            except BaseException:  # such as Ctrl-C: the answer that is to come is not that of the next question
+                self.end()
+                raise
+
+    def _up(self) -> Connection:
+        self.start()
+        assert self._pipe is not None
+        if not self._ready:
+            try:
+                self._ready = self._pipe.poll(_START) and self._pipe.recv_bytes() == b""
+            except (EOFError, OSError):
+                self._ready = False
+            if not self._ready:
+                self.end()
+                raise RuntimeError(f"the process that runs SymPy does not come up: {sys.executable} -c '{_PROGRAM}'")
+        return self._pipe
+
+    def _cause(self, seconds: float) -> str:
+        assert self._process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        code = self._process.returncode
+        self.end()
+        if code == -signal.SIGPROF:
+            return _too_long(seconds)
+        if code == _OUT_OF_MEMORY:
+            return f"SymPy took more than {_MEMORY >> 30} GB of memory"
+        return f"SymPy ended with exit code {code}"
+
+    def end(self) -> None:
+        """Ends it, whatever it does."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            if self._pipe is not None:
+                self._pipe.close()
+            self._process, self._pipe, self._ready = None, None, False
+
+
+_asked = _Process()
+atexit.register(_asked.end)
+
+
+def _forget() -> None:
+    """A forked child starts a process of its own: the parent's answers the parent."""
+    global _asked
+    left, _asked = _asked, _Process()
+    if left._pipe is not None:
+        left._pipe.close()
+    if left._process is not None:
+        left._process.returncode = 0  # not this process's child
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _too_long(seconds: float) -> str:
+    return f"SymPy took longer than {seconds:g} s"
+
+
+def serve(number: int) -> None:
+    """Life of the process: it ends with its parent, at once when idle, and with its time when it is in a question.
+
+    Args:
+        number: file descriptor of the pipe.
+    """
+    import primitives.symbolic  # noqa: F401  its import is not to count as a question's time
+
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # what SymPy or a fatal error prints; errors of import were shown
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    pipe = Connection(number)
+    pipe.send_bytes(b"")
+    while True:
+        try:
+            function, arguments, seconds = pickle.loads(pipe.recv_bytes())
+            # Without a handler the kernel ends the process, wherever it is, and whether or not its parent lives.
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            value = _attempt(function, arguments)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            pipe.send_bytes(pickle.dumps(value))
+        except (EOFError, OSError):
+            return
+
+
+def _attempt(function: Callable[..., Any], arguments: tuple[object, ...]) -> Any:
+    try:
+        return function(*arguments)
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)  # what SymPy remembers fills it
+    except Exception:
+        return None

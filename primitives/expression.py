@@ -90,6 +90,13 @@ class Expression:
         memo[self.text] = value
         return value
 
+    @property
+    def tree(self) -> str | float | tuple[object, ...]:
+        """The formula in plain values: a name, a number, or the operator's name followed by the arguments' trees."""
+        if isinstance(self.head, Operator):
+            return (self.head.name, *(part.tree for part in self.arguments))
+        return self.head
+
     def walk(self) -> Iterator[Expression]:
         """Every node, root first, arguments from left to right."""
         yield self

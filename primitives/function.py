@@ -87,7 +87,8 @@ def function(
         upcast: compute half precision in float32; PyTorch only.
 
     Raises:
-        ValueError: no such backend, or a constant of the formula is not finite.
+        ValueError: no such backend.
+        InputError: a constant part of the formula is not finite.
     """
     body = _box_body if grammar.slot == "loss_bbox" else _class_body
     lines = body(expression, grammar, alpha, backend)

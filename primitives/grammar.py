@@ -13,7 +13,18 @@ from primitives.operators import OPERATORS, Operator
 
 MAX_NESTING = 64
 MAX_TEXT = 20_000
-_TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|(?P<mark>[(),]))")
+SMALLEST, LARGEST = 1e-12, 1e12
+RANGE = f"0, or from {SMALLEST:g} to {LARGEST:g}"
+"""What a constant may be: three of them, multiplied or divided, stay within float32 (1e-38 to 3e38)."""
+_TOKEN = re.compile(
+    r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)|(?P<mark>[(),]))"
+)
+_ZERO = re.compile(r"[0.]+(?:[eE].*)?")
+
+
+def in_range(constant: float) -> bool:
+    """Whether a number may stand in a formula; -0.0 may not, for a formula has no signs: neg is an operator."""
+    return SMALLEST <= constant <= LARGEST or (constant == 0 and math.copysign(1, constant) > 0)
 
 
 class GrammarError(InputError):
@@ -50,7 +61,7 @@ class Grammar:
         slot: `loss_bbox` or `loss_cls`.
         terminals: the inputs.
         operators: names of the operators that text may use.
-        constants: what a search draws; text may hold any non-negative number.
+        constants: what a search draws; text may hold any number that is in RANGE.
         max_depth: deepest tree that a search keeps, the root being at depth 0.
         max_size: most nodes that a search keeps.
         shorthands: published names that stand for a formula, such as NY for 1 - y.
@@ -138,7 +149,7 @@ class _Parser:
         expression = self._expression(0)
         if self.position < len(self.tokens):
             _, value, at = self.tokens[self.position]
-            raise self._error(f"unexpected {value!r} after the formula", at, "the end")
+            raise self._error(f"unexpected {_short(value)} after the formula", at, "the end")
         return expression
 
     def _expression(self, nesting: int) -> Expression:
@@ -146,12 +157,9 @@ class _Parser:
         if nesting > MAX_NESTING:
             raise self._error(f"nested deeper than {MAX_NESTING}", at, "a shallower formula")
         if kind == "number":
-            number = float(value)
-            if not math.isfinite(number):
-                raise self._error(f"{value!r} is not a finite number", at, "a number such as 1, 2 or 3")
-            return Expression(number)
+            return Expression(self._number(value, at))
         if kind == "mark":
-            raise self._error(f"unexpected {value!r}", at, "an operator, an input or a number")
+            raise self._error(f"unexpected {_short(value)}", at, "an operator, an input or a number")
         name = value.lower()
         if name in self.shorthands:
             return self.grammar.parse(self.shorthands[name])
@@ -160,26 +168,32 @@ class _Parser:
             raise self._unknown(value, at)
         return Expression(head) if isinstance(head, str) else self._call(head, at, nesting)
 
+    def _number(self, value: str, at: int) -> float:
+        number = float(value)
+        if not in_range(number) or (number == 0 and not _ZERO.fullmatch(value)):
+            raise self._error(f"the constant {_short(value)} is out of range", at, RANGE)
+        return number
+
     def _unknown(self, value: str, at: int) -> GrammarError:
         known = sorted({w if isinstance(w, str) else w.name for w in self.words.values()})
-        close = difflib.get_close_matches(value.lower(), [*self.words, *self.shorthands], n=1)
+        close = difflib.get_close_matches(value.lower()[:80], [*self.words, *self.shorthands], n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         return GrammarError(
-            f"unknown name {value!r} at column {at + 1} of {_short(self.text)} in grammar {self.grammar.name}"
+            f"unknown name {_short(value)} at column {at + 1} of {_short(self.text)} in grammar {self.grammar.name}"
             f"{hint}; known: {', '.join(known)}"
         )
 
     def _call(self, operator: Operator, at: int, nesting: int) -> Expression:
         _, mark, place = self._next("'('")
         if mark != "(":
-            raise self._error(f"{operator.name} is an operator, got {mark!r}", place, "'('")
+            raise self._error(f"{operator.name} is an operator, got {_short(mark)}", place, "'('")
         arguments = [self._expression(nesting + 1)]
         while True:
             _, mark, place = self._next("',' or ')'")
             if mark == ")":
                 break
             if mark != ",":
-                raise self._error(f"unexpected {mark!r}", place, "',' or ')'")
+                raise self._error(f"unexpected {_short(mark)}", place, "',' or ')'")
             arguments.append(self._expression(nesting + 1))
         if len(arguments) != operator.arity:
             takes = f"{operator.arity} argument{'s' if operator.arity > 1 else ''}"

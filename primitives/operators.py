@@ -1,4 +1,4 @@
-"""The operator table: every primitive operation with its tensor function and its algebraic twin.
+"""The operator table: every primitive operation with its tensor function; its twin in SymPy is in `symbolic`.
 
 Source: Liu et al. 2021, "Loss Function Discovery for Object Detection via Convergence-Simulation Driven
 Search", arXiv 2102.04700, section 3.1; where the published code fixes a constant (1e-20 in log and div, exp
@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import sympy
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,7 +22,6 @@ _ERF_SCALE = math.sqrt(math.pi) / 4
 _GD_SCALE = math.pi / 8
 
 Interval = tuple[float, float]
-Column = tuple[sympy.Expr, ...]
 
 _REAL: Interval = (-math.inf, math.inf)
 _POSITIVE: Interval = (0.0, math.inf)
@@ -37,8 +35,6 @@ class Operator:
         name: canonical lower-case name, as it prints.
         arity: number of arguments, 1 or 2.
         tensor: element-wise tensor function, shape (...) -> (...); along the last axis if `class_axis`.
-        algebra: the same in SymPy; arguments are expressions, or columns (one expression per class) if
-            `class_axis`.
         domain: interval of every argument on which the value is finite.
         text: one line for people.
         aliases: other names that published text uses.
@@ -52,7 +48,6 @@ class Operator:
     name: str
     arity: int
     tensor: Callable[..., Tensor]
-    algebra: Callable[..., object]
     domain: Interval
     text: str
     aliases: tuple[str, ...] = ()
@@ -116,79 +111,31 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(dim=-1, keepdim=True)
 
 
-def _sym_softmax(a: Column) -> Column:
-    total = sympy.Add(*[sympy.exp(item) for item in a])
-    return tuple(sympy.exp(item) / total for item in a)
-
-
-def _sym_dot(a: Column, b: Column) -> Column:
-    width = max(len(a), len(b))
-    return (sympy.Add(*[a[k % len(a)] * b[k % len(b)] for k in range(width)]),)
-
-
-def _sym_sigmoid(a: sympy.Expr) -> sympy.Expr:
-    return 1 / (1 + sympy.exp(-a))
-
-
-_HALF = sympy.Rational(1, 2)
-
 _ROWS = (
-    Operator("add", 2, torch.add, lambda a, b: a + b, _REAL, "a + b"),
-    Operator("sub", 2, torch.sub, lambda a, b: a - b, _REAL, "a - b"),
-    Operator("mul", 2, torch.mul, lambda a, b: a * b, _REAL, "a * b"),
-    Operator("div", 2, _div, lambda a, b: a / b, _POSITIVE, "a / (b + 1e-20)"),
-    Operator("dot", 2, _dot, _sym_dot, _REAL, "sum of a * b over the classes, one column", class_axis=True),
-    Operator("neg", 1, torch.neg, lambda a: -a, _REAL, "-a"),
-    Operator("exp", 1, _exp, sympy.exp, _REAL, "e^a, a clamped at 88"),
-    Operator("log", 1, _log, sympy.log, _POSITIVE, "natural logarithm of a + 1e-20"),
-    Operator("abs", 1, torch.abs, sympy.Abs, _REAL, "absolute value"),
-    Operator("sqrt", 1, torch.sqrt, sympy.sqrt, _POSITIVE, "square root"),
-    Operator("softmax", 1, _softmax, _sym_softmax, _REAL, "softmax over the classes", class_axis=True),
-    Operator("softplus", 1, functional.softplus, lambda a: sympy.log(1 + sympy.exp(a)), _REAL, "log(1 + e^a)"),
-    Operator("sigmoid", 1, torch.sigmoid, _sym_sigmoid, _REAL, "1 / (1 + e^-a)", aliases=("sig",)),
-    Operator(
-        "gd",
-        1,
-        _gd,
-        lambda a: _HALF + 2 / sympy.pi * sympy.atan(sympy.tanh(sympy.pi * a / 8)),
-        _REAL,
-        "Gudermannian curve scaled into 0..1",
-        aliases=("sgdf",),
-    ),
-    Operator(
-        "alf",
-        1,
-        _alf,
-        lambda a: _HALF + a / (2 * sympy.sqrt(4 + a**2)),
-        _REAL,
-        "algebraic curve scaled into 0..1",
-        aliases=("salf",),
-    ),
-    Operator(
-        "erf",
-        1,
-        _erf,
-        lambda a: (sympy.erf(sympy.sqrt(sympy.pi) * a / 4) + 1) / 2,
-        _REAL,
-        "error function scaled into 0..1",
-        aliases=("serf",),
-    ),
-    Operator(
-        "erfc",
-        1,
-        _erfc,
-        lambda a: sympy.erfc(sympy.sqrt(sympy.pi) * a / 4) / 2,
-        _REAL,
-        "complementary error function scaled into 0..1",
-        aliases=("serfc",),
-    ),
-    Operator("tanh", 1, torch.tanh, sympy.tanh, _REAL, "hyperbolic tangent"),
-    Operator("relu", 1, torch.relu, lambda a: sympy.Max(a, 0), _REAL, "the positive part"),
-    Operator("sin", 1, torch.sin, sympy.sin, _REAL, "sine"),
-    Operator("cos", 1, torch.cos, sympy.cos, _REAL, "cosine"),
-    Operator("square", 1, torch.square, lambda a: a**2, _REAL, "a * a", extended=True),
-    Operator("min", 2, torch.minimum, sympy.Min, _REAL, "the smaller of a and b", extended=True),
-    Operator("max", 2, torch.maximum, sympy.Max, _REAL, "the larger of a and b", extended=True),
+    Operator("add", 2, torch.add, _REAL, "a + b"),
+    Operator("sub", 2, torch.sub, _REAL, "a - b"),
+    Operator("mul", 2, torch.mul, _REAL, "a * b"),
+    Operator("div", 2, _div, _POSITIVE, "a / (b + 1e-20)"),
+    Operator("dot", 2, _dot, _REAL, "sum of a * b over the classes, one column", class_axis=True),
+    Operator("neg", 1, torch.neg, _REAL, "-a"),
+    Operator("exp", 1, _exp, _REAL, "e^a, a clamped at 88"),
+    Operator("log", 1, _log, _POSITIVE, "natural logarithm of a + 1e-20"),
+    Operator("abs", 1, torch.abs, _REAL, "absolute value"),
+    Operator("sqrt", 1, torch.sqrt, _POSITIVE, "square root"),
+    Operator("softmax", 1, _softmax, _REAL, "softmax over the classes", class_axis=True),
+    Operator("softplus", 1, functional.softplus, _REAL, "log(1 + e^a)"),
+    Operator("sigmoid", 1, torch.sigmoid, _REAL, "1 / (1 + e^-a)", aliases=("sig",)),
+    Operator("gd", 1, _gd, _REAL, "Gudermannian curve scaled into 0..1", aliases=("sgdf",)),
+    Operator("alf", 1, _alf, _REAL, "algebraic curve scaled into 0..1", aliases=("salf",)),
+    Operator("erf", 1, _erf, _REAL, "error function scaled into 0..1", aliases=("serf",)),
+    Operator("erfc", 1, _erfc, _REAL, "complementary error function scaled into 0..1", aliases=("serfc",)),
+    Operator("tanh", 1, torch.tanh, _REAL, "hyperbolic tangent"),
+    Operator("relu", 1, torch.relu, _REAL, "the positive part"),
+    Operator("sin", 1, torch.sin, _REAL, "sine"),
+    Operator("cos", 1, torch.cos, _REAL, "cosine"),
+    Operator("square", 1, torch.square, _REAL, "a * a", extended=True),
+    Operator("min", 2, torch.minimum, _REAL, "the smaller of a and b", extended=True),
+    Operator("max", 2, torch.maximum, _REAL, "the larger of a and b", extended=True),
 )
 
 OPERATORS: dict[str, Operator] = {row.name: row for row in _ROWS}

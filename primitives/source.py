@@ -10,6 +10,7 @@ from enum import IntEnum
 
 import torch
 
+from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.operators import OPERATORS, Operator
 
@@ -124,7 +125,8 @@ def source(
         prefix: of the names of statements.
 
     Raises:
-        ValueError: no such backend, or a constant of the formula is not finite.
+        ValueError: no such backend.
+        InputError: a constant part of the formula is not finite.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
@@ -169,7 +171,7 @@ def folded(expression: Expression, constants: bool = True) -> Expression:
     if not head.class_axis and None not in known:
         value = float(head.tensor(*(torch.tensor(part, dtype=torch.float64) for part in known)))
         if not math.isfinite(value):
-            raise ValueError(f"{expression} is {value}; a formula with such a constant is not written out")
+            raise InputError(f"{expression.text[:200]} is {value}; a formula with such a constant is not written out")
         return Expression(value)
     first, last = known[0], known[-1]
     if constants and len(parts) == 2 and wide(expression) != wide(parts[0 if first is None else 1]):

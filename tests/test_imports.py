@@ -54,6 +54,13 @@ OF_ONE_FILE = {
 }
 
 
+def test_sympy_is_imported_only_where_the_process_that_is_ended_in_time_runs_it() -> None:
+    found = {
+        file.name for package in MAY_IMPORT for file in (ROOT / package).rglob("*.py") if "sympy" in imported(file)
+    }
+    assert found == {"symbolic.py", "proofs.py"}
+
+
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_no_arrow_turns(package: str) -> None:
     for file in (ROOT / package).rglob("*.py"):

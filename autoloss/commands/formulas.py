@@ -41,6 +41,8 @@ def check(
     from autoloss import report
     from autoloss.examine import examined
     from primitives import catalog
+    from primitives.expression import Expression
+    from primitives.operators import OPERATORS
 
     if plot is not None:
         from autoloss import chart, picture
@@ -56,7 +58,9 @@ def check(
         if catalog.GRAMMARS[known.grammar].slot != rules.slot:
             raise InputError(f"--beside {known.name} is a loss for {catalog.GRAMMARS[known.grammar].slot}")
         other = picture.Drawn(known.title, known.expression, catalog.GRAMMARS[known.grammar], known.alpha)
-        picture.draw(picture.Drawn("this", rules.parse(found["judged"]), rules, alpha), other, plot)
+        # Not `judged` parsed again: negated it may be nested one deeper than text may be.
+        judged = Expression(OPERATORS["neg"], (expression,)) if found["negated"] else expression
+        picture.draw(picture.Drawn("this", judged, rules, alpha), other, plot)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

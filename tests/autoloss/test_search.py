@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from autoloss.candidate import Candidate, Kind
 from autoloss.ladder import ranked
 from autoloss.search import OWN, Search
 from autoloss.settings import from_mapping
+from primitives import algebra
+from primitives.algebra import Answer
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 from tests.helpers.small import section
@@ -26,6 +29,20 @@ def test_generation_0_holds_own_known_controls_and_random_survivors() -> None:
     assert all(c.origin.startswith("random") and not c.parents for c in born[4:])
     # Twice the GIoU that the detector has, at its own scale.
     assert born[3].losses["loss_bbox"].loss_weight == pytest.approx(2.0)
+
+
+def test_what_sympy_finds_or_is_too_slow_to_find_changes_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = from_mapping(section(seed=11))  # whose formulas SymPy is asked about
+    born = Search(settings).ask(0)
+    slow = Answer(None, "SymPy took longer than 3 s")
+    monkeypatch.setattr(algebra, "ask", lambda *_, **__: slow)
+    again = Search(settings).ask(0)
+    assert again.refusals == born.refusals
+    assert [replace(one, certificates={}) for one in again.candidates] == [
+        replace(one, certificates={}) for one in born.candidates
+    ]
+    hows = [one["how"] for candidate in again.candidates for some in candidate.certificates.values() for one in some]
+    assert any("not proved: SymPy took longer than 3 s" in how for how in hows)
 
 
 def test_known_losses_of_another_grammar_have_no_children() -> None:

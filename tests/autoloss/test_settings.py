@@ -56,7 +56,15 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
         ({"known": [{"loss_cls": "giou"}]}, r"known loss 'giou' is not for loss_cls"),
         ({"known": [{"loss_cls": "focl"}]}, r"unknown loss 'focl'; known: iou"),
         ({"controls": [{"loss_cls": -1.0}]}, r"search.controls.0.loss_cls: Input should be greater .*, got -1.0"),
-        ({"variation": {"constants": [-1.0]}}, r"constants are finite and not negative .*got -1"),
+        *(
+            ({"variation": {"constants": [2.0, value]}}, rf"constants are 0, or from 1e-12 to 1e\+12 .*got {got}$")
+            for value, got in ((-1.0, "-1"), (-0.0, "-0"), (1e300, "1e.300"), (1e-300, "1e-300"), (1e13, "1e.13"))
+        ),
+        *(
+            ({"variation": {"constants": [value]}}, "search.variation.constants")
+            for value in (True, "1", "1e300", None)
+        ),
+        *(({"variation": {"constants": [value]}}, "constants") for value in (math.inf, -math.inf, math.nan, 10**400)),
         ({"evaluator": {"type": "nothing"}}, r"evaluator needs a type such as"),
         ({"finale": {"rung": {"name": "proxy", "task": {}}}}, r"rungs need names of their own"),
         (

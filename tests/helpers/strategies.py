@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from primitives.expression import Expression
-from primitives.grammar import Grammar
+from primitives.grammar import Grammar, in_range
 from primitives.operators import OPERATORS
 
 
@@ -14,7 +14,7 @@ def expressions(grammar: Grammar) -> st.SearchStrategy[Expression]:
     leaves = st.one_of(
         st.sampled_from([terminal.name for terminal in grammar.terminals]),
         st.sampled_from(grammar.constants),
-        st.floats(0, 1e6, allow_nan=False),
+        st.floats(0, 1e6).filter(in_range),
     ).map(Expression)
     operators = [OPERATORS[name] for name in grammar.operators]
 

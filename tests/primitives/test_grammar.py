@@ -1,3 +1,9 @@
+import json
+import sqlite3
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +13,7 @@ from primitives.expression import Expression
 from primitives.grammar import GrammarError
 from tests.helpers.strategies import expressions
 
+OUT = ["1e300", "1e999", "1e-400", "1e-13", "1.0000000001e12", "0.0000000000001", "1e99999999999", "5e-324"]
 ANY = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: st.tuples(st.just(name), expressions(GRAMMARS[name])))
 
 
@@ -40,7 +47,25 @@ def test_any_other_text_is_an_error_of_one_line(text: str) -> None:
         ("2", r"a formula must read an input"),
         ("softmax(i)", r"unknown name 'softmax'"),
         ("x", r"unknown name 'x'"),
-        ("1e999", r"not a finite number"),
+        *(
+            (f"add(i, {number})", r"out of range at column 8 of .*expected: 0, or from 1e-12 to 1e\+12$")
+            for number in OUT
+        ),
+        ("add(i, " + "9" * 19_000 + ")", r"the constant '9{60}\.\.\.9{15}' is out of range at column 8"),
+        ("add(i, " + "a" * 19_000 + ")", r"unknown name 'a{60}\.\.\.a{15}' at column 8"),
+        ("add(i, nan)", r"unknown name 'nan'"),
+        ("add(i, inf)", r"unknown name 'inf'"),
+        ("add(i, True)", r"unknown name 'True'"),
+        ("add(i, -0.0)", r"unexpected character '-' at column 8"),
+        ("add(i, 0x10)", r"unexpected 'x10' at column 9"),
+        ("add(i, 1_000)", r"unexpected '_000' at column 9"),
+        ("add(i, 1.)", r"unexpected character '\.' at column 9"),
+        ("add(i, .5)", r"unexpected character '\.' at column 8"),
+        ("add(i, '1')", r"unexpected character"),
+        ("add(i, \u0661\u0662)", r"unexpected character '\u0661' at column 8"),
+        ("add(i, 1\u0662)", r"unexpected character '\u0662' at column 9"),
+        ("add(i, \ud800)", r"unexpected character '.ud800' at column 8"),
+        ("i" * 100_000, r"at most 20000 characters"),
         ("neg(" * 10_000 + "i" + ")" * 10_000, r"at most 20000 characters"),
         ("(" * 10_000, r"unexpected '\('"),
         ("neg(" * 3_000 + "i" + ")" * 3_000, r"nested deeper than 64"),
@@ -60,6 +85,31 @@ def test_published_text_parses_into_canonical_lower_case(known) -> None:
     canonical = str(known.expression)
     assert canonical == canonical.lower()
     assert GRAMMARS[known.grammar].parse(known.text.upper()) == known.expression
+
+
+@given(st.from_regex(r"[0-9]{1,25}(\.[0-9]{1,25})?([eE][-+]?[0-9]{1,4})?", fullmatch=True))
+def test_a_constant_keeps_its_value_or_is_refused(text: str) -> None:
+    exact = Fraction(text) if len(text.lower().partition("e")[2]) < 5 else None
+    try:
+        constant = GRAMMARS["box"].parse(f"add(i, {text})").arguments[1]
+    except GrammarError as error:
+        assert "out of range" in str(error)
+        assert exact is None or not (exact == 0 or Fraction("1.1e-12") < exact < Fraction("9e11"))
+    else:
+        assert constant.head == float(text)
+        assert exact is None or exact == 0 or Fraction("9e-13") < exact < Fraction("1.1e12")
+        assert GRAMMARS["box"].parse(f"add(i, {constant})").arguments[1] == constant
+
+
+def test_every_formula_that_was_ever_written_down_here_is_read() -> None:
+    texts = set()
+    for file in (*Path("results").rglob("*.sqlite"), *Path("tests/golden").rglob("*.sqlite")):
+        with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as run:
+            for (losses,) in run.execute("SELECT losses FROM candidate"):
+                texts |= {(loss["grammar"], loss["expression"]) for loss in json.loads(losses).values()}
+    assert len(texts) > 100
+    for name, text in texts:
+        assert str(GRAMMARS[name].parse(text)) == text
 
 
 def test_published_input_names_have_their_meaning() -> None:
