@@ -24,6 +24,7 @@ from mmengine.registry import HOOKS
 LOADER = '''
 def _have(name):
     """Imports a module that lies beside this file{or_at}, or is on the path; whether there is one."""
+    import filecmp
     import importlib.util
     import os
     import sys
@@ -42,7 +43,7 @@ def _have(name):
                 del sys.modules[name]
                 raise
         other = sys.modules[name].__file__
-        if os.path.isfile(other) and open(file, "rb").read() != open(other, "rb").read():
+        if os.path.isfile(other) and not filecmp.cmp(file, other, shallow=False):
             raise ImportError(f"{{file}} is not {{other}}, which is imported under its name: rename one of them")
         return True
     try:

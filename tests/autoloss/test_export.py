@@ -8,7 +8,7 @@ import pytest
 from small import section
 
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
-from autoloss.export import of_run, of_text
+from autoloss.export import folder_name, of_run, of_text
 from autoloss.run import Run
 from autoloss.settings import from_mapping
 from primitives.catalog import KNOWN
@@ -88,7 +88,19 @@ def test_a_known_loss_keeps_its_name_alpha_and_the_weight_of_the_loss_it_replace
     assert export.losses["loss_cls"].loss_weight == 1.0
     assert "Lin et al. 2017" in export.about[0]
     assert of_text({"loss_bbox": "giou"}).losses["loss_bbox"].loss_weight == 1.0
-    assert of_text({"loss_cls": "cse_a_cls", "loss_bbox": "cse_a_reg"}).name == "Exported"
+
+
+def test_an_export_is_named_by_what_it_holds() -> None:
+    def name(*texts: str) -> str:
+        return of_text(dict(zip(("loss_cls", "loss_bbox"), texts, strict=True))).name
+
+    assert name("cse_a_cls", "cse_a_reg") == "CseA"
+    assert name("cse_a_cls", "cse_b_reg") == "CseAClsCseBReg"
+    assert name("varifocal", "sub(1, div(i, u))") == "VarifocalFormula"
+    one, other = (of_text({"loss_bbox": text}) for text in ("sub(1, div(i, u))", "sub(1, square(div(i, u)))"))
+    assert (one.name, other.name) == ("Formula", "Formula")
+    assert folder_name(one) != folder_name(other)
+    assert folder_name(of_text({"loss_bbox": "giou"})) == "giou"
 
 
 def test_a_formula_is_weighted_like_the_loss_it_replaces_unless_a_weight_is_given() -> None:
