@@ -18,6 +18,7 @@ from primitives.errors import InputError
 from primitives.grammar import Grammar, GrammarError
 from primitives.text import digest, plain
 
+_HEAVIEST = 1e30  # float32 holds eight orders of magnitude more, for the loss that it multiplies
 _NAME = re.compile(r"[A-Z][A-Za-z0-9]{0,59}")
 
 
@@ -131,6 +132,9 @@ def of_text(
     Raises:
         InputError: not a formula, one for the other slot, or one without a gradient.
     """
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise InputError(f"--alpha {alpha:g}: the weight of the target column lies in 0 to 1")
+    weights = _checked_weights(weights or {})
     losses, named = {}, []
     for slot, text in texts.items():
         known = KNOWN.get(text)
@@ -141,7 +145,7 @@ def of_text(
         if alpha is not None and slot == "loss_cls" and rules.name != "sigmoid":
             raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
         loss = calibrated(expression, rules, own_alpha, LIKE[rules.name])
-        given = (weights or {}).get(slot)
+        given = weights.get(slot)
         losses[slot] = loss if given is None else Loss(loss.expression, loss.grammar, given, own_alpha)
     if name is None:
         name = _name_of(list(texts.values()))
@@ -149,7 +153,7 @@ def of_text(
     what = " and ".join(named)
     source = f" Source: {'; '.join(dict.fromkeys(sources))}." if sources else ""
     about = [f"{what}.{source}", f"Written by autoloss {__version__}; not trained for this export."]
-    scales = {slot for slot in losses if (weights or {}).get(slot) is None}
+    scales = {slot for slot in losses if slot not in weights}
     return Export(_checked_name(name), losses, about, {**(setup or {}), "scale": sorted(scales)})
 
 
@@ -189,6 +193,7 @@ def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
 def changed(export: Export, setup: Mapping[str, Any], weights: Mapping[str, float]) -> Export:
     """The same with what a person asked for: a detector, a weight."""
     given = {key: value for key, value in setup.items() if value is not None}
+    weights = _checked_weights(weights)
     losses = {
         slot: replace(loss, loss_weight=weights.get(slot, loss.loss_weight)) for slot, loss in export.losses.items()
     }
@@ -221,6 +226,14 @@ def _rules(slot: str, text: str, class_grammar: str | None) -> Grammar:
     if rules.slot != slot:
         raise InputError(f"--{slot.replace('_', '-')} {text}: a formula of grammar {rules.name} is for {rules.slot}")
     return rules
+
+
+def _checked_weights(weights: Mapping[str, float]) -> Mapping[str, float]:
+    for slot, weight in weights.items():
+        if not 0 <= weight <= _HEAVIEST:
+            option = f"--weight-{slot.removeprefix('loss_')}"
+            raise InputError(f"{option} {weight:g}: a loss_weight is a number from 0 to {_HEAVIEST:g}")
+    return weights
 
 
 def _checked_name(name: str) -> str:

@@ -36,9 +36,9 @@ def train(
         float | None, typer.Option(min=0, max=1, help="Weight of the target column of a sigmoid loss given as text.")
     ] = None,
     weight_cls: Annotated[
-        float | None, typer.Option(min=0, help="loss_weight. Default: that of the run, or as the loss it replaces.")
+        float | None, typer.Option(help="loss_weight. Default: that of the run, or as the loss it replaces.")
     ] = None,
-    weight_bbox: Annotated[float | None, typer.Option(min=0, help="The same for the box loss.")] = None,
+    weight_bbox: Annotated[float | None, typer.Option(help="The same for the box loss.")] = None,
     centerness_iou: Annotated[
         bool, typer.Option("--centerness-iou", help="FCOS, ATSS: the IoU takes the place of centerness, as published.")
     ] = False,
