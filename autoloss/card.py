@@ -12,19 +12,22 @@ from autoloss.certificates import certify
 from primitives import algebra
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.function import function_name
+from primitives.text import MOST, markdown, plain
 
 FILE = "card.md"
 _TITLES = {"loss_cls": "Class loss", "loss_bbox": "Box loss"}
 _USE = {
-    "mmdet": "```console\n$ python tools/train.py {folder}/config.py\n```\n\nwith mmdetection's own `tools/train.py`; "
-    "it needs nothing of the toolkit. `losses.py` can also be imported without mmdetection.",
-    "torch": "Import the functions from `losses.py`. They give a loss per sample: sum over positives for a box loss, "
+    "mmdet": "```console\n$ python tools/train.py config.py\n```\n\nfrom this folder, with mmdetection's own "
+    "`tools/train.py`; it needs nothing of the toolkit. `{losses}.py` can also be imported without mmdetection.\n\nThe "
+    "config in its work dir, the modules beside it and a checkpoint load wherever they are taken together; without the "
+    "modules too, for inference.",
+    "torch": "Import the functions from `{losses}.py`. They give a loss per sample: sum over positives for a box loss, "
     "over all samples for a class loss, divide by the number of positives (or of samples, in two-stage heads), and "
     "multiply by the `_WEIGHT` beside each.",
-    "torchvision": "`from torchvision_losses import put_into`, then `put_into(model)` for a torchvision FasterRCNN or "
+    "torchvision": "`from {put} import put_into`, then `put_into(model)` for a torchvision FasterRCNN or "
     "FCOS; `python example.py` shows it.",
-    "numpy": "Import the functions from `losses.py`: NumPy and SciPy.",
-    "jax": "Import the functions from `losses.py`: JAX.",
+    "numpy": "Import the functions from `{losses}.py`: NumPy and SciPy.",
+    "jax": "Import the functions from `{losses}.py`: JAX.",
 }
 
 
@@ -45,7 +48,7 @@ def write(
         about: where they come from, paragraphs.
         row: of the run's leaderboard, as `export.Export` has it; empty without a run.
         target: what it was exported to.
-        files: names of the files beside the card.
+        files: names of the files beside the card, in the order of their writer.
         folder: where to.
     """
     for slot, loss in losses.items():
@@ -54,7 +57,7 @@ def write(
         other = picture.Drawn(known.title, known.expression, GRAMMARS[known.grammar], known.alpha)
         mine = picture.Drawn("this", rules.parse(loss["expression"]), rules, loss["alpha"])
         picture.draw(mine, other, folder / f"{slot}.png")
-    (folder / FILE).write_text(text(name, losses, about, row, target, files))
+    (folder / FILE).write_text(text(name, losses, about, row, target, files), encoding="utf-8")
 
 
 def text(
@@ -66,15 +69,17 @@ def text(
     files: Sequence[str],
 ) -> str:
     """The card in Markdown; arguments as of `write`."""
-    parts = [f"# {name}", *about]
+    parts = [f"# {markdown(name)}", *map(markdown, about)]
     for slot, loss in losses.items():
         parts += _formula(name, slot, loss)
     parts += _evidence(row)
     for slot, loss in losses.items():
         parts += _certificates(slot, loss, row)
     limits = "\n".join(f"- {limit}" for limit in _limits(losses, row))
-    listed = ", ".join(f"`{file}`" for file in files)
-    parts += ["## Limits", limits, "## Use", _USE[target], f"Files: {listed}. Apache License 2.0."]
+    losses_module, put = (Path(file).stem for file in (*files, *files)[:2])
+    use = _USE[target].format(losses=losses_module, put=put)
+    listed = ", ".join(f"`{file}`" for file in sorted(files))
+    parts += ["## Limits", limits, "## Use", use, f"Files: {listed}. Apache License 2.0."]
     return "\n\n".join(parts) + "\n"
 
 
@@ -99,12 +104,12 @@ def _evidence(row: Mapping[str, Any]) -> list[str]:
     if not row:
         return ["## Evidence", "None: the formula was given as text and trained nowhere for this card."]
     rungs = row["rungs"]
-    lines = [f"| loss | {' | '.join(f'mAP {rung}' for rung in rungs)} |", f"|---|{'---|' * len(rungs)}"]
+    lines = [f"| loss | {' | '.join(f'mAP {_name(rung)}' for rung in rungs)} |", f"|---|{'---|' * len(rungs)}"]
     for one in (row, *row["beside"]):
         scores = " | ".join(report.score(one["scores"].get(rung), one["error"]) for rung in rungs)
-        lines.append(f"| {'**this**' if one is row else one['origin']} | {scores} |")
+        lines.append(f"| {'**this**' if one is row else _name(one['origin'])} | {scores} |")
     seeds = {rung: row["scores"][rung]["seeds"] for rung in rungs if rung in row["scores"]}
-    said = ", ".join(f"{rung} {count}" for rung, count in seeds.items())
+    said = ", ".join(f"{_name(rung)} {count}" for rung, count in seeds.items())
     return [
         "## Evidence",
         "\n".join(lines),
@@ -120,8 +125,15 @@ def _certificates(slot: str, loss: Mapping[str, Any], row: Mapping[str, Any]) ->
         rules = GRAMMARS[loss["grammar"]]
         found = [asdict(one) for one in certify(rules.parse(loss["expression"]), rules, loss["alpha"])]
     lines = ["| about | what is known | how |", "|---|---|---|"]
-    lines += [f"| {one['name']} | {one['statement'].replace('|', chr(92) + '|')} | {one['how']} |" for one in found]
+    lines += [
+        "| " + " | ".join(_name(one[part], 1000) for part in ("name", "statement", "how")) + " |" for one in found
+    ]
     return [f"## What is known of the {_TITLES[slot].lower()}", "\n".join(lines)]
+
+
+def _name(text: str, most: int = MOST) -> str:
+    """Text of a run file as the cell of a table, or a part of a sentence."""
+    return markdown(plain(text, most))
 
 
 def _limits(losses: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> list[str]:

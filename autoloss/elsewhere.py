@@ -1,6 +1,6 @@
 """Elsewhere: a script that compares exported files with given values where none of our packages can be imported.
 
-`python -I elsewhere.py FOLDER ...`: a folder holds losses.py and case.pt; what differs is printed, a line each.
+`python -I elsewhere.py FOLDER ...`: a folder holds case.pt and the file it names; what differs is printed, a line each.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def main(folder: Path) -> None:
 
     torch.set_num_threads(1)
     case = torch.load(folder / "case.pt", weights_only=True)
-    if (folder / "mmcv_ops.py").exists():
-        _load(folder / "mmcv_ops.py")
-    module = _load(folder / "losses.py")
+    for stand_in in folder.glob("mmcv_ops_*.py"):
+        _load(stand_in)
+    module = _load(folder / case["file"])
     for loss in case["losses"]:
         for wanted in loss["wanted"]:
             if case["backend"] != "torch":
@@ -79,10 +79,10 @@ def _narrow(module: Any, loss: dict[str, Any], inputs: dict[str, Any]) -> None:
     """Half precision under autocast gives finite float32."""
     import torch
 
-    call = getattr(module, loss["class"])() if loss["class"] else getattr(module, loss["function"])
+    call = module.LOSSES[loss["slot"]]() if loss["slot"] else getattr(module, loss["function"])
     for dtype in (torch.float16, torch.bfloat16):
         named = {n: v.detach().to(dtype) if v.is_floating_point() else v for n, v in inputs.items()}
-        if loss["class"]:
+        if loss["slot"]:
             named = {{"x": "pred", "labels": "target"}.get(name, name): value for name, value in named.items()}
         with torch.autocast("cpu", dtype=torch.bfloat16):
             values = call(**named)

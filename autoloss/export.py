@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,8 +16,10 @@ from autoloss.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, find_grammar, grammar
 from primitives.errors import InputError
 from primitives.grammar import Grammar, GrammarError
+from primitives.text import digest, plain
 
-_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+_HEAVIEST = 1e30  # float32 holds eight orders of magnitude more, for the loss that it multiplies
+_NAME = re.compile(r"[A-Z][A-Za-z0-9]{0,59}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Export:
     def spec(self) -> dict[str, dict[str, Any]]:
         """The losses as plain values."""
         return {slot: asdict(self.losses[slot]) for slot in SLOTS if slot in self.losses}
+
+
+def folder_name(export: Export) -> str:
+    """Where an export without a run goes: its name, and what tells it from others where that does not say it all."""
+    named = "Formula" not in export.name
+    return export.name.lower() if named else f"{export.name.lower()}_{digest(json.dumps(export.spec()))}"
 
 
 def of_run(run: Run, number: int | None = None, top: int = 1, name: str | None = None) -> list[Export]:
@@ -78,15 +87,16 @@ def _of_row(found: Mapping[str, Any], row: Mapping[str, Any], name: str) -> Expo
     rung = settings["finale"]["rung"] if settings["finale"] else settings["ladder"][-1]
     beside = [other for other in found["leaderboard"] if other["kind"] != Kind.FOUND.value]
     rungs = [one for one in found["rungs"] if one in row["scores"]]
-    best = f" Score at {rungs[-1]}: {report.score(row['scores'][rungs[-1]])}" if rungs else ""
+    best = f" Score at {plain(rungs[-1])}: {report.score(row['scores'][rungs[-1]])}" if rungs else ""
     own = next((other["scores"].get(rungs[-1]) for other in beside if other["candidate"] == 0), None) if rungs else None
     if own:
         best += f", the detector's own loss {report.score(own)}"
     trained = found["trained"]
     about = [
-        f"Candidate {row['candidate']} of run {Path(found['run']).name} (seed {settings['seed']}): {row['origin']}."
+        f"Candidate {row['candidate']} of run {plain(Path(found['run']).name)} (seed {settings['seed']}): "
+        f"{plain(row['origin'])}."
         f"{best + ' (COCO mAP on the images of that rung).' if best else ''}",
-        f"Found with {trained.get('detector', 'an evaluator of its own')} on {_images(trained)}, "
+        f"Found with {plain(str(trained.get('detector', 'an evaluator of its own')))} on {_images(trained)}, "
         f"by autoloss {__version__}.",
     ]
     losses = {slot: Loss(**loss) for slot, loss in row["losses"].items()}
@@ -96,7 +106,7 @@ def _of_row(found: Mapping[str, Any], row: Mapping[str, Any], name: str) -> Expo
 
 
 def _images(trained: Mapping[str, Any]) -> str:
-    images = ", ".join(f"{count} {split}" for split, count in trained.get("images", {}).items())
+    images = ", ".join(f"{count} {plain(str(split))}" for split, count in trained.get("images", {}).items())
     classes = len(trained.get("classes", ()))
     return f"{images} images with {classes} classes" if images else "data of its own"
 
@@ -113,7 +123,7 @@ def of_text(
 
     Args:
         texts: per slot.
-        name: what the classes' names begin with; None for the known loss's name, or Exported.
+        name: what the classes' names begin with; None for the names of the known losses, with Formula for others.
         class_grammar: of the class formula, where its inputs leave a doubt.
         alpha: weight of the target column of a sigmoid class loss; a known loss brings its own.
         weights: loss_weight per slot; without one the formula gets the gradient norm of the loss detectors train with.
@@ -122,6 +132,9 @@ def of_text(
     Raises:
         InputError: not a formula, one for the other slot, or one without a gradient.
     """
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise InputError(f"--alpha {alpha:g}: the weight of the target column lies in 0 to 1")
+    weights = _checked_weights(weights or {})
     losses, named = {}, []
     for slot, text in texts.items():
         known = KNOWN.get(text)
@@ -132,17 +145,33 @@ def of_text(
         if alpha is not None and slot == "loss_cls" and rules.name != "sigmoid":
             raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
         loss = calibrated(expression, rules, own_alpha, LIKE[rules.name])
-        given = (weights or {}).get(slot)
+        given = weights.get(slot)
         losses[slot] = loss if given is None else Loss(loss.expression, loss.grammar, given, own_alpha)
     if name is None:
-        alone = KNOWN.get(next(iter(texts.values()))) if len(texts) == 1 else None
-        name = "".join(part.title() for part in alone.name.split("_")) if alone else "Exported"
+        name = _name_of(list(texts.values()))
     sources = [known.source for known in KNOWN.values() if known.name in texts.values()]
     what = " and ".join(named)
     source = f" Source: {'; '.join(dict.fromkeys(sources))}." if sources else ""
     about = [f"{what}.{source}", f"Written by autoloss {__version__}; not trained for this export."]
-    scales = {slot for slot in losses if (weights or {}).get(slot) is None}
+    scales = {slot for slot in losses if slot not in weights}
     return Export(_checked_name(name), losses, about, {**(setup or {}), "scale": sorted(scales)})
+
+
+def _name_of(texts: Sequence[str]) -> str:
+    """Known losses by their names, the halves of a published pair by that of the pair; all others are Formula."""
+    names = [_title(text) if text in KNOWN else "Formula" for text in texts]
+    pair = {text.rpartition("_")[0] for text in texts}
+    if len(texts) == 2 and pair <= PAIRS.keys() and len(pair) == 1:
+        return _title(pair.pop())
+    return "".join(dict.fromkeys(names))
+
+
+def _title(name: str) -> str:
+    return "".join(part.title() for part in name.split("_"))
+
+
+PAIRS: Mapping[str, Mapping[str, Any]] = {"cse_a": {}, "cse_b": {"centerness_target": "iou"}}
+"""The published pairs, and what they need; the losses of one are named like it."""
 
 
 def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
@@ -151,14 +180,12 @@ def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
     Args:
         setup: see Export.
     """
-    pairs: dict[str, dict[str, Any]] = {"cse_a": {}, "cse_b": {"centerness_target": "iou"}}
     found = {}
-    for name, more in pairs.items():
+    for name, more in PAIRS.items():
         texts = {"loss_cls": f"{name}_cls", "loss_bbox": f"{name}_reg"}
-        title = "".join(part.title() for part in name.split("_"))
-        found[name] = of_text(texts, title, setup={**(setup or {}), **more})
+        found[name] = of_text(texts, setup={**(setup or {}), **more})
     for known in KNOWN.values():
-        if known.name.rpartition("_")[0] not in pairs:
+        if known.name.rpartition("_")[0] not in PAIRS:
             found[known.name] = of_text({GRAMMARS[known.grammar].slot: known.name}, setup=setup)
     return found
 
@@ -166,6 +193,7 @@ def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
 def changed(export: Export, setup: Mapping[str, Any], weights: Mapping[str, float]) -> Export:
     """The same with what a person asked for: a detector, a weight."""
     given = {key: value for key, value in setup.items() if value is not None}
+    weights = _checked_weights(weights)
     losses = {
         slot: replace(loss, loss_weight=weights.get(slot, loss.loss_weight)) for slot, loss in export.losses.items()
     }
@@ -200,7 +228,17 @@ def _rules(slot: str, text: str, class_grammar: str | None) -> Grammar:
     return rules
 
 
+def _checked_weights(weights: Mapping[str, float]) -> Mapping[str, float]:
+    for slot, weight in weights.items():
+        if not 0 <= weight <= _HEAVIEST:
+            option = f"--weight-{slot.removeprefix('loss_')}"
+            raise InputError(f"{option} {weight:g}: a loss_weight is a number from 0 to {_HEAVIEST:g}")
+    return weights
+
+
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise InputError(f"--name {name!r}: a class's name begins with a capital and holds letters and digits only")
+        raise InputError(
+            f"--name {plain(name)!r}: a class's name begins with a capital and holds letters and digits, 60 at most"
+        )
     return name

@@ -9,7 +9,8 @@ from typing import Any
 
 from primitives import algebra
 from primitives.catalog import GRAMMARS
-from primitives.function import function, function_name, imports
+from primitives.function import function, function_name, imports, module_name
+from primitives.text import docstring
 
 
 def files(
@@ -19,7 +20,7 @@ def files(
     setup: Mapping[str, Any],  # noqa: ARG001  every target's writer takes the same
     backend: str,
 ) -> dict[str, str]:
-    """losses.py with a function per loss.
+    """A file with a function per loss.
 
     Args:
         losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
@@ -42,7 +43,10 @@ def files(
     body = "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
     says = "\n\n".join(textwrap.fill(part, 118) for part in about)
     title = ", ".join(function_name(name, slot) for slot in losses)
-    return {"losses.py": f'"""{title}: plain functions.\n\n{says}\n"""\n\n{imports(body, backend)}\n\n{body}'}
+    text = (
+        f'"""{docstring(f"{title}: plain functions.")}\n\n{docstring(says)}\n"""\n\n{imports(body, backend)}\n\n{body}'
+    )
+    return {f"{module_name(name, 'losses', body)}.py": text}
 
 
 torch_files = partial(files, backend="torch")
@@ -60,8 +64,9 @@ def latex_files(
     lines = [f"% {line}" for paragraph in about for line in textwrap.wrap(paragraph, 100)]
     for slot, loss in losses.items():
         kind = "bbox" if slot == "loss_bbox" else "cls"
-        formula = algebra.latex(GRAMMARS[loss["grammar"]].parse(loss["expression"]))
-        lines += [f"% {function_name(name, slot)}: {loss['expression']}"]
+        expression = GRAMMARS[loss["grammar"]].parse(loss["expression"])
+        formula = algebra.latex(expression)
+        lines += [f"% {function_name(name, slot)}: {expression}"]
         if loss.get("alpha") is not None:
             lines.append(f"% times {loss['alpha']} in the column of the target and {1 - loss['alpha']} elsewhere")
         lines += ["\\[", f"  L_{{\\mathrm{{{kind}}}}} = {formula}", "\\]"]

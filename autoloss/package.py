@@ -25,7 +25,7 @@ TARGETS = {
     "numpy": "autoloss.functions:numpy_files",
     "latex": "autoloss.functions:latex_files",
 }
-"""Who writes the files of a target, as 'module:function'."""
+"""Who writes the files of a target, that of the losses first, as 'module:function'."""
 
 
 class ExportError(RuntimeError):
@@ -75,11 +75,10 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
         raise InputError(f"cannot write to {folder}: {error}") from None
     try:
         for name, text in files.items():
-            (fresh / name).write_text(text)
-        if "losses.py" in files:
-            check(export, fresh, target)
+            (fresh / name).write_text(text, encoding="utf-8")
         if target != "latex":
-            card.write(export.name, export.spec(), export.about, export.row, target, sorted(files), fresh)
+            check(export, fresh / next(iter(files)), target)
+            card.write(export.name, export.spec(), export.about, export.row, target, list(files), fresh)
         folder.mkdir(exist_ok=True)
         written = [path.rename(folder / path.name) for path in sorted(fresh.iterdir())]
     finally:
@@ -87,8 +86,8 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
     return written
 
 
-def check(export: Export, folder: Path, target: str) -> None:
-    """Compares losses.py with the formulas, in a process where our packages cannot be imported.
+def check(export: Export, file: Path, target: str) -> None:
+    """Compares a file of losses with the formulas, in a process where our packages cannot be imported.
 
     Values and gradients on 1,000 inputs, to 1e-6 or what float32 rounding costs the formula itself; see `cases`.
 
@@ -96,30 +95,25 @@ def check(export: Export, folder: Path, target: str) -> None:
         ExportError: what differs.
     """
     with tempfile.TemporaryDirectory() as place:
-        for name in ("losses.py", "mmcv_ops.py"):
-            if (folder / name).exists():
-                shutil.copy(folder / name, place)
+        for one in (file, *file.parent.glob("mmcv_ops_*.py")):
+            shutil.copy(one, place)
         backend = target if target in ("numpy", "jax") else "torch"
         losses = [
             {
                 "function": function_name(export.name, slot),
-                "class": _class_of(export.name, slot) if target == "mmdet" else "",
+                "slot": slot if target == "mmdet" else "",  # whose class is tried too
                 "leaf": "pred" if slot == "loss_bbox" else "x",
                 "wanted": cases.wanted(loss, backend),
             }
             for slot, loss in export.losses.items()
         ]
-        torch.save({"backend": backend, "losses": losses}, Path(place) / "case.pt")
+        torch.save({"file": file.name, "backend": backend, "losses": losses}, Path(place) / "case.pt")
         line = [sys.executable, "-I", "-W", "ignore", elsewhere.__file__, place]
         done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=place)
     if done.returncode != 0:
         raise ExportError(f"what was exported cannot be used elsewhere: {_last(done.stderr)}")
     if done.stdout.strip():
         raise ExportError(f"what was exported differs from the formula: {'; '.join(done.stdout.splitlines())}")
-
-
-def _class_of(name: str, slot: str) -> str:
-    return f"{name}{'BoxLoss' if slot == 'loss_bbox' else 'ClassLoss'}"
 
 
 def _last(text: str) -> str:

@@ -6,6 +6,7 @@ mmengine reads the file (its configs are Python, as in mmdetection); nothing pas
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence

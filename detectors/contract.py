@@ -28,7 +28,7 @@ class Loss(nn.Module):
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = reduction_override or self.reduction
+        how = self.reduction if reduction_override is None else reduction_override
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
@@ -53,6 +53,8 @@ class Loss(nn.Module):
 class BoxLoss(Loss):
     """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
 
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
         """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
         raise NotImplementedError
@@ -64,7 +66,6 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        **kwargs: object,  # noqa: ARG002  what heads hand to other losses
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -72,12 +73,15 @@ class BoxLoss(Loss):
             pred: predicted boxes, (N, 4) xyxy in pixels.
             target: target boxes, (N, 4) xyxy in pixels.
             weight: (N,), or (N, 4), which is averaged over its last axis.
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
-            kwargs: not used.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         pred, target = at_least_float32(pred), at_least_float32(target)
@@ -96,6 +100,7 @@ class ClassLoss(Loss):
     `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
+    stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
     reads_iou: bool
 
@@ -111,7 +116,7 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        **kwargs: object,  # noqa: ARG002  what heads hand to other losses
+        ignore_index: int | None = None,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -119,24 +124,30 @@ class ClassLoss(Loss):
             pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
             target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
             weight: (N,) or (N, 1).
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            kwargs: not used.
+            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none.
+            ValueError: the formula reads the IoU and the head gave none, an unknown `reduction_override` (mmdetection
+                asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
         if self.reads_iou and iou is None:
             raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
         pred = at_least_float32(pred)
+        weight = None if weight is None else weight.reshape(labels.shape)
+        if ignore_index is not None:
+            ignored = labels == ignore_index
+            labels = labels.masked_fill(ignored, 0)  # a label that there is
+            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
-            weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)

@@ -8,37 +8,43 @@ from pathlib import Path
 from typing import Any
 
 from detectors import mmcv_ops
-from detectors.losses_file import class_name, losses_file
+from detectors.losses_file import LossesFile, losses_file
 from primitives.errors import InputError
+from primitives.text import digest, docstring, plain
 
 DETECTORS = {
     "softmax": "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
     "sigmoid": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
 }
 """Stock config for a class formula where no detector is named; box formulas alone go with the first."""
-_CONFIG = '''"""{detector} with {losses}.
+_CONFIG = '''"""{title}
 
 {about}
 
-    python tools/train.py {{folder}}/config.py
+    python tools/train.py config.py
+
+from this folder, with mmdetection's own tools/train.py. In the work dir it leaves a config that loads wherever it
+lies, for inference also without the losses.
 {stand_in}"""
 
-import sys
-
 _base_ = {base!r}
+{loader}
+list(map(_have, {modules!r}))
+'''
+_DETECTOR = '''"""The detector with its own losses, whole: config.py changes it; as it is it trains to compare with."""
 
-sys.path.insert(0, "{{{{ fileDirname }}}}")  # losses.py lies beside this file
+_base_ = []
 '''
 _WITHOUT = """
-mmcv_ops stands in for the compiled ops that the mmcv of `pip install` lacks; it leaves an mmcv that has them alone.
-With such an mmcv, take "mmcv_ops" out of custom_imports and delete the file.
+{module} stands in for the compiled ops that the mmcv of `pip install` lacks; it leaves an mmcv that has them
+alone. With such an mmcv, take "{module}" out of this file and delete the other.
 """
 
 
 def mmdet(
     losses: Mapping[str, Mapping[str, Any]], name: str, about: Sequence[str], setup: Mapping[str, Any]
 ) -> dict[str, str]:
-    """The files of a folder that mmdetection's own tools train with: losses.py, config.py and what they need.
+    """The files of a folder that mmdetection's own tools train with: the losses, config.py and what they need.
 
     Args:
         losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
@@ -50,17 +56,17 @@ def mmdet(
             None for where this mmcv lacks them.
 
     Returns:
-        Text by file name.
+        Text by file name, that of the losses first.
 
     Raises:
         InputError: the detector is not known, has no such slot, or its head does not fit a formula.
     """
     lacks_ops = mmcv_ops.install()
     from detectors.configure import box_heads, load, put_losses, scaled
+    from detectors.portable import LOADER, text_of
 
     evaluator, detector = dict(setup.get("evaluator") or {}), setup.get("detector")
     centerness = setup.get("centerness_target")
-    files: dict[str, str] = {}
     if evaluator and not detector:
         if evaluator.pop("type") != "detectors.evaluator:DetectorEvaluator":
             raise InputError("the run's evaluator trains no mmdetection detector; name one with --detector")
@@ -72,35 +78,52 @@ def mmdet(
         detector = detector or DETECTORS[kinds[0] if kinds else "softmax"]
         config = load(detector)
         base = detector if "::" in detector else "detector.py"
-    stand_in = setup.get("stand_in")
-    if stand_in is None:
-        stand_in = lacks_ops
+    wanted = setup.get("stand_in")
+    ops = {f"mmcv_ops_{digest(mmcv_ops.text())}": mmcv_ops.text()} if (lacks_ops if wanted is None else wanted) else {}
     before = [head.to_dict() for head in box_heads(config)]
     losses = scaled(config, losses, setup.get("scale", ()))
     put_losses(config, losses, centerness)
-    model, heads = _changes(before, [head.to_dict() for head in box_heads(config)], name)
-    imports_first = list((config.get("custom_imports") or {}).get("imports", [])) + ["mmcv_ops"] * stand_in
-    files["losses.py"] = losses_file(losses, name, about, heads)
+    after = [head.to_dict() for head in box_heads(config)]
+    file = losses_file(losses, name, about, _new_head(before, after))
+    hook, portable = _portable()
+    files = {file.module: file.text, **portable, **ops}
+    changed = {"custom_imports": _custom(config, [*ops, *portable, file.module]), "custom_hooks": _hooks(config, hook)}
     if base == "detector.py":
         own = load(detector) if detector != base else _of_run(evaluator, setup["task"], setup["seed"])
-        files[base] = _detector_file(own, imports_first, stand_in)
-    if stand_in:
-        files["mmcv_ops.py"] = f"{Path(mmcv_ops.__file__).read_text()}\n\ninstall()\n"
+        files["detector"] = _detector_file(own, [*ops, *portable] if ops else [], hook)
+    trained = "The run's detector" if evaluator else detector
+    model = _changes(before, after, file)
     path = "roi_head.bbox_head" if "roi_head" in config.model else "bbox_head"
     for part in reversed(path.split(".")):
         model = {part: model}
-    files["config.py"] = _CONFIG.format(
-        detector="The run's detector" if evaluator else detector,
-        losses=" and ".join(class_name(name, slot) for slot in losses),
-        about=textwrap.fill(about[0], 115),
+    files["config"] = _CONFIG.format(
+        title=docstring(textwrap.fill(f"{plain(trained)} with {' and '.join(map(file.class_name, losses))}.", 115)),
+        about=docstring(textwrap.fill(about[0], 115)),
         base=base,
-        stand_in=_WITHOUT if stand_in else "",
-    ) + _text({"custom_imports": _custom([*imports_first, "losses"]), "model": model})
-    return files
+        loader=LOADER.format(or_at="", origin=""),
+        modules=[*ops, *portable, file.module],
+        stand_in="".join(_WITHOUT.format(module=module) for module in ops),
+    ) + text_of({**changed, "model": model})
+    return {f"{stem}.py": text for stem, text in files.items()}
 
 
-def _custom(modules: Sequence[str]) -> dict[str, Any]:
-    return {"imports": list(modules), "allow_failed_imports": False}
+def _portable() -> tuple[str, dict[str, str]]:
+    """The name of the hook that makes work dirs portable, and its module, text by name."""
+    from detectors import portable
+
+    text = Path(portable.__file__).read_text(encoding="utf-8")
+    hook = f"PortableConfig_{digest(text)}"
+    return hook, {f"portable_config_{digest(text)}": text.replace("PortableConfig", hook)}
+
+
+def _hooks(config: Any, hook: str) -> list[Any]:
+    return [*(config.get("custom_hooks") or []), {"type": hook}]
+
+
+def _custom(config: Any, modules: Sequence[str]) -> dict[str, Any]:
+    """What a config imports, and these modules after it."""
+    first = (config.get("custom_imports") or {}).get("imports", [])
+    return {"imports": [*first, *modules], "allow_failed_imports": False}
 
 
 def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) -> Any:
@@ -121,29 +144,28 @@ def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) ->
     return config
 
 
-def _detector_file(config: Any, first: Sequence[str], stand_in: bool) -> str:
-    head = (
-        '"""The detector with its own losses, whole: config.py changes it, and it trains as it is to compare with."""\n'
-    )
-    if stand_in:
-        head += '\nimport sys\n\nsys.path.insert(0, "{{ fileDirname }}")\n'
-    body = {key: value for key, value in config.to_dict().items() if key != "custom_imports"}
-    if first:
-        body = {"custom_imports": _custom(first), **body}
-    return head + _text(body)
+def _detector_file(config: Any, modules: Sequence[str], hook: str) -> str:
+    from detectors.portable import LOADER, text_of
+
+    values = config.to_dict()
+    if modules:
+        values = {**values, "custom_imports": _custom(config, modules), "custom_hooks": _hooks(config, hook)}
+    load = f"{LOADER.format(or_at='', origin='')}\nlist(map(_have, {list(modules)!r}))\n" if modules else ""
+    return f"{_DETECTOR}{load}{text_of(values)}"
 
 
-def _text(values: Mapping[str, Any]) -> str:
-    from mmengine.config import Config
-
-    return str(Config(dict(values)).pretty_text)
-
-
-def _changes(before: Sequence[Any], after: Sequence[Any], name: str) -> tuple[Any, str | None]:
-    """What config.py says of the head or heads, and the stock head that needs a class of its own."""
+def _new_head(before: Sequence[Any], after: Sequence[Any]) -> str | None:
+    """The stock head that needs a class of its own, None for none."""
     from detectors.heads import PREFIX
 
-    stock = None
+    types = {new["type"] for old, new in zip(before, after, strict=True) if new["type"] != old["type"]}
+    return next((kind.removeprefix(PREFIX) for kind in sorted(types)), None)
+
+
+def _changes(before: Sequence[Any], after: Sequence[Any], file: LossesFile) -> Any:
+    """What config.py says of the head or heads."""
+    from detectors.heads import PREFIX
+
     heads = []
     for old, new in zip(before, after, strict=True):
         changed = {key: value for key, value in new.items() if value != old.get(key)}
@@ -152,17 +174,16 @@ def _changes(before: Sequence[Any], after: Sequence[Any], name: str) -> tuple[An
                 keep = ("use_sigmoid", "loss_weight") if slot == "loss_cls" else ("loss_weight",)
                 changed[slot] = {
                     "_delete_": True,
-                    "type": class_name(name, slot),
+                    "type": file.class_name(slot),
                     **{key: changed[slot][key] for key in keep},
                     **({"reduction": changed[slot]["reduction"]} if changed[slot]["reduction"] != "mean" else {}),
                 }
-        if str(changed.get("type", "")).startswith(PREFIX):
-            stock = changed["type"].removeprefix(PREFIX)
-            changed["type"] = f"{name}{stock}"
+        if "type" in changed:
+            changed["type"] = file.class_name(changed["type"].removeprefix(PREFIX))
         heads.append((old, changed))
     if len(heads) == 1:
-        return heads[0][1], stock
+        return heads[0][1]
     for _, changed in heads:  # a list takes the place of the old list as a whole
         for slot in ("loss_cls", "loss_bbox"):
             changed.get(slot, {}).pop("_delete_", None)
-    return [{**old, **changed} for old, changed in heads], stock
+    return [{**old, **changed} for old, changed in heads]

@@ -30,7 +30,13 @@ def _register(mechanism: type, head: type) -> None:
     name = f"{PREFIX}{head.__name__}"
     MODELS.register_module(
         module=type(
-            name, (mechanism, head), {"__doc__": f"{head.__name__}. {mechanism.__doc__}", "__module__": __name__}
+            name,
+            (mechanism, head),
+            {
+                "__doc__": f"{head.__name__}. {mechanism.__doc__}",
+                "__module__": __name__,
+                "stands_for": head.__name__,
+            },
         )
     )
 

@@ -8,21 +8,23 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from detectors import contract
 from primitives.catalog import grammar as find_grammar
-from primitives.function import function, function_name, imports, reads_iou
+from primitives.function import function, function_name, imports, module_name, reads_iou
+from primitives.text import digest, docstring
 
 _USE = (
-    "In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and {classes} "
-    "as the type of loss_cls or loss_bbox. config.py beside this file does it."
+    "In an mmdetection config: custom_imports = dict(imports=['{module}']) with this folder on PYTHONPATH, and "
+    "{classes} as the type of loss_cls or loss_bbox. config.py beside this file does it."
 )
 _CONTRACT = (contract.Loss, contract.BoxLoss, contract.ClassLoss, contract.at_least_float32, contract.alive)
 _BOX = '''class {name}(BoxLoss):
     """`{function}` as a `loss_bbox`, on decoded boxes.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -39,7 +41,7 @@ _BOX = '''class {name}(BoxLoss):
 _CLASS = '''class {name}(ClassLoss):
     """`{function}` as a `loss_cls`.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
         use_sigmoid: heads read it; it is {use_sigmoid} for this loss.
@@ -73,25 +75,54 @@ _HEADS = """if MODELS is not None:
 {imports}
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
-            raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
+            raise ImportError("this mmcv has no compiled ops: import a stand-in first, as config.py does") from error
         raise
 """
 _HEAD = '''
-    @MODELS.register_module()
-    class {name}{head}({mechanism}, {head}):
-        """{head} that hands the IoU of its boxes to `{name}ClassLoss`."""
+    @MODELS.register_module(force=True)
+    class {name}({mechanism}, {head}):
+        """{head} that hands the IoU of its boxes to `{loss}`."""
+
+        stands_for = "{head}"
 '''
+_LOSSES = """LOSSES = {{{by_slot}}}
+
+if MODELS is not None:
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
+"""
 
 
-def class_name(name: str, slot: str) -> str:
-    """Name of an exported class."""
-    return f"{name}{'BoxLoss' if slot == 'loss_bbox' else 'ClassLoss'}"
+_KINDS = {"loss_cls": "ClassLoss", "loss_bbox": "BoxLoss"}
+
+
+@dataclass(frozen=True)
+class LossesFile:
+    """A file of exported losses.
+
+    Its names end in a digest of its code, so in one process none stands for two things.
+
+    Args:
+        name: what the classes' names begin with.
+        tag: the digest.
+        module: name of the file without its ending.
+        text: of the file.
+    """
+
+    name: str
+    tag: str
+    module: str
+    text: str
+
+    def class_name(self, slot_or_head: str) -> str:
+        """Name of the class of a slot's loss, or of one that does what a stock head does and knows the IoU."""
+        return _class_name(self.name, slot_or_head, self.tag)
 
 
 def losses_file(
     losses: Mapping[str, Mapping[str, Any]], name: str, about: Sequence[str], head: str | None = None
-) -> str:
-    """The text of a file with a function and a module per loss; it imports torch, and mmdetection's registry if any.
+) -> LossesFile:
+    """A file with a function and a module per loss; it imports torch, and mmdetection's registry if any.
 
     Args:
         losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
@@ -99,6 +130,22 @@ def losses_file(
         about: where the losses come from, paragraphs.
         head: stock head whose kind needs classes that know the IoU, None for none.
     """
+    untagged = _code(losses, name, "", head)
+    tag, module = digest(untagged), module_name(name, "losses", untagged)
+    classes = [_class_name(name, slot, tag) for slot in losses]
+    use = _USE.format(module=module, classes=" and ".join(classes))
+    says = "\n\n".join(textwrap.fill(part, 118) for part in (*about, use))
+    title = docstring(f"{' and '.join(classes)}.\n\n{says}\n")
+    text = f'"""{title}"""\n\nfrom __future__ import annotations\n\n{_code(losses, name, tag, head)}'
+    return LossesFile(name, tag, module, text)
+
+
+def _class_name(name: str, slot_or_head: str, tag: str) -> str:
+    return f"{name}{_KINDS.get(slot_or_head, slot_or_head)}_{tag}"
+
+
+def _code(losses: Mapping[str, Mapping[str, Any]], name: str, tag: str, head: str | None) -> str:
+    """The file without what it says of itself."""
     parts = [_REGISTRY, f"REDUCTIONS = {contract.REDUCTIONS!r}".replace("'", '"') + "\n"]
     unused = contract.ClassLoss if "loss_cls" not in losses else contract.BoxLoss if "loss_bbox" not in losses else None
     parts += [inspect.getsource(part) for part in _CONTRACT if part is not unused]
@@ -109,7 +156,7 @@ def losses_file(
         parts.append(function(formula, rules, called, loss.get("alpha")))
         parts.append(
             (_BOX if slot == "loss_bbox" else _CLASS).format(
-                name=class_name(name, slot),
+                name=_class_name(name, slot, tag),
                 function=called,
                 weight=loss["loss_weight"],
                 use_sigmoid=sigmoid,
@@ -117,11 +164,10 @@ def losses_file(
                 passes=", iou" if reads_iou(formula) else "",
             )
         )
-    listed = ", ".join(class_name(name, slot) for slot in losses)
-    register = f"    for _loss in [{listed}]:\n        MODELS.register_module(module=_loss)\n"
-    parts.append(f"if MODELS is not None:\n{register}")
+    by_slot = ", ".join(f'"{slot}": {_class_name(name, slot, tag)}' for slot in losses)
+    parts.append(_LOSSES.format(by_slot=by_slot))
     if head is not None:
-        parts += _head_parts(head, name)
+        parts += _head_parts(head, name, tag)
     body = "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
     for ours, theirs in _REWRITTEN:
         body = body.replace(ours, theirs)
@@ -133,13 +179,10 @@ def losses_file(
     if needs.startswith("import math"):
         lines.insert(1, "import math")
         needs = needs.removeprefix("import math\n\n")
-    use = _USE.format(classes=listed.replace(", ", " and "))
-    says = "\n\n".join(textwrap.fill(part, 118) for part in (*about, use))
-    title = f'"""{" and ".join(class_name(name, slot) for slot in losses)}.\n\n{says}\n"""\n'.replace("\\", "\\\\")
-    return f"{title}\nfrom __future__ import annotations\n\n{chr(10).join(lines)}\n\n{needs}\n\n{body}"
+    return f"{chr(10).join(lines)}\n\n{needs}\n\n{body}"
 
 
-def _head_parts(head: str, name: str) -> list[str]:
+def _head_parts(head: str, name: str, tag: str) -> list[str]:
     """The mechanism of the IoU-aware heads, and the heads of the same kind."""
     from detectors import iou_aware
     from detectors.heads import MECHANISMS, stock
@@ -159,5 +202,8 @@ def _head_parts(head: str, name: str) -> list[str]:
     names = ", ".join(sorted(one.__name__ for one in kin))
     lines = [f"from {package} import {names}", "from mmdet.structures.bbox import get_box_tensor"]
     block = _HEADS.format(imports="\n".join(f"        {line}" for line in lines))
-    block += "".join(_HEAD.format(name=name, head=one.__name__, mechanism=how.__name__) for one, how in kin.items())
+    loss = _class_name(name, "loss_cls", tag)
+    for one, how in kin.items():
+        called = _class_name(name, one.__name__, tag)
+        block += _HEAD.format(name=called, head=one.__name__, mechanism=how.__name__, loss=loss)
     return [*sources, block]

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from primitives.catalog import GRAMMARS
-from primitives.function import function, function_name, imports, reads_iou
+from primitives.function import function, function_name, imports, module_name, reads_iou
+from primitives.text import docstring
 
 _TWO_STAGE = 10.0  # what mmdetection weights GIoU by in two-stage heads (faster-rcnn_r50_fpn_giou_1x_coco)
-_PUT = '''"""Puts the losses of losses.py into a torchvision detector, without a subclass; its other losses stay.
+_PUT = '''"""Puts the losses of {losses}.py into a torchvision detector, without a subclass; its other losses stay.
 
     model = torchvision.models.detection.{model}(num_classes=21)
     put_into(model)
@@ -158,7 +159,7 @@ Random images with a bright square each; no weights are downloaded.
 import torch
 from torchvision.models import detection
 
-from torchvision_losses import put_into
+from {put} import put_into
 
 
 def batch(generator: torch.Generator) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
@@ -197,7 +198,7 @@ if __name__ == "__main__":
 def files(
     losses: Mapping[str, Mapping[str, Any]], name: str, about: Sequence[str], setup: Mapping[str, Any]
 ) -> dict[str, str]:
-    """losses.py with plain functions, torchvision_losses.py with `put_into`, and example.py.
+    """A file with plain functions, one with `put_into`, and example.py.
 
     Args:
         losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
@@ -206,15 +207,21 @@ def files(
         setup: `scale`: slots whose weights are those of the loss of weight 1.
 
     Returns:
-        Text by file name.
+        Text by file name, that of the functions first, then that with `put_into`.
     """
     kind = losses["loss_cls"]["grammar"] if "loss_cls" in losses else None
     names = {slot: function_name(name, slot) for slot in losses}
     formulas = {slot: GRAMMARS[loss["grammar"]].parse(loss["expression"]) for slot, loss in losses.items()}
     model = "fcos_resnet50_fpn" if kind == "sigmoid" else "fasterrcnn_resnet50_fpn"
+    body = "\n\n".join(
+        function(formulas[slot], GRAMMARS[loss["grammar"]], names[slot], loss.get("alpha"), upcast=True)
+        for slot, loss in losses.items()
+    )
+    module = module_name(name, "losses", body)
     put = _PUT.format(
+        losses=module,
         model=model,
-        imports=f"from losses import {', '.join(sorted(names.values()))}",
+        imports=f"from {module} import {', '.join(sorted(names.values()))}",
         class_loss=names.get("loss_cls"),
         box_loss=names.get("loss_bbox"),
         use_sigmoid=None if kind is None else kind == "sigmoid",
@@ -223,10 +230,9 @@ def files(
         box_weight=losses.get("loss_bbox", {}).get("loss_weight"),
         two_stage=_TWO_STAGE if "loss_bbox" in setup.get("scale", ()) else 1.0,
     )
-    body = "\n\n".join(
-        function(formulas[slot], GRAMMARS[loss["grammar"]], names[slot], loss.get("alpha"), upcast=True)
-        for slot, loss in losses.items()
-    )
     says = "\n\n".join(textwrap.fill(part, 118) for part in about)
-    plain = f'"""{", ".join(names.values())}: plain functions.\n\n{says}\n"""\n\n{imports(body, "torch")}\n\n\n{body}'
-    return {"losses.py": plain, "torchvision_losses.py": put, "example.py": _EXAMPLE.format(model=model)}
+    title = docstring(f"{', '.join(names.values())}: plain functions.\n\n{says}\n")
+    plain = f'"""{title}"""\n\n{imports(body, "torch")}\n\n\n{body}'
+    put_module = module_name(name, "torchvision", put)
+    example = _EXAMPLE.format(model=model, put=put_module)
+    return {f"{module}.py": plain, f"{put_module}.py": put, "example.py": example}

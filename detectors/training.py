@@ -15,7 +15,7 @@ from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from detectors import checkpoints
+from detectors import checkpoints, portable
 from detectors.backbone import SCRATCH, begin_with, forget_pretrained, pretrained
 from detectors.configure import box_heads, load, put_losses, scaled
 from detectors.datasets import CocoSource
@@ -78,6 +78,8 @@ def train(
         TrainingFailedError: a loss, a weight or a predicted box is not finite.
     """
     config = prepared(detector, losses, scale, centerness_target, data, backbone, cfg_options)
+    keep = {"type": portable.PortableConfig.__name__}
+    config.custom_hooks = [*(hook for hook in config.get("custom_hooks") or [] if hook != keep), keep]
     config.work_dir = work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(detector).stem)
     _begin(config, resume)
     _set_machine(config, launcher, amp, auto_scale_lr)

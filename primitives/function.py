@@ -10,6 +10,7 @@ from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.operators import Operator
 from primitives.source import folded, source, wide
+from primitives.text import digest
 
 IMPORTS = {
     "torch": {"math": "import math", "torch": "import torch", "functional": "from torch.nn import functional"},
@@ -120,8 +121,22 @@ def imports(text: str, backend: str) -> str:
 
 def function_name(name: str, slot: str) -> str:
     """Name of an exported function: CseA for `loss_bbox` as cse_a_box_loss."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    return f"{snake}_{'box' if slot == 'loss_bbox' else 'class'}_loss"
+    return f"{_snake(name)}_{'box' if slot == 'loss_bbox' else 'class'}_loss"
+
+
+def module_name(name: str, what: str, text: str) -> str:
+    """Name of an exported module: what it is and a digest of what it holds, so no two that differ share one.
+
+    Args:
+        name: of the export, such as CseA.
+        what: `losses`, ...
+        text: what the module holds.
+    """
+    return f"{_snake(name)}_{what}_{digest(text)}"
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def reads_iou(expression: Expression) -> bool:

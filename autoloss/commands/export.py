@@ -62,6 +62,7 @@ def export(
     from autoloss import export as exports
     from autoloss import package
     from autoloss.run import Run
+    from primitives.text import slug
 
     setup = {"detector": detector, "centerness_target": "iou" if centerness_iou else None, "stand_in": stand_in}
     given = {slot: text for slot, text in (("loss_cls", loss_cls), ("loss_bbox", loss_bbox)) if text is not None}
@@ -74,14 +75,16 @@ def export(
         found = exports.catalog(setup)
     elif run is None:
         one = exports.of_text(given, name, grammar, alpha, weights, setup)
-        found = {one.name.lower(): one}
+        found = {exports.folder_name(one): one}
     else:
         for option, value in (("--grammar", grammar), ("--alpha", alpha)):
             if value is not None:
                 raise InputError(f"{option} is for formulas given as text; the run's losses bring theirs")
         with Run.open(run) as store:
             chosen = exports.of_run(store, candidate, top, name if top == 1 else None)
-        found = {f"{run.resolve().name}_{one.name.lower()}": exports.changed(one, setup, weights) for one in chosen}
+        found = {
+            f"{slug(run.resolve().name)}_{one.name.lower()}": exports.changed(one, setup, weights) for one in chosen
+        }
     console = stderr()
     for stem, one in found.items():
         folder = (out or Path("exports")) / stem if out is None or len(found) > 1 else out

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import expressions
 
 from autoloss import certificates, picture
 from autoloss.examine import examined
@@ -19,6 +18,7 @@ from primitives.expression import Expression
 from primitives.function import function
 from primitives.grammar import LARGEST, SMALLEST, GrammarError
 from primitives.operators import OPERATORS, Operator
+from tests.helpers.strategies import expressions
 
 ODD = (0.0, SMALLEST, LARGEST, 1e-7, 88.5, 1e6, 2.0**-30)
 NUMBERS = (

@@ -20,16 +20,17 @@ from tests.helpers.command import autoloss
 from tests.helpers.survivors import COUNT, FEW, known, survivors
 
 
-def put(loss: Loss, name: str, folder: Path) -> None:
+def put(loss: Loss, name: str, folder: Path) -> Path:
     """What `package.check` compares, in a folder of its own."""
     slot = GRAMMARS[loss.grammar].slot
     export = Export(name, {slot: loss}, ["By a test."])
     folder.mkdir()
-    for file, text in package.texts(export, "torch").items():
-        (folder / file).write_text(text)
+    ((file, text),) = package.texts(export, "torch").items()
+    (folder / file).write_text(text)
     leaf = "pred" if slot == "loss_bbox" else "x"
-    case = {"function": function_name(name, slot), "class": "", "leaf": leaf, "wanted": cases.wanted(loss)}
-    torch.save({"backend": "torch", "losses": [case]}, folder / "case.pt")
+    case = {"function": function_name(name, slot), "slot": "", "leaf": leaf, "wanted": cases.wanted(loss)}
+    torch.save({"file": file, "backend": "torch", "losses": [case]}, folder / "case.pt")
+    return folder / file
 
 
 def compared(folders: list[Path]) -> str:
@@ -51,21 +52,19 @@ def test_catalog_and_random_survivors_are_the_same_where_our_packages_cannot_be_
 
 
 def test_a_wrong_constant_is_found(tmp_path: Path) -> None:
-    put(known("giou"), "Giou", tmp_path / "giou")
-    file = tmp_path / "giou" / "losses.py"
+    file = put(known("giou"), "Giou", tmp_path / "giou")
     file.write_text(file.read_text().replace("return 1.0 - (i / u", "return 1.0 - (1.00001 * i / u"))
     assert "giou_box_loss: float32 values differ in" in compared([tmp_path / "giou"])
     export = of_text({"loss_bbox": "giou"})
     with pytest.raises(package.ExportError, match="differs from the formula: giou_box_loss: float32 values differ"):
-        package.check(export, tmp_path / "giou", "torch")
+        package.check(export, file, "torch")
 
 
 def test_a_file_that_needs_the_toolkit_is_refused(tmp_path: Path) -> None:
-    put(known("giou"), "Giou", tmp_path / "giou")
-    file = tmp_path / "giou" / "losses.py"
+    file = put(known("giou"), "Giou", tmp_path / "giou")
     file.write_text(file.read_text().replace("import torch\n", "import torch\nimport primitives\n", 1))
     with pytest.raises(package.ExportError, match="primitives is not to be imported by what was exported"):
-        package.check(of_text({"loss_bbox": "giou"}), tmp_path / "giou", "torch")
+        package.check(of_text({"loss_bbox": "giou"}), file, "torch")
 
 
 @pytest.mark.parametrize("target", ["torch", "numpy", "jax", "latex"])
@@ -78,8 +77,9 @@ def test_plain_targets_are_written_and_checked(target: str, tmp_path: Path) -> N
         assert names == ["losses.tex"]
         assert "L_{\\mathrm{bbox}} = d - \\frac{i}{u} + 1" in (tmp_path / "out" / "losses.tex").read_text()
         return
-    assert names == ["card.md", "loss_bbox.png", "loss_cls.png", "losses.py"]
-    text = (tmp_path / "out" / "losses.py").read_text()
+    assert names[:3] == ["card.md", "loss_bbox.png", "loss_cls.png"]
+    assert names[3:] == list(package.texts(export, target))
+    text = (tmp_path / "out" / names[3]).read_text()
     assert "PAIR_BOX_LOSS_WEIGHT = " in text
     assert ("import torch" in text) == (target == "torch")
 
@@ -118,7 +118,7 @@ def test_results_hold_what_the_command_writes(name: str) -> None:
     """`autoloss export --catalog --stand-in --force --out results/published`, but for the bytes of the pictures."""
     export = catalog({"stand_in": True})[name]
     files = package.texts(export, "mmdet")
-    files[card.FILE] = card.text(export.name, export.spec(), export.about, export.row, "mmdet", sorted(files))
+    files[card.FILE] = card.text(export.name, export.spec(), export.about, export.row, "mmdet", list(files))
     for file, text in files.items():
         assert (PUBLISHED / name / file).read_text() == text, f"{name}/{file}: run make published"
     pictures = {f"{slot}.png" for slot in export.losses}

@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from detectors import mmcv_ops
-from detectors.losses_file import class_name, losses_file
+from detectors.losses_file import losses_file
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.features import box_features, class_features, per_sample
@@ -42,13 +42,13 @@ def exported(name: str) -> nn.Module:
     loss = {"expression": known.text, "grammar": known.grammar, "loss_weight": 1.0, "alpha": known.alpha}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"exported_{name}.py"
-        file.write_text(losses_file({slot: loss}, title, ["Made by a benchmark."]))
+        file.write_text(losses_file({slot: loss}, title, ["Made by a benchmark."]).text)
         spec = importlib.util.spec_from_file_location(file.stem, file)
         assert spec is not None
         assert spec.loader is not None
         module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    made: nn.Module = getattr(module, class_name(title, slot))()
+    made: nn.Module = module.LOSSES[slot]()
     return made
 
 

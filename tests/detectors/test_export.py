@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +33,7 @@ from detectors import losses as _losses  # noqa: E402, F401  registers them
 from detectors.configure import box_heads, load, put_losses  # noqa: E402
 from detectors.export import mmdet as mmdet_files  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
+from primitives.function import function_name  # noqa: E402
 
 TOOL = Path(mmdet.__file__).parent / ".mim" / "tools" / "train.py"
 CLOSED = """
@@ -93,7 +94,12 @@ def test_mmdetections_train_py_trains_the_digits_with_what_was_exported(
     folder.mkdir()
     for name, text in files.items():
         (folder / name).write_text(text)
-    assert sorted(files) == ["config.py", "detector.py", "losses.py", "mmcv_ops.py"]
+    assert [name.rpartition("_")[0] for name in files][:3] == [
+        f"{export.name.lower()}_losses",
+        "portable_config",
+        "mmcv_ops",
+    ]
+    assert list(files)[3:] == ["detector.py", "config.py"]
     (tmp_path / "closed").mkdir()
     (tmp_path / "closed" / "sitecustomize.py").write_text(CLOSED)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "closed"), "OMP_NUM_THREADS": "1"}
@@ -111,9 +117,66 @@ def test_mmdetections_train_py_trains_the_digits_with_what_was_exported(
     assert "coco/bbox_mAP" in said
     assert "nan" not in "".join(line for line in said.splitlines() if "Iter(train)" in line)
     assert (tmp_path / "work" / "iter_3.pth").is_file()
-    assert f"type='{export.name}BoxLoss'" in said  # the config that mmengine logs
+    tag = Path(next(iter(files))).stem.rpartition("_")[2]
+    assert f"type='{export.name}BoxLoss_{tag}'" in said  # the config that mmengine logs
     if centerness:
-        assert f"type='{export.name}FCOSHead'" in said
+        assert f"type='{export.name}FCOSHead_{tag}'" in said
+    check_it_loads_elsewhere(tmp_path, folder, tag, environment)
+
+
+LOADS = """
+import sys
+import torch
+from mmdet.apis import init_detector
+detector = init_detector(sys.argv[1], sys.argv[2], device="cpu")
+torch.manual_seed(0)
+with torch.no_grad():
+    if hasattr(detector, "bbox_head"):
+        head = detector.bbox_head
+        outputs = sum(head(detector.extract_feat(torch.randn(1, 3, 64, 64))), [])
+    else:
+        head = detector.roi_head.bbox_head
+        outputs = head(torch.randn(4, head.in_channels, *head.roi_feat_size))
+loss = getattr(head.loss_bbox, "loss", head.loss_bbox)
+print("FOUND", type(loss).__name__, type(head).__name__, sum(float(part.abs().sum()) for part in outputs))
+"""
+
+
+def check_it_loads_elsewhere(tmp_path: Path, folder: Path, tag: str, environment: dict[str, str]) -> None:
+    """The work dir alone, in another place; then its config, checkpoint and stand-in without the losses."""
+    folder.rename(tmp_path / "taken away")
+    moved = (tmp_path / "work").rename(tmp_path / "moved")
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("config.py", "iter_3.pth", *(path.name for path in moved.glob("mmcv_ops_*.py"))):
+        shutil.copy(moved / name, bare)
+    told = {}
+    for place, what in ((moved, "train"), (bare, "infer")):
+        line = [sys.executable, "-c", LOADS, str(place / "config.py"), str(place / "iter_3.pth")]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd="/")
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert ("a config for inference alone" in done.stderr) == (what == "infer")
+        told[what] = next(line for line in done.stdout.splitlines() if line.startswith("FOUND")).split()[1:]
+    assert told["train"][0].endswith(f"BoxLoss_{tag}")
+    assert told["infer"][0] == "GIoULoss"
+    assert "_" not in told["infer"][1]
+    assert told["train"][2] == told["infer"][2]
+    line = [sys.executable, str(TOOL), str(bare / "config.py"), "--work-dir", str(tmp_path / "again")]
+    refused = subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert refused.returncode != 0
+    assert "a config for inference alone: to train, lay" in refused.stderr
+    assert f"_losses_{tag}.py" in refused.stderr
+
+
+def written(files: dict[str, str], folder: Path) -> Config:
+    """An exported folder as mmengine reads it."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    path = list(sys.path)
+    config = Config.fromfile(str(folder / "config.py"))
+    assert sys.path == path
+    return config
 
 
 def batch() -> tuple[torch.Tensor, list[DetDataSample]]:
@@ -168,20 +231,11 @@ def test_stock_detectors_compute_the_losses_that_the_toolkit_computes(
     spec = {slot: {**vars(loss)} for slot, loss in pair.items()}
     name = f"Stock{''.join(letter for letter in detector if letter.isalpha())}{(centerness or '').title()}"
     setup = {"detector": STOCK[detector], "stand_in": False, "centerness_target": centerness}
-    files = mmdet_files(spec, name, ["By a test."], setup)
-    assert sorted(files) == ["config.py", "losses.py"]
-    for file, text in files.items():
-        (tmp_path / file).write_text(text)
-    before = list(sys.path)
-    config = Config.fromfile(str(tmp_path / "config.py"), import_custom_modules=False)
-    sys.path[:] = before
-    assert config.custom_imports.imports == ["losses"]
-    found = importlib.util.spec_from_file_location(f"exported_{name}", tmp_path / "losses.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = module
-    found.loader.exec_module(module)
+    config = written(mmdet_files(spec, name, ["By a test."], setup), tmp_path)
+    assert [module.rpartition("_")[0] for module in config.custom_imports.imports] == [
+        "portable_config",
+        f"{function_name(name, 'loss_bbox').removesuffix('_box_loss')}_losses",
+    ]
     ours = load(STOCK[detector])
     put_losses(ours, spec, centerness)
     assert all(head["type"].startswith(name) for head in box_heads(config))
@@ -192,10 +246,65 @@ def test_stock_detectors_compute_the_losses_that_the_toolkit_computes(
         assert exported[key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
 
 
+BOXES = ("sub(1, div(i, u))", "sub(1, square(div(i, u)))")
+
+
+def test_two_exports_in_one_process_are_two_losses(tmp_path: Path) -> None:
+    pred, target = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 5, 10, 15]])  # IoU 1/3
+    values = []
+    for number, text in enumerate(BOXES):
+        config = written(package.texts(of_text({"loss_bbox": text}), "mmdet"), tmp_path / str(number))
+        loss = MODELS.build({**config.model.roi_head.bbox_head.loss_bbox, "loss_weight": 1.0})
+        values.append(float(loss(pred, target)))
+    assert values == pytest.approx([1 - 1 / 3, 1 - 1 / 9], rel=1e-5)
+
+
+def test_two_exports_in_one_config_are_two_losses(tmp_path: Path) -> None:
+    setup = {"detector": STOCK["FCOS"]}
+    first = of_text({"loss_cls": "quality_focal"}, setup=setup)
+    second = of_text({"loss_bbox": BOXES[1]}, setup=setup)
+    one, other = (
+        written(package.texts(export, "mmdet"), tmp_path / name) for export, name in ((first, "a"), (second, "b"))
+    )
+    both = tmp_path / "both.py"
+    kind = other.model.bbox_head.loss_bbox.type
+    imports = [*one.custom_imports.imports, *other.custom_imports.imports]
+    both.write_text(
+        f"""_base_ = "a/config.py"
+custom_imports = dict(imports={imports}, allow_failed_imports=False)
+model = dict(bbox_head=dict(loss_bbox=dict(type={kind!r}, loss_weight=2.5)))
+"""
+    )
+    config = Config.fromfile(str(both))
+    ours = load(STOCK["FCOS"])
+    put_losses(ours, {**first.spec(), "loss_bbox": {**second.spec()["loss_bbox"], "loss_weight": 2.5}})
+    exported, expected = losses_of(config.model), losses_of(ours.model)
+    assert exported == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert expected != pytest.approx(losses_of(one.model), rel=1e-4, abs=1e-6)
+
+
+def test_an_edited_copy_is_not_taken_for_the_file_of_its_name(tmp_path: Path) -> None:
+    files = package.texts(of_text({"loss_bbox": "diou"}), "mmdet")
+    written(files, tmp_path / "first")
+    name = next(iter(files))
+    files[name] = files[name].replace("return ", "return 2 * ", 1)
+    with pytest.raises(ImportError, match=f"{name} is not .*{name}, which is imported under its name: rename"):
+        written(files, tmp_path / "second")
+
+
+def test_a_folder_shadows_no_module_of_anyone(tmp_path: Path) -> None:
+    files = package.texts(of_text({"loss_bbox": "giou"}), "mmdet")
+    written(files, tmp_path)
+    assert not any(name in sys.modules for name in ("losses", "mmcv_ops", "detector", "config"))
+    text = "".join(files.values())
+    assert "{folder}" not in text
+    assert "sys.path" not in files["config.py"]
+
+
 def test_a_box_loss_alone_needs_no_head_of_its_own() -> None:
     export = of_text({"loss_bbox": "giou"})
     files = package.texts(export, "mmdet")
-    assert "IoUAware" not in files["losses.py"]
+    assert "IoUAware" not in next(iter(files.values()))
     assert "loss_weight=10.0" in files["config.py"]  # mmdetection's own GIoU in place of L1
     assert "reg_decoded_bbox=True" in files["config.py"]
     files = mmdet_files(export.spec(), "Giou", export.about, {**export.setup, "detector": STOCK["FCOS"]})
@@ -210,10 +319,11 @@ def test_the_stand_in_is_written_only_when_it_is_needed_or_asked_for() -> None:
         mmdet_files(export.spec(), "Giou", export.about, {**export.setup, "stand_in": needed})
         for needed in (True, False)
     )
-    assert set(with_it) - set(without) == {"mmcv_ops.py"}
-    assert "'mmcv_ops'" in with_it["config.py"]
+    (stand_in,) = (Path(name).stem for name in set(with_it) - set(without))
+    assert stand_in.startswith("mmcv_ops_")
+    assert f"'{stand_in}'" in with_it["config.py"]
     assert "mmcv_ops" not in without["config.py"]
-    assert 'take "mmcv_ops" out of custom_imports' in with_it["config.py"]
+    assert f'take "{stand_in}" out of this file' in with_it["config.py"]
 
 
 def test_an_evaluator_of_another_kind_needs_a_detector() -> None:

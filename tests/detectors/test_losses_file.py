@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from autoloss.candidate import Loss
 from detectors import mmcv_ops
-from detectors.losses_file import class_name, losses_file
+from detectors.losses_file import losses_file
 from primitives.catalog import GRAMMARS, KNOWN
 from tests.helpers.loss_contract import BoxLossContract, ClassLossContract
 from tests.helpers.survivors import COUNT, FEW, known, survivors
@@ -45,17 +45,21 @@ def exported(text: str) -> tuple[type[nn.Module], ModuleType]:
     loss = case(text)
     slot, name = GRAMMARS[loss.grammar].slot, f"Case{''.join(c for c in text.title() if c.isalnum())}"
     spec = {"expression": loss.expression, "grammar": loss.grammar, "loss_weight": 1.0, "alpha": loss.alpha}
-    source = losses_file({slot: spec}, name, ABOUT)
-    module = ModuleType(f"exported_{name.lower()}")
-    file = Path(os.environ["EXPORTED"]) / f"{module.__name__}.py"
-    file.write_text(source)
-    found = importlib.util.spec_from_file_location(module.__name__, file)
+    written = losses_file({slot: spec}, name, ABOUT)
+    module = imported(written.text, written.module)
+    return module.LOSSES[slot], module
+
+
+def imported(text: str, name: str) -> ModuleType:
+    file = Path(os.environ["EXPORTED"]) / f"{name}.py"
+    file.write_text(text)
+    found = importlib.util.spec_from_file_location(name, file)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
-    sys.modules[module.__name__] = module
+    sys.modules[name] = module
     found.loader.exec_module(module)
-    return getattr(module, class_name(name, slot)), module
+    return module
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,10 +150,10 @@ def test_torch_compile_takes_the_whole_graph(name: str) -> None:
 @pytest.mark.parametrize("name", ["giou", "cse_a_cls"])
 def test_torch_script_is_refused_as_the_docstring_says(name: str) -> None:
     kind, _ = exported(name)
-    assert "Not for torch.jit.script" in (kind.__doc__ or "")
+    assert "Not for torch.jit.script, which knows a part of Python only" in (kind.__doc__ or "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript itself is deprecated
-        with pytest.raises(torch.jit.frontend.NotSupportedError, match="variable number of arguments"):
+        with pytest.raises(torch.jit.frontend.NotSupportedError, match="Don't support conversion in JoinedStr"):
             torch.jit.script(kind())
 
 
@@ -256,8 +260,31 @@ def test_classes_are_registered_in_mmdetection_and_know_their_weight() -> None:
 
 def test_the_file_says_what_it_holds_and_imports_nothing_it_does_not_need() -> None:
     loss = {"expression": KNOWN["iou"].text, "grammar": "box", "loss_weight": 1.0, "alpha": None}
-    text = losses_file({"loss_bbox": loss}, "LinearIoU", ["Candidate 7 of a run."])
+    text = losses_file({"loss_bbox": loss}, "LinearIoU", ["Candidate 7 of a run."]).text
     for part in ("Candidate 7 of a run.", "Formula: sub(1, div(i, u))", "return 1.0 - i / u", "class LinearIoUBoxLoss"):
         assert part in text
     for part in ("import autoloss", "primitives", "detectors", "functional", "import math", "class ClassLoss", "noqa"):
         assert part not in text
+
+
+def test_names_tell_files_apart_that_compute_different_things_and_no_others() -> None:
+    def name(about: str = "A", called: str = "Mine", **changes: object) -> str:
+        loss = {"expression": KNOWN["focal"].text, "grammar": "sigmoid", "loss_weight": 1.0, "alpha": 0.25, **changes}
+        return losses_file({"loss_cls": loss}, called, [about]).module
+
+    assert name() == name("Found elsewhere")
+    others = [name(alpha=0.5), name(loss_weight=2.0), name(expression=KNOWN["quality_focal"].text), name(called="Your")]
+    assert len({name(), *others}) == 5
+    assert all(one.startswith("mine_losses_") for one in others[:3])
+
+
+def test_the_same_file_under_two_names_is_registered_twice_without_harm() -> None:
+    from mmdet.registry import MODELS
+
+    loss = {"expression": KNOWN["giou"].text, "grammar": "box", "loss_weight": 3.0, "alpha": None}
+    file = losses_file({"loss_bbox": loss}, "Twice", ABOUT)
+    first, second = (imported(file.text, f"{file.module}{again}") for again in ("", "_again"))
+    pred, target = BoxLossContract().inputs()
+    built = MODELS.build({"type": file.class_name("loss_bbox")})
+    assert type(built) is second.LOSSES["loss_bbox"]
+    assert torch.equal(built(pred, target), first.LOSSES["loss_bbox"]()(pred, target))

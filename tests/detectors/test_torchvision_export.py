@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -20,22 +20,16 @@ from primitives.features import pairwise_iou
 
 
 def put(texts: dict[str, str], folder: Path, **weights: float) -> ModuleType:
-    """The files of an export, and torchvision_losses.py imported from among them."""
+    """The files of an export, and the one with `put_into` imported from among them."""
     export = of_text(texts, "Mine", weights=weights)
-    for name, text in package.texts(export, "torchvision").items():
+    files = package.texts(export, "torchvision")
+    for name, text in files.items():
         (folder / name).write_text(text)
     sys.path.insert(0, str(folder))
-    sys.modules.pop("losses", None)
     try:
-        spec = importlib.util.spec_from_file_location(f"put_{folder.name}", folder / "torchvision_losses.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        return importlib.import_module(Path(list(files)[1]).stem)
     finally:
         sys.path.remove(str(folder))
-        sys.modules.pop("losses", None)
-    return module
 
 
 def detector(kind: str) -> nn.Module:

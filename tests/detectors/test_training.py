@@ -157,6 +157,34 @@ def test_a_candidate_of_a_run_trains_a_stock_detector_with_the_iou_as_centerness
     head = training.load(str(tmp_path / "work_dirs/atss_r50/atss_r50.py")).model.bbox_head
     assert (head.loss_bbox.expression, head.loss_bbox.loss_weight) == (box.expression, box.loss_weight)
     assert head.centerness_target == "iou"
+    assert loaded_elsewhere(tmp_path / "work_dirs/atss_r50", tmp_path) == {
+        "with autoloss": ["ExpressionBoxLoss", "IoUAwareATSSHead"],
+        "without": ["GIoULoss", "ATSSHead"],
+    }
+
+
+LOADS = """
+import sys
+if sys.argv[3] == "without":
+    sys.modules.update(dict.fromkeys(("autoloss", "primitives", "detectors")))  # None: not to be had
+from mmdet.apis import init_detector
+detector = init_detector(sys.argv[1], sys.argv[2], device="cpu")
+print(type(getattr(detector.bbox_head.loss_bbox, "loss", detector.bbox_head.loss_bbox)).__name__)
+print(type(detector.bbox_head).__name__)
+"""
+
+
+def loaded_elsewhere(work_dir: Path, tmp_path: Path) -> dict[str, list[str]]:
+    """The box loss and the head that mmdetection makes of a work dir in another place."""
+    moved = work_dir.rename(tmp_path / "moved")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = {}
+    for how in ("with autoloss", "without"):
+        line = [sys.executable, "-c", LOADS, str(moved / "atss_r50.py"), str(moved / "epoch_1.pth"), how]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd="/", env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found[how] = done.stdout.splitlines()[-2:]
+    return found
 
 
 def test_losses_classes_and_data_are_put_into_the_config_and_its_schedule_stays(data: dict[str, Any]) -> None:

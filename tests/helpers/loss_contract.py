@@ -33,6 +33,15 @@ class LossContract:
     def test_an_unknown_reduction_is_named(self) -> None:
         with pytest.raises(ValueError, match="unknown reduction 'average'; known: none, mean, sum"):
             self.module(reduction="average")
+        pred, target = self.inputs()
+        for unknown in ("average", ""):
+            with pytest.raises(ValueError, match=f"unknown reduction '{unknown}'; known: none, mean, sum"):
+                self.call(self.module(), pred, target, reduction_override=unknown)
+
+    def test_an_argument_of_no_effect_is_refused(self) -> None:
+        pred, target = self.inputs()
+        with pytest.raises(TypeError, match="unexpected keyword argument 'avg_non_ignore'"):
+            self.call(self.module(), pred, target, avg_non_ignore=True)
 
     def test_reductions_belong_together(self) -> None:
         pred, target = self.inputs()
@@ -169,6 +178,22 @@ class ClassLossContract(LossContract):
         weight = torch.linspace(0, 1, 12)
         column, row = (self.call(self.module(), pred, target, w, avg_factor=3.0) for w in (weight[:, None], weight))
         assert torch.equal(column, row)
+
+    def test_ignored_labels_count_as_zero_and_have_no_gradient(self) -> None:
+        pred, target = self.inputs()
+        pred.requires_grad_()
+        weight = torch.linspace(0.5, 1, 12)
+        ignored = target.clone()
+        ignored[::3] = 255
+        kept = ignored != 255
+        each = self.call(self.module(), pred, target, weight, reduction_override="none")
+        found = self.call(self.module(), pred, ignored, weight, reduction_override="none", ignore_index=255)
+        torch.testing.assert_close(found, torch.where(kept, each, 0.0))
+        mean = self.call(self.module(), pred, ignored, ignore_index=255)
+        torch.testing.assert_close(mean, self.call(self.module(), pred, target, kept.float()))
+        mean.backward()
+        assert pred.grad is not None
+        assert torch.equal(pred.grad.abs().sum(-1) > 0, kept)
 
     def test_background_alone_is_finite(self) -> None:
         pred, target = self.inputs()

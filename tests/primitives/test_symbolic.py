@@ -4,11 +4,11 @@ import pytest
 import sympy
 import torch
 from hypothesis import given
-from strategies import expressions
 
 from primitives import symbolic
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
+from tests.helpers.strategies import expressions
 
 INPUTS = {"i": 0.4, "u": 1.3, "e": 1.7}
 

@@ -1,11 +1,11 @@
-"""DiouBoxLoss.
+"""SquaredIouBoxLoss_151277b4.
 
-DIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 7.
+IoU (squared). Source: mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and DiouBoxLoss as
-the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['squared_iou_losses_151277b4']) with this folder on
+PYTHONPATH, and SquaredIouBoxLoss_151277b4 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Loss(nn.Module):
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = reduction_override or self.reduction
+        how = self.reduction if reduction_override is None else reduction_override
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
@@ -66,6 +66,8 @@ class Loss(nn.Module):
 class BoxLoss(Loss):
     """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
 
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
         """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
         raise NotImplementedError
@@ -77,7 +79,6 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        **kwargs: object,  # what heads hand to other losses
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -85,12 +86,15 @@ class BoxLoss(Loss):
             pred: predicted boxes, (N, 4) xyxy in pixels.
             target: target boxes, (N, 4) xyxy in pixels.
             weight: (N,), or (N, 4), which is averaged over its last axis.
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
-            kwargs: not used.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         pred, target = at_least_float32(pred), at_least_float32(target)
@@ -112,15 +116,14 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def diou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def squared_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: add(sub(1, div(i, u)), d)
-    LaTeX: d - \\frac{i}{u} + 1
+    Formula: sub(1, mul(div(i, u), div(i, u)))
+    LaTeX: - \\frac{i^{2}}{u^{2}} + 1
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
-        d: squared distance of the centres (squared diagonal)
     """
     x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
     x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
@@ -128,34 +131,33 @@ def diou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     w_p, h_p = x2_p - x1_p, y2_p - y1_p
     w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
     h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
-    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
-    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
-    d_x, d_y = (x1_p + x2_p - x1_t - x2_t) / 2, (y1_p + y2_p - y1_t - y2_t) / 2
-    d = (d_x * d_x + d_y * d_y) / (w_e * w_e + h_e * h_e + 1e-7)
-    return 1.0 - i / u + d
+    t1 = i / u
+    return 1.0 - t1 * t1
 
 
-class DiouBoxLoss(BoxLoss):
-    """`diou_box_loss` as a `loss_bbox`, on decoded boxes.
+class SquaredIouBoxLoss_151277b4(BoxLoss):
+    """`squared_iou_box_loss` as a `loss_bbox`, on decoded boxes.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 11.5259) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 13.8798) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See diou_box_loss."""
-        return diou_box_loss(pred, target)
+        """See squared_iou_box_loss."""
+        return squared_iou_box_loss(pred, target)
 
+
+LOSSES = {"loss_bbox": SquaredIouBoxLoss_151277b4}
 
 if MODELS is not None:
-    for _loss in [DiouBoxLoss]:
-        MODELS.register_module(module=_loss)
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names

@@ -1,11 +1,11 @@
-"""CrossEntropyClassLoss.
+"""FocalClassLoss_5cc27fce.
 
-cross-entropy. Source: textbook.
+focal (gamma 2). Source: Lin et al. 2017, arXiv 1708.02002, eq. 5.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and
-CrossEntropyClassLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['focal_losses_5cc27fce']) with this folder on PYTHONPATH, and
+FocalClassLoss_5cc27fce as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Loss(nn.Module):
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = reduction_override or self.reduction
+        how = self.reduction if reduction_override is None else reduction_override
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
@@ -71,6 +71,7 @@ class ClassLoss(Loss):
     `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
+    stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
     reads_iou: bool
 
@@ -86,7 +87,7 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        **kwargs: object,  # what heads hand to other losses
+        ignore_index: int | None = None,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -94,24 +95,30 @@ class ClassLoss(Loss):
             pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
             target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
             weight: (N,) or (N, 1).
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            kwargs: not used.
+            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none.
+            ValueError: the formula reads the IoU and the head gave none, an unknown `reduction_override` (mmdetection
+                asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
         if self.reads_iou and iou is None:
             raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
         pred = at_least_float32(pred)
+        weight = None if weight is None else weight.reshape(labels.shape)
+        if ignore_index is not None:
+            ignored = labels == ignore_index
+            labels = labels.masked_fill(ignored, 0)  # a label that there is
+            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
-            weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
@@ -128,47 +135,54 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+def focal_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: neg(dot(y, log(softmax(x))))
-    LaTeX: - \\operatorname{dot}{\\left(y,\\log{\\left(\\operatorname{softmax}{\\left(x \\right)} \\right)} \\right)}
+    Formula: mul(mul(sub(y, sigmoid(x)), sub(y, sigmoid(x))), sub(softplus(x), mul(x, y)))
+    LaTeX: \\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
     """
-    ce = functional.cross_entropy(x, labels, reduction="none")
-    nll_at = ce - functional.softplus(ce - 46.051701859880914)
-    at_label = nll_at
-    return at_label
+    index = labels.clamp(0, x.shape[1] - 1)[:, None]
+    hit = (labels < x.shape[1])[:, None]
+    x_at = x.gather(1, index)
+    at1 = 1.0 - torch.sigmoid(x_at)
+    at_label = at1 * at1 * (functional.softplus(x_at) - x_at)
+    t1 = -torch.sigmoid(x)
+    off_label = t1 * t1 * functional.softplus(x)
+    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
+    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class CrossEntropyClassLoss(ClassLoss):
-    """`cross_entropy_class_loss` as a `loss_cls`.
+class FocalClassLoss_5cc27fce(ClassLoss):
+    """`focal_class_loss` as a `loss_cls`.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is False for this loss.
+        use_sigmoid: heads read it; it is True for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = False
+    use_sigmoid = True
     reads_iou = False
 
     def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 1.0
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
+            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
-        """See cross_entropy_class_loss."""
-        return cross_entropy_class_loss(x, labels)
+        """See focal_class_loss."""
+        return focal_class_loss(x, labels)
 
+
+LOSSES = {"loss_cls": FocalClassLoss_5cc27fce}
 
 if MODELS is not None:
-    for _loss in [CrossEntropyClassLoss]:
-        MODELS.register_module(module=_loss)
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names

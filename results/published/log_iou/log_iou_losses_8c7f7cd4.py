@@ -1,11 +1,11 @@
-"""IouBoxLoss.
+"""LogIouBoxLoss_8c7f7cd4.
 
-IoU (linear). Source: Rahman and Wang 2016, ISVC.
+IoU (log). Source: Yu et al. 2016, arXiv 1608.01471.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and IouBoxLoss as
-the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['log_iou_losses_8c7f7cd4']) with this folder on PYTHONPATH,
+and LogIouBoxLoss_8c7f7cd4 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Loss(nn.Module):
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = reduction_override or self.reduction
+        how = self.reduction if reduction_override is None else reduction_override
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
@@ -66,6 +66,8 @@ class Loss(nn.Module):
 class BoxLoss(Loss):
     """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
 
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
         """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
         raise NotImplementedError
@@ -77,7 +79,6 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        **kwargs: object,  # what heads hand to other losses
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -85,12 +86,15 @@ class BoxLoss(Loss):
             pred: predicted boxes, (N, 4) xyxy in pixels.
             target: target boxes, (N, 4) xyxy in pixels.
             weight: (N,), or (N, 4), which is averaged over its last axis.
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
-            kwargs: not used.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         pred, target = at_least_float32(pred), at_least_float32(target)
@@ -112,11 +116,11 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def log_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: sub(1, div(i, u))
-    LaTeX: - \\frac{i}{u} + 1
+    Formula: neg(log(div(i, u)))
+    LaTeX: - \\log{\\left(\\frac{i}{u} \\right)}
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
@@ -130,27 +134,29 @@ def iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
-    return 1.0 - i / u
+    return -torch.log(i / u + 1e-20)
 
 
-class IouBoxLoss(BoxLoss):
-    """`iou_box_loss` as a `loss_bbox`, on decoded boxes.
+class LogIouBoxLoss_8c7f7cd4(BoxLoss):
+    """`log_iou_box_loss` as a `loss_bbox`, on decoded boxes.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 12.8721) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 5.65273) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See iou_box_loss."""
-        return iou_box_loss(pred, target)
+        """See log_iou_box_loss."""
+        return log_iou_box_loss(pred, target)
 
+
+LOSSES = {"loss_bbox": LogIouBoxLoss_8c7f7cd4}
 
 if MODELS is not None:
-    for _loss in [IouBoxLoss]:
-        MODELS.register_module(module=_loss)
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,7 @@ import torchvision
 from torch import Tensor
 
 _NAME = "mmcv._ext"
+_AT_IMPORT = "\n\ninstall()\n"
 
 
 class MissingOpError(NotImplementedError):
@@ -32,7 +34,14 @@ def install() -> bool:
     present = sys.modules.get(_NAME)
     if present is None and importlib.util.find_spec(_NAME) is None:
         sys.modules[_NAME] = _StandIn()
-    return isinstance(sys.modules.get(_NAME), _StandIn)
+    # Another copy of this file may have put its own there.
+    return hasattr(sys.modules.get(_NAME), "__stand_in__")
+
+
+def text() -> str:
+    """The text of this file as one that installs the stand-in when it is imported."""
+    own = Path(__file__).read_text(encoding="utf-8")
+    return own if own.endswith(_AT_IMPORT) else own + _AT_IMPORT
 
 
 class _StandIn(ModuleType):
@@ -42,6 +51,7 @@ class _StandIn(ModuleType):
         super().__init__(_NAME, __doc__)
         self.__spec__ = ModuleSpec(_NAME, loader=None, origin=__file__)  # mmengine looks for it
         self.__file__ = __file__
+        self.__stand_in__ = text
         for op in (
             nms,
             roi_align_forward,

@@ -1,12 +1,13 @@
-"""CseAClassLoss and CseABoxLoss.
+"""CseBClassLoss_33316cf7 and CseBBoxLoss_33316cf7.
 
-CSE-Autoloss-A class and CSE-Autoloss-A box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
+CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and CseAClassLoss
-and CseABoxLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['cse_b_losses_33316cf7']) with this folder on PYTHONPATH, and
+CseBClassLoss_33316cf7 and CseBBoxLoss_33316cf7 as the type of loss_cls or loss_bbox. config.py beside this file does
+it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -45,7 +45,7 @@ class Loss(nn.Module):
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = reduction_override or self.reduction
+        how = self.reduction if reduction_override is None else reduction_override
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
@@ -70,6 +70,8 @@ class Loss(nn.Module):
 class BoxLoss(Loss):
     """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
 
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
         """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
         raise NotImplementedError
@@ -81,7 +83,6 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        **kwargs: object,  # what heads hand to other losses
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -89,12 +90,15 @@ class BoxLoss(Loss):
             pred: predicted boxes, (N, 4) xyxy in pixels.
             target: target boxes, (N, 4) xyxy in pixels.
             weight: (N,), or (N, 4), which is averaged over its last axis.
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
-            kwargs: not used.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         pred, target = at_least_float32(pred), at_least_float32(target)
@@ -113,6 +117,7 @@ class ClassLoss(Loss):
     `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
+    stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
     reads_iou: bool
 
@@ -128,7 +133,7 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        **kwargs: object,  # what heads hand to other losses
+        ignore_index: int | None = None,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -136,24 +141,30 @@ class ClassLoss(Loss):
             pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
             target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
             weight: (N,) or (N, 1).
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            kwargs: not used.
+            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none.
+            ValueError: the formula reads the IoU and the head gave none, an unknown `reduction_override` (mmdetection
+                asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
         if self.reads_iou and iou is None:
             raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
         pred = at_least_float32(pred)
+        weight = None if weight is None else weight.reshape(labels.shape)
+        if ignore_index is not None:
+            ignored = labels == ignore_index
+            labels = labels.masked_fill(ignored, 0)  # a label that there is
+            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
-            weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
@@ -170,55 +181,68 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def cse_a_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+def cse_b_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: neg(dot(mul(y, add(1, sin(w))), log(softmax(x))))
-    LaTeX: - \\operatorname{dot}{\\left(y \\left(\\sin{\\left(w \\right)} +
-        1\\right),\\log{\\left(\\operatorname{softmax}{\\left(x \\right)} \\right)} \\right)}
+    Formula: neg(add(mul(w, mul(add(1, erf(sigmoid(sub(1, y)))), log(sigmoid(x)))), mul(add(gd(x), neg(w)),
+        mul(add(add(1, neg(w)), neg(add(1, neg(sigmoid(x))))), log(add(1, neg(sigmoid(x))))))))
+    LaTeX: - w \\left(\\frac{\\operatorname{erf}{\\left(\\frac{\\sqrt{\\pi}}{4 \\left(e^{y - 1} + 1\\right)} \\right)}}{2} +
+        \\frac{3}{2}\\right) \\log{\\left(\\frac{1}{1 + e^{- x}} \\right)} - \\left(- w + \\frac{1}{1 + e^{- x}}\\right)
+        \\left(- w + \\frac{2 \\operatorname{atan}{\\left(\\tanh{\\left(\\frac{\\pi x}{8} \\right)} \\right)}}{\\pi} +
+        \\frac{1}{2}\\right) \\log{\\left(1 - \\frac{1}{1 + e^{- x}} \\right)}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
         w: IoU of the predicted box, detached (IoU)
     """
-    w_at = torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0)
-    ce = functional.cross_entropy(x, labels, reduction="none")
-    nll_at = ce - functional.softplus(ce - 46.051701859880914)
-    at_label = -((1.0 + torch.sin(w_at)) * -nll_at)
-    return at_label
+    index = labels.clamp(0, x.shape[1] - 1)[:, None]
+    hit = (labels < x.shape[1])[:, None]
+    x_at = x.gather(1, index)
+    w_at = iou.detach().to(x.dtype)[:, None]
+    at1 = torch.sigmoid(x_at)
+    at2 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x_at * 0.39269908169872414))
+    at3 = 1.0 - at1
+    at4 = w_at * (1.6229844632358301 * torch.log(at1 + 1e-20)) + (at2 - w_at) * ((1.0 - w_at - at3) * torch.log(at3 + 1e-20))
+    at_label = -at4
+    t1 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x * 0.39269908169872414))
+    t2 = 1.0 - torch.sigmoid(x)
+    off_label = -(t1 * ((1.0 - t2) * torch.log(t2 + 1e-20)))
+    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
+    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class CseAClassLoss(ClassLoss):
-    """`cse_a_class_loss` as a `loss_cls`.
+class CseBClassLoss_33316cf7(ClassLoss):
+    """`cse_b_class_loss` as a `loss_cls`.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is False for this loss.
+        use_sigmoid: heads read it; it is True for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = False
+    use_sigmoid = True
     reads_iou = True
 
     def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.590815
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0126
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
+            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
-        """See cse_a_class_loss."""
-        return cse_a_class_loss(x, labels, iou)
+        """See cse_b_class_loss."""
+        return cse_b_class_loss(x, labels, iou)
 
 
-def cse_a_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def cse_b_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: add(1, neg(add(div(i, u), neg(div(add(e, neg(add(i, 2))), e)))))
-    LaTeX: - \\frac{i}{u} + 1 + \\frac{e - i - 2}{e}
+    Formula: neg(div(add(div(neg(add(neg(e), add(1, i))), neg(add(3, add(2, u)))), add(div(e, e), div(neg(e),
+        neg(1)))), neg(add(div(neg(add(u, div(i, 1))), neg(3)), neg(e)))))
+    LaTeX: - \\frac{e + 1 + \\frac{e - i - 1}{- u - 5}}{e - \\frac{i}{3} - \\frac{u}{3}}
     Inputs:
         i: intersection of the predicted box and its target (square pixel)
         u: union of the predicted box and its target (square pixel)
@@ -236,30 +260,33 @@ def cse_a_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
     e = w_e * h_e + 1e-7
-    return 1.0 - (i / (u + 1e-20) - (e - (i + 2.0)) / (e + 1e-20))
+    t1 = -(1.0 + i - e) / (-(3.0 + (2.0 + u)) + 1e-20) + (e / (e + 1e-20) + -e / (-1.0))
+    return -(t1 / (-(-(u + i) / (-3.0) - e) + 1e-20))
 
 
-class CseABoxLoss(BoxLoss):
-    """`cse_a_box_loss` as a `loss_bbox`, on decoded boxes.
+class CseBBoxLoss_33316cf7(BoxLoss):
+    """`cse_b_box_loss` as a `loss_bbox`, on decoded boxes.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 6.22609) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 0.803812) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See cse_a_box_loss."""
-        return cse_a_box_loss(pred, target)
+        """See cse_b_box_loss."""
+        return cse_b_box_loss(pred, target)
 
+
+LOSSES = {"loss_cls": CseBClassLoss_33316cf7, "loss_bbox": CseBBoxLoss_33316cf7}
 
 if MODELS is not None:
-    for _loss in [CseAClassLoss, CseABoxLoss]:
-        MODELS.register_module(module=_loss)
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
 
 
 class ClassCall:
@@ -339,19 +366,100 @@ class IoUAware:
         return loss(pred, target, *args, **kwargs)
 
 
-class RoIIoUAware(IoUAware):
-    """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+class CenternessIoUAware(IoUAware):
+    """The same for a head with a centerness branch, where the IoU can also take the place of the centerness.
+
+    The stock head asks `centerness_target` before it decodes any box, on every process also without positives, and
+    averages over all processes what it is told; so the IoU is told there.
+
+    Args:
+        centerness_target: None for the head's own; `iou` makes the IoU of the predicted box the target of the
+            centerness branch and the weight of the box loss, as the published one-stage results have it.
+
+    Source: Liu et al. 2021, arXiv 2102.04700, and the authors' FCOS head.
+    """
+
+    bbox_coder: Any
+    _positive: Tensor  # what the head predicted for the positives, (P, 4)
+
+    def __init__(self, *args: Any, centerness_target: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if centerness_target not in (None, "iou"):
+            raise ValueError(f"unknown centerness_target {centerness_target!r}; known: None, 'iou'")
+        self._iou_as_centerness = centerness_target == "iou"
+
+    def centerness_target(self, *targets: Tensor) -> Tensor:
+        """The centerness of the positives (P,) in 0..1, or their IoU; arguments as of the stock head."""
+        if not self._iou_as_centerness:
+            return super().centerness_target(*targets)
+        with torch.no_grad():
+            return aligned_iou(*self.positives(*targets))
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted and target boxes of the positives, (P, 4) xyxy twice."""
+        raise NotImplementedError
+
+    def keep(self, preds: Tensor, labels: Tensor) -> None:
+        """Keeps what was predicted (N, 4) where labels (N,) are no background."""
+        if self._iou_as_centerness:  # choosing rows waits for the device
+            self._positive = preds[(labels >= 0) & (labels < self.num_classes)]
+
+
+class PointIoUAware(CenternessIoUAware):
+    """The same for FCOS, which predicts distances from points to the sides of boxes."""
+
+    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
+        """See FCOSHead.loss_by_feat."""
+        self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
+        return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)
+
+    def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
+        """See FCOSHead.get_targets."""
+        labels, targets = super().get_targets(*args, **kwargs)
+        self.keep(self._preds, torch.cat(labels))
+        return labels, targets
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """See CenternessIoUAware.positives; the boxes lie around their points, which the IoU does not depend on."""
+        sides = targets[0].new_tensor([-1, -1, 1, 1])
+        return self._positive.float() * sides, targets[0].float() * sides
+
+
+class AnchorCenternessIoUAware(CenternessIoUAware):
+    """The same for ATSS, which predicts deltas from anchors, level by level."""
+
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        centerness: Tensor,
+        labels: Tensor,
+        *rest: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """See ATSSHead.loss_by_feat_single."""
+        self.keep(bbox_pred.detach().permute(0, 2, 3, 1).reshape(-1, 4), labels.reshape(-1))
+        return super().loss_by_feat_single(anchors, cls_score, bbox_pred, centerness, labels, *rest, **kwargs)
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """See CenternessIoUAware.positives."""
+        anchors, boxes = targets
+        return get_box_tensor(self.bbox_coder.decode(anchors, self._positive)).float(), boxes.float()
+
+
+class AnchorIoUAware(IoUAware):
+    """A head with anchors hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
 
     reg_decoded_bbox: bool
     bbox_coder: Any
 
-    def loss(
-        self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """See BBoxHead.loss."""
-        if not self.reg_decoded_bbox:  # choosing rows waits for the device
-            self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
-        return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
+    def loss_by_feat_single(
+        self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
+        """See AnchorHead.loss_by_feat_single."""
+        self._priors = anchors.reshape(-1, anchors.size(-1))
+        return super().loss_by_feat_single(cls_score, bbox_pred, anchors, *args, **kwargs)
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See IoUAware.boxes."""
@@ -382,17 +490,27 @@ def paid(value: Any) -> Any:
 
 if MODELS is not None:
     try:
-        from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
+        from mmdet.models.dense_heads import ATSSHead, FCOSHead, RetinaHead
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
-            raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
+            raise ImportError("this mmcv has no compiled ops: import a stand-in first, as config.py does") from error
         raise
 
-    @MODELS.register_module()
-    class CseAShared2FCBBoxHead(RoIIoUAware, Shared2FCBBoxHead):
-        """Shared2FCBBoxHead that hands the IoU of its boxes to `CseAClassLoss`."""
+    @MODELS.register_module(force=True)
+    class CseBFCOSHead_33316cf7(PointIoUAware, FCOSHead):
+        """FCOSHead that hands the IoU of its boxes to `CseBClassLoss_33316cf7`."""
 
-    @MODELS.register_module()
-    class CseAShared4Conv1FCBBoxHead(RoIIoUAware, Shared4Conv1FCBBoxHead):
-        """Shared4Conv1FCBBoxHead that hands the IoU of its boxes to `CseAClassLoss`."""
+        stands_for = "FCOSHead"
+
+    @MODELS.register_module(force=True)
+    class CseBATSSHead_33316cf7(AnchorCenternessIoUAware, ATSSHead):
+        """ATSSHead that hands the IoU of its boxes to `CseBClassLoss_33316cf7`."""
+
+        stands_for = "ATSSHead"
+
+    @MODELS.register_module(force=True)
+    class CseBRetinaHead_33316cf7(AnchorIoUAware, RetinaHead):
+        """RetinaHead that hands the IoU of its boxes to `CseBClassLoss_33316cf7`."""
+
+        stands_for = "RetinaHead"

@@ -1,11 +1,11 @@
-"""QualityFocalClassLoss.
+"""VarifocalClassLoss_6e67ba16.
 
-quality focal (beta 2). Source: Li et al. 2020, arXiv 2006.04388, eq. 2.
+varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and
-QualityFocalClassLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['varifocal_losses_6e67ba16']) with this folder on PYTHONPATH,
+and VarifocalClassLoss_6e67ba16 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Loss(nn.Module):
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = reduction_override or self.reduction
+        how = self.reduction if reduction_override is None else reduction_override
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
@@ -73,6 +73,7 @@ class ClassLoss(Loss):
     `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
+    stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
     reads_iou: bool
 
@@ -88,7 +89,7 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        **kwargs: object,  # what heads hand to other losses
+        ignore_index: int | None = None,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -96,24 +97,30 @@ class ClassLoss(Loss):
             pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
             target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
             weight: (N,) or (N, 1).
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            kwargs: not used.
+            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none.
+            ValueError: the formula reads the IoU and the head gave none, an unknown `reduction_override` (mmdetection
+                asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
         if self.reads_iou and iou is None:
             raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
         pred = at_least_float32(pred)
+        weight = None if weight is None else weight.reshape(labels.shape)
+        if ignore_index is not None:
+            ignored = labels == ignore_index
+            labels = labels.masked_fill(ignored, 0)  # a label that there is
+            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
-            weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
@@ -130,31 +137,32 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def quality_focal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
+def varifocal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: mul(mul(sub(w, sigmoid(x)), sub(w, sigmoid(x))), sub(softplus(x), mul(x, w)))
-    LaTeX: \\left(w - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- w x + \\log{\\left(e^{x} + 1 \\right)}\\right)
+    Formula: mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), sub(softplus(x), mul(x, w)))
+    LaTeX: \\left(w + \\frac{3 \\left(1 - y\\right)}{4 \\left(1 + e^{- x}\\right)^{2}}\\right) \\left(- w x +
+        \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
+        y: target (one-hot)
         w: IoU of the predicted box, detached (IoU)
     """
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
     w_at = iou.detach().to(x.dtype)[:, None]
-    at1 = w_at - torch.sigmoid(x_at)
-    at_label = at1 * at1 * (functional.softplus(x_at) - x_at * w_at)
-    t1 = -torch.sigmoid(x)
-    off_label = t1 * t1 * functional.softplus(x)
+    at_label = w_at * (functional.softplus(x_at) - x_at * w_at)
+    t1 = torch.sigmoid(x)
+    off_label = 0.75 * (t1 * t1) * functional.softplus(x)
     others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class QualityFocalClassLoss(ClassLoss):
-    """`quality_focal_class_loss` as a `loss_cls`.
+class VarifocalClassLoss_6e67ba16(ClassLoss):
+    """`varifocal_class_loss` as a `loss_cls`.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
         use_sigmoid: heads read it; it is True for this loss.
@@ -166,20 +174,22 @@ class QualityFocalClassLoss(ClassLoss):
     reads_iou = True
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.734046
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944632
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
-        """See quality_focal_class_loss."""
-        return quality_focal_class_loss(x, labels, iou)
+        """See varifocal_class_loss."""
+        return varifocal_class_loss(x, labels, iou)
 
+
+LOSSES = {"loss_cls": VarifocalClassLoss_6e67ba16}
 
 if MODELS is not None:
-    for _loss in [QualityFocalClassLoss]:
-        MODELS.register_module(module=_loss)
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
 
 
 class ClassCall:
@@ -387,17 +397,23 @@ if MODELS is not None:
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
-            raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
+            raise ImportError("this mmcv has no compiled ops: import a stand-in first, as config.py does") from error
         raise
 
-    @MODELS.register_module()
-    class QualityFocalFCOSHead(PointIoUAware, FCOSHead):
-        """FCOSHead that hands the IoU of its boxes to `QualityFocalClassLoss`."""
+    @MODELS.register_module(force=True)
+    class VarifocalFCOSHead_6e67ba16(PointIoUAware, FCOSHead):
+        """FCOSHead that hands the IoU of its boxes to `VarifocalClassLoss_6e67ba16`."""
 
-    @MODELS.register_module()
-    class QualityFocalATSSHead(AnchorCenternessIoUAware, ATSSHead):
-        """ATSSHead that hands the IoU of its boxes to `QualityFocalClassLoss`."""
+        stands_for = "FCOSHead"
 
-    @MODELS.register_module()
-    class QualityFocalRetinaHead(AnchorIoUAware, RetinaHead):
-        """RetinaHead that hands the IoU of its boxes to `QualityFocalClassLoss`."""
+    @MODELS.register_module(force=True)
+    class VarifocalATSSHead_6e67ba16(AnchorCenternessIoUAware, ATSSHead):
+        """ATSSHead that hands the IoU of its boxes to `VarifocalClassLoss_6e67ba16`."""
+
+        stands_for = "ATSSHead"
+
+    @MODELS.register_module(force=True)
+    class VarifocalRetinaHead_6e67ba16(AnchorIoUAware, RetinaHead):
+        """RetinaHead that hands the IoU of its boxes to `VarifocalClassLoss_6e67ba16`."""
+
+        stands_for = "RetinaHead"

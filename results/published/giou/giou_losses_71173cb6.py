@@ -1,11 +1,11 @@
-"""GiouBoxLoss.
+"""GiouBoxLoss_71173cb6.
 
 GIoU. Source: Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and GiouBoxLoss as
-the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['giou_losses_71173cb6']) with this folder on PYTHONPATH, and
+GiouBoxLoss_71173cb6 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Loss(nn.Module):
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = reduction_override or self.reduction
+        how = self.reduction if reduction_override is None else reduction_override
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
@@ -66,6 +66,8 @@ class Loss(nn.Module):
 class BoxLoss(Loss):
     """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
 
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
         """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
         raise NotImplementedError
@@ -77,7 +79,6 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        **kwargs: object,  # what heads hand to other losses
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -85,12 +86,15 @@ class BoxLoss(Loss):
             pred: predicted boxes, (N, 4) xyxy in pixels.
             target: target boxes, (N, 4) xyxy in pixels.
             weight: (N,), or (N, 4), which is averaged over its last axis.
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
-            kwargs: not used.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), or an avg_factor with reduction `sum`.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         pred, target = at_least_float32(pred), at_least_float32(target)
@@ -137,10 +141,10 @@ def giou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     return 1.0 - (i / u - (e - u) / e)
 
 
-class GiouBoxLoss(BoxLoss):
+class GiouBoxLoss_71173cb6(BoxLoss):
     """`giou_box_loss` as a `loss_bbox`, on decoded boxes.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -155,6 +159,8 @@ class GiouBoxLoss(BoxLoss):
         return giou_box_loss(pred, target)
 
 
+LOSSES = {"loss_bbox": GiouBoxLoss_71173cb6}
+
 if MODELS is not None:
-    for _loss in [GiouBoxLoss]:
-        MODELS.register_module(module=_loss)
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
