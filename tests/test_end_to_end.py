@@ -17,7 +17,7 @@ import pytest
 from small import section
 
 from autoloss.candidate import State
-from autoloss.run import FILE, Run
+from autoloss.store.run import FILE, Run
 
 TASK = {"iterations": 4, "train_on": "train", "evaluate_on": "val"}
 FAR = {"_delete_": True, "type": "Pretrained", "checkpoint": "http://127.0.0.1:9/r.pth"}

@@ -47,8 +47,9 @@ def estimate(
     """
     from rich.console import Console
 
-    from autoloss import cost_report, measuring
-    from autoloss.screen import Steps
+    from autoloss.report import cost_tables
+    from autoloss.report.live import Steps
+    from autoloss.search import profiling
 
     options = list(cfg_options or [])
     for key, value in (("workers", workers), ("generations", generations)):
@@ -57,11 +58,11 @@ def estimate(
     settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
     with Steps(Console(stderr=True)) as steps:
         try:
-            measured = measuring.measure(settings, seconds, steps)
+            measured = profiling.measure(settings, seconds, steps)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-    found = cost_report.summary(settings, measured)
+    found = cost_tables.summary(settings, measured)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        stdout().print(cost_report.table(found))
+        stdout().print(cost_tables.table(found))

@@ -36,8 +36,8 @@ def check(
 
     Example: `autoloss check "sub(1, div(i, u))" --plot iou.png`
     """
-    from autoloss import report
-    from autoloss.examine import examined
+    from autoloss.gates.analysis import examined
+    from autoloss.report import tables
     from primitives import catalog
 
     rules = catalog.grammar(grammar) if grammar else catalog.find_grammar(formula)
@@ -46,17 +46,17 @@ def check(
     expression = rules.parse(formula)
     found = examined(expression, rules, alpha)
     if plot is not None:
-        from autoloss import picture
+        from autoloss.report import loss_plot
 
-        known = catalog.known_loss(beside or picture.BESIDE[rules.name])
+        known = catalog.known_loss(beside or loss_plot.BESIDE[rules.name])
         if catalog.GRAMMARS[known.grammar].slot != rules.slot:
             raise InputError(f"--beside {known.name} is a loss for {catalog.GRAMMARS[known.grammar].slot}")
-        other = picture.Drawn(known.title, known.expression, catalog.GRAMMARS[known.grammar], known.alpha)
-        picture.draw(picture.Drawn("this", rules.parse(found["judged"]), rules, alpha), other, plot)
+        other = loss_plot.Drawn(known.title, known.expression, catalog.GRAMMARS[known.grammar], known.alpha)
+        loss_plot.draw(loss_plot.Drawn("this", rules.parse(found["judged"]), rules, alpha), other, plot)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        stdout().print(report.examined(found))
+        stdout().print(tables.examined(found))
     raise typer.Exit(0 if found["passed"] else 1)
 
 
@@ -74,8 +74,8 @@ def funnel(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from autoloss import report
-    from autoloss.funnel import pour
+    from autoloss.report import tables
+    from autoloss.search.funnel import pour
     from primitives import catalog
 
     rules = catalog.grammar(grammar)
@@ -91,7 +91,7 @@ def funnel(
     if as_json:
         typer.echo(json.dumps({**asdict(found), "rate": found.rate}, indent=2))
     else:
-        stdout().print(report.poured(found))
+        stdout().print(tables.poured(found))
 
 
 def thresholds(
@@ -101,12 +101,13 @@ def thresholds(
 
     A config overrides them with `search.thresholds=dict(iou=0.9)`.
     """
-    from autoloss import descent, report
-    from autoloss.examine import descended
+    from autoloss.gates import simulation
+    from autoloss.gates.analysis import descended
+    from autoloss.report import tables
 
     rows = descended()
-    derived = descent.derived(rows)
+    derived = simulation.derived(rows)
     if as_json:
-        typer.echo(json.dumps({"known": rows, "margin": descent.MARGIN, "derived": derived}, indent=2))
+        typer.echo(json.dumps({"known": rows, "margin": simulation.MARGIN, "derived": derived}, indent=2))
     else:
-        stdout().print(report.thresholds(rows, derived, descent.MARGIN))
+        stdout().print(tables.thresholds(rows, derived, simulation.MARGIN))

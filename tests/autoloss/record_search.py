@@ -15,9 +15,9 @@ def record() -> list[dict[str, Any]]:
     """Candidates and scores of the small search."""
     from small import section
 
-    from autoloss.discover import discover
-    from autoloss.run import Run
+    from autoloss.search.loop import discover
     from autoloss.settings import from_mapping
+    from autoloss.store.run import Run
 
     settings = from_mapping(section())
     with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder) / "run", settings.identity()) as run:

@@ -13,8 +13,8 @@ import pytest
 import torch
 from tiny import ATSS
 
-from detectors import checkpoints
-from detectors.datasets import CocoSource
+from detectors.data.coco import CocoSource
+from detectors.training import checkpoints
 
 ROOT = Path(__file__).parents[2]
 GN = {"type": "GN", "num_groups": 8, "requires_grad": True}  # BatchNorm would see another batch in each process

@@ -14,8 +14,8 @@ import pytest
 from mmengine.config import Config
 from stock import PAPER
 
-from detectors.configure import box_heads, load
 from detectors.evaluator import DetectorEvaluator
+from detectors.training.config import box_heads, load
 from primitives.catalog import KNOWN
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,175 @@
+"""Losses file: exported losses as the text of one Python file that needs PyTorch, and mmdetection's registry if any.
+
+The modules carry the contract and the heads' mechanism of the toolkit with them, word for word.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from detectors.losses import weighted_loss
+from primitives.catalog import grammar as find_grammar
+from primitives.codegen.function import function, function_name, imports, reads_iou
+
+_USE = (
+    "In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and {classes} "
+    "as the type of loss_cls or loss_bbox. config.py beside this file does it."
+)
+_CONTRACT = (
+    weighted_loss.Loss,
+    weighted_loss.BoxLoss,
+    weighted_loss.ClassLoss,
+    weighted_loss.at_least_float32,
+    weighted_loss.alive,
+)
+_BOX = '''class {name}(BoxLoss):
+    """`{function}` as a `loss_bbox`, on decoded boxes.
+
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = {weight!r}) -> None:
+        super().__init__(reduction, loss_weight)
+
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See {function}."""
+        return {function}(pred, target)
+'''
+_CLASS = '''class {name}(ClassLoss):
+    """`{function}` as a `loss_cls`.
+
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+
+    Args:
+        use_sigmoid: heads read it; it is {use_sigmoid} for this loss.
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    use_sigmoid = {use_sigmoid}
+    reads_iou = {reads_iou}
+
+    def __init__(
+        self, use_sigmoid: bool = {use_sigmoid}, reduction: str = "mean", loss_weight: float = {weight!r}
+    ) -> None:
+        super().__init__(reduction, loss_weight)
+        if use_sigmoid is not self.use_sigmoid:
+            raise ValueError(f"use_sigmoid must be {use_sigmoid} for this loss, got {{use_sigmoid}}")
+
+    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+        """See {function}."""
+        return {function}(x, labels{passes})
+'''
+# Remarks for the tools that look at our own code.
+_REWRITTEN = (("torch.Tensor", "Tensor"), ("  # noqa: ARG002  what", "  # what"), ("  # type: ignore[misc]", ""))
+_REGISTRY = """if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
+    MODELS = None
+else:
+    from mmdet.registry import MODELS
+"""
+_HEADS = """if MODELS is not None:
+    try:
+{imports}
+    except ModuleNotFoundError as error:
+        if error.name == "mmcv._ext":
+            raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
+        raise
+"""
+_HEAD = '''
+    @MODELS.register_module()
+    class {name}{head}({mechanism}, {head}):
+        """{head} that hands the IoU of its boxes to `{name}ClassLoss`."""
+'''
+
+
+def class_name(name: str, slot: str) -> str:
+    """Name of an exported class."""
+    return f"{name}{'BoxLoss' if slot == 'loss_bbox' else 'ClassLoss'}"
+
+
+def losses_file(
+    losses: Mapping[str, Mapping[str, Any]], name: str, about: Sequence[str], head: str | None = None
+) -> str:
+    """The text of a file with a function and a module per loss; it imports torch, and mmdetection's registry if any.
+
+    Args:
+        losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
+        name: what the classes' names begin with.
+        about: where the losses come from, paragraphs.
+        head: stock head whose kind needs classes that know the IoU, None for none.
+    """
+    parts = [_REGISTRY, f"REDUCTIONS = {weighted_loss.REDUCTIONS!r}".replace("'", '"') + "\n"]
+    unused = (
+        weighted_loss.ClassLoss
+        if "loss_cls" not in losses
+        else weighted_loss.BoxLoss
+        if "loss_bbox" not in losses
+        else None
+    )
+    parts += [inspect.getsource(part) for part in _CONTRACT if part is not unused]
+    for slot, loss in losses.items():
+        rules = find_grammar(loss["grammar"])
+        formula = rules.parse(loss["expression"])
+        called, sigmoid = function_name(name, slot), rules.name == "sigmoid"
+        parts.append(function(formula, rules, called, loss.get("alpha")))
+        parts.append(
+            (_BOX if slot == "loss_bbox" else _CLASS).format(
+                name=class_name(name, slot),
+                function=called,
+                weight=loss["loss_weight"],
+                use_sigmoid=sigmoid,
+                reads_iou=reads_iou(formula),
+                passes=", iou" if reads_iou(formula) else "",
+            )
+        )
+    listed = ", ".join(class_name(name, slot) for slot in losses)
+    register = f"    for _loss in [{listed}]:\n        MODELS.register_module(module=_loss)\n"
+    parts.append(f"if MODELS is not None:\n{register}")
+    if head is not None:
+        parts += _head_parts(head, name)
+    body = "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
+    for ours, theirs in _REWRITTEN:
+        body = body.replace(ours, theirs)
+    lines = ["import importlib.util"]
+    lines += ["from collections.abc import Callable", "from typing import Any"] if head else []
+    needs = imports(body, "torch").replace("import torch\n", "import torch\nfrom torch import Tensor, nn\n", 1)
+    if needs.endswith("import torch"):
+        needs += "\nfrom torch import Tensor, nn"
+    if needs.startswith("import math"):
+        lines.insert(1, "import math")
+        needs = needs.removeprefix("import math\n\n")
+    use = _USE.format(classes=listed.replace(", ", " and "))
+    says = "\n\n".join(textwrap.fill(part, 118) for part in (*about, use))
+    title = f'"""{" and ".join(class_name(name, slot) for slot in losses)}.\n\n{says}\n"""\n'.replace("\\", "\\\\")
+    return f"{title}\nfrom __future__ import annotations\n\n{chr(10).join(lines)}\n\n{needs}\n\n{body}"
+
+
+def _head_parts(head: str, name: str) -> list[str]:
+    """The mechanism of the IoU-aware heads, and the heads of the same kind."""
+    from detectors.heads import iou_aware
+    from detectors.heads.registry import MECHANISMS, stock
+
+    mechanism = MECHANISMS[stock(head)]
+    # One-stage losses fit every one-stage head, two-stage losses every two-stage one.
+    two_stage = mechanism is iou_aware.RoIIoUAware
+    kin = {one: how for one, how in MECHANISMS.items() if (how is iou_aware.RoIIoUAware) == two_stage}
+    used = {base for how in kin.values() for base in how.__mro__ if base.__module__ == iou_aware.__name__}
+    sources = [
+        inspect.getsource(part)
+        for part in vars(iou_aware).values()
+        if getattr(part, "__module__", None) == iou_aware.__name__
+        and (part in used or not (inspect.isclass(part) and issubclass(part, iou_aware.IoUAware)))
+    ]
+    package = next(iter(kin)).__module__.rpartition(".")[0]
+    names = ", ".join(sorted(one.__name__ for one in kin))
+    lines = [f"from {package} import {names}", "from mmdet.structures.bbox import get_box_tensor"]
+    block = _HEADS.format(imports="\n".join(f"        {line}" for line in lines))
+    block += "".join(_HEAD.format(name=name, head=one.__name__, mechanism=how.__name__) for one, how in kin.items())
+    return [*sources, block]

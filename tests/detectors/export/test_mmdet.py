@@ -1,0 +1,223 @@
+"""Exported folders in use: mmdetection's own tools train with them where our packages cannot be imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mmdet
+import pytest
+import torch
+from mmengine.config import Config
+from survivors import known, survivors
+
+from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
+from autoloss.export import folder as package
+from autoloss.export.selection import of_run, of_text
+from autoloss.settings import load as load_settings
+from autoloss.store.run import Run
+from detectors import mmcv_ops
+
+mmcv_ops.install()
+
+from mmdet.registry import MODELS  # noqa: E402
+from mmdet.structures import DetDataSample  # noqa: E402
+from mmdet.utils import register_all_modules  # noqa: E402
+from mmengine.structures import InstanceData  # noqa: E402
+
+from detectors.export.mmdet import mmdet as mmdet_files  # noqa: E402
+from detectors.losses import expression as _losses  # noqa: E402, F401  registers them
+from detectors.training.config import box_heads, load, put_losses  # noqa: E402
+from primitives.errors import InputError  # noqa: E402
+
+TOOL = Path(mmdet.__file__).parent / ".mim" / "tools" / "train.py"
+CLOSED = """
+import sys
+
+class Closed:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("autoloss", "primitives", "detectors"):
+            raise ImportError(f"{name} is closed here")
+
+sys.meta_path.insert(0, Closed())
+"""
+FOUND = {"loss_cls": Loss("sub(softplus(x), mul(x, y))", "sigmoid", 1.0, 0.25), "loss_bbox": survivors("box")[0]}
+PAIR_A = {"loss_cls": known("cse_a_cls"), "loss_bbox": known("cse_a_reg")}
+PAIR_B = {"loss_cls": known("cse_b_cls"), "loss_bbox": known("cse_b_reg")}
+STOCK = {
+    "FCOS": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
+    "ATSS": "mmdet::atss/atss_r50_fpn_1x_coco.py",
+    "RetinaNet": "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
+    "Faster R-CNN": "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
+    "Cascade R-CNN": "mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py",
+    "Mask R-CNN": "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py",
+}
+
+
+def run_with(losses: dict[str, Loss], config: str, folder: Path) -> Run:
+    """A run whose only candidate beside the detector's own loss has these losses."""
+    options = ["search.evaluator.data.train=40", "search.evaluator.data.val=8", "search.evaluator.data.test=8"]
+    settings = load_settings(config, options)
+    store = Run.create(folder, settings.identity())
+    own = Candidate(0, Kind.OWN, 0, {}, "the detector's own loss")
+    store.born([own, Candidate(1, Kind.FOUND, 0, losses, "by a test")], [])
+    rung = settings.ladder[0]
+    store.started(1, rung.name, rung.seeds[0])
+    store.finished(Evaluation(1, rung.name, rung.seeds[0], State.DONE, 0.5))
+    return store
+
+
+@pytest.mark.usefixtures("scenes")
+@pytest.mark.parametrize(
+    ("config", "losses", "centerness"),
+    [
+        ("configs/search/digits_fcos.py", FOUND, None),
+        ("configs/search/digits_fcos.py", PAIR_B, "iou"),
+        ("configs/search/digits_faster_rcnn.py", {"loss_bbox": survivors("box_extended")[0]}, None),
+        ("configs/search/digits_faster_rcnn.py", PAIR_A, None),
+    ],
+    ids=["FCOS found", "FCOS published", "Faster R-CNN found", "Faster R-CNN published"],
+)
+def test_mmdetections_train_py_trains_the_digits_with_what_was_exported(
+    config: str, losses: dict[str, Loss], centerness: str | None, tmp_path: Path
+) -> None:
+    with run_with(losses, config, tmp_path / "run") as store:
+        (export,) = of_run(store)
+    setup = {**export.setup, "centerness_target": centerness, "stand_in": True}
+    folder = tmp_path / "exported"
+    files = mmdet_files(export.spec(), export.name, export.about, setup)
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    assert sorted(files) == ["config.py", "detector.py", "losses.py", "mmcv_ops.py"]
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "sitecustomize.py").write_text(CLOSED)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "closed"), "OMP_NUM_THREADS": "1"}
+    refused = subprocess.run(
+        [sys.executable, "-c", "import detectors"], env=environment, check=False, capture_output=True
+    )
+    assert refused.returncode != 0
+    line = [sys.executable, str(TOOL), str(folder / "config.py"), "--work-dir", str(tmp_path / "work")]
+    line += ["--cfg-options", "train_cfg.max_iters=3", "train_cfg.val_interval=3", "default_hooks.logger.interval=1"]
+    line += ["default_hooks.checkpoint.interval=3"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-3000:]
+    assert "Iter(train) [3/3]" in said
+    assert "coco/bbox_mAP" in said
+    assert "nan" not in "".join(line for line in said.splitlines() if "Iter(train)" in line)
+    assert (tmp_path / "work" / "iter_3.pth").is_file()
+    assert f"type='{export.name}BoxLoss'" in said  # the config that mmengine logs
+    if centerness:
+        assert f"type='{export.name}FCOSHead'" in said
+
+
+def batch() -> tuple[torch.Tensor, list[DetDataSample]]:
+    """Two images of noise with a box or two each."""
+    generator = torch.Generator().manual_seed(0)
+    samples = []
+    for boxes in ([[4.0, 4, 50, 60]], [[10.0, 20, 60, 64], [30.0, 2, 62, 40]]):
+        sample = DetDataSample(metainfo={"img_shape": (64, 64), "pad_shape": (64, 64), "batch_input_shape": (64, 64)})
+        masks = torch.zeros(len(boxes), 64, 64)
+        from mmdet.structures.mask import BitmapMasks
+
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor(boxes),
+            labels=torch.arange(len(boxes)) + 1,
+            masks=BitmapMasks(masks.numpy().astype("uint8"), 64, 64),
+        )
+        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long())
+        samples.append(sample)
+    return torch.randn(2, 3, 64, 64, generator=generator), samples
+
+
+def losses_of(model: Any) -> dict[str, float]:
+    """Losses of a detector of few channels on the batch, its weights and samples seeded."""
+    model.backbone.update(depth=18, init_cfg=None, frozen_stages=-1, norm_eval=False)
+    model.backbone.pop("norm_cfg", None)
+    model.backbone.style = "pytorch"
+    model.neck.in_channels = [64, 128, 256, 512]
+    torch.manual_seed(0)
+    detector = MODELS.build(model)
+    detector.init_weights()
+    detector.train()
+    inputs, samples = batch()
+    torch.manual_seed(1)
+    found = detector.loss(inputs, samples)
+    return {
+        name: sum(float(part.detach()) for part in (value if isinstance(value, list) else [value]))
+        for name, value in found.items()
+        if "loss" in name
+    }
+
+
+@pytest.mark.filterwarnings("ignore:DeprecationWarning. .num_anchors.:UserWarning")  # mmdetection of itself
+@pytest.mark.parametrize(
+    ("detector", "centerness"), [*((detector, None) for detector in STOCK), ("FCOS", "iou"), ("ATSS", "iou")]
+)
+def test_stock_detectors_compute_the_losses_that_the_toolkit_computes(
+    detector: str, centerness: str | None, tmp_path: Path
+) -> None:
+    """Every head that needs the IoU, with the published pair of its kind: exported beside formulas in the toolkit."""
+    register_all_modules()
+    pair = PAIR_B if detector in ("FCOS", "ATSS", "RetinaNet") else PAIR_A
+    spec = {slot: {**vars(loss)} for slot, loss in pair.items()}
+    name = f"Stock{''.join(letter for letter in detector if letter.isalpha())}{(centerness or '').title()}"
+    setup = {"detector": STOCK[detector], "stand_in": False, "centerness_target": centerness}
+    files = mmdet_files(spec, name, ["By a test."], setup)
+    assert sorted(files) == ["config.py", "losses.py"]
+    for file, text in files.items():
+        (tmp_path / file).write_text(text)
+    before = list(sys.path)
+    config = Config.fromfile(str(tmp_path / "config.py"), import_custom_modules=False)
+    sys.path[:] = before
+    assert config.custom_imports.imports == ["losses"]
+    found = importlib.util.spec_from_file_location(f"exported_{name}", tmp_path / "losses.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module
+    found.loader.exec_module(module)
+    ours = load(STOCK[detector])
+    put_losses(ours, spec, centerness)
+    assert all(head["type"].startswith(name) for head in box_heads(config))
+    exported, expected = losses_of(config.model), losses_of(ours.model)
+    assert exported.keys() == expected.keys()
+    assert all(torch.isfinite(torch.tensor(value)) for value in exported.values())
+    for key, value in expected.items():
+        assert exported[key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
+
+
+def test_a_box_loss_alone_needs_no_head_of_its_own() -> None:
+    export = of_text({"loss_bbox": "giou"})
+    files = package.texts(export, "mmdet")
+    assert "IoUAware" not in files["losses.py"]
+    assert "loss_weight=10.0" in files["config.py"]  # mmdetection's own GIoU in place of L1
+    assert "reg_decoded_bbox=True" in files["config.py"]
+    files = mmdet_files(export.spec(), "Giou", export.about, {**export.setup, "detector": STOCK["FCOS"]})
+    assert "loss_weight=1.0" in files["config.py"]
+    files = mmdet_files(export.spec(), "Giou", export.about, {**export.setup, "detector": STOCK["RetinaNet"]})
+    assert "loss_weight=2.0" in files["config.py"]
+
+
+def test_the_stand_in_is_written_only_when_it_is_needed_or_asked_for() -> None:
+    export = of_text({"loss_bbox": "giou"})
+    with_it, without = (
+        mmdet_files(export.spec(), "Giou", export.about, {**export.setup, "stand_in": needed})
+        for needed in (True, False)
+    )
+    assert set(with_it) - set(without) == {"mmcv_ops.py"}
+    assert "'mmcv_ops'" in with_it["config.py"]
+    assert "mmcv_ops" not in without["config.py"]
+    assert 'take "mmcv_ops" out of custom_imports' in with_it["config.py"]
+
+
+def test_an_evaluator_of_another_kind_needs_a_detector() -> None:
+    export = of_text({"loss_bbox": "giou"})
+    setup = {"evaluator": {"type": "mine:Evaluator"}, "task": {}, "seed": 0}
+    with pytest.raises(InputError, match="trains no mmdetection detector; name one with --detector"):
+        mmdet_files(export.spec(), "Giou", export.about, setup)
