@@ -13,7 +13,7 @@ import typer
 
 from autoloss.commands import data, estimate, export, fidelity, formulas, search, show, train
 from primitives.errors import InputError
-from primitives.printable import printable
+from primitives.text.printable import printable
 
 _LONGEST = 2000
 """Characters of a line about a mistake."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
 from primitives.errors import InputError, reading
-from primitives.printable import printable
+from primitives.text.printable import printable
 
 _TYPE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
 _METHODS = ("prepare", "describe", "evaluate")

@@ -16,12 +16,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from autoloss.candidate import SLOTS
-from autoloss.descent import THRESHOLDS
 from autoloss.evaluator import named
+from autoloss.gates.simulation import THRESHOLDS
 from primitives.catalog import KNOWN, grammar, known_loss
 from primitives.errors import InputError, reading
 from primitives.grammar import RANGE, in_range
-from primitives.printable import printable
+from primitives.text.printable import printable
 
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""

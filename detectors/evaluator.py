@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detectors import mmcv_ops
-from detectors.datasets import CocoSource
-from detectors.sources import say, sources
+from detectors.data.coco import CocoSource
+from detectors.data.splits import say, sources
 from primitives.catalog import grammar
 from primitives.errors import InputError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from detectors.frozen import Frozen
+    from detectors.frozen.rung import Frozen
 
 _MOST = 2**31 - 1
 """Of iterations, images and samples."""
@@ -71,7 +71,7 @@ class DetectorEvaluator:
         cfg_options: Mapping[str, object] | None = None,
     ) -> None:
         mmcv_ops.install()
-        from detectors.configure import load
+        from detectors.training.config import load
 
         if not _is_count(batch_size):
             raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}; at most {_MOST:,}")
@@ -110,7 +110,7 @@ class DetectorEvaluator:
         for task in map(self._task, tasks):
             config = self.configured(losses, {name: task[name] for name in _TASKS["train"]}, 0)
             if task["kind"] == "frozen":
-                from detectors import frozen
+                from detectors.frozen import rung as frozen
 
                 frozen.check(config)
         self._check_weights()
@@ -120,14 +120,14 @@ class DetectorEvaluator:
 
     def _check_weights(self) -> None:
         """Downloads, or reads, what weights begin with, before anything is searched."""
-        from detectors import backbone, checkpoints
+        from detectors.training import backbone, checkpoints
 
         for place in backbone.pretrained(self.config.model.to_dict()):
             checkpoints.read(place["checkpoint"], checkpoints.OF_SEARCH)
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""
-        from detectors.configure import slots
+        from detectors.training.config import slots
 
         return {
             "detector": self.detector,
@@ -156,7 +156,7 @@ class DetectorEvaluator:
             InputError: the rung asks for something else.
             TrainingFailedError: a loss, a weight or a predicted box is not finite.
         """
-        from detectors.train import TrainingFailedError, train
+        from detectors.training.short import TrainingFailedError, train
 
         if self._task(rung)["kind"] == "frozen":
             (found,) = self.evaluate_many([losses], rung, seed)
@@ -198,14 +198,15 @@ class DetectorEvaluator:
         """What the evaluations of a rung with a seed share, measured; see the engine's `Measurable`."""
         from mmengine.device import get_device
 
-        from detectors import frozen, measure
+        from detectors.frozen import rung as frozen
+        from detectors.training import profiling
 
         task = self._task(rung)
         if task["kind"] != "frozen":
             return {}
         wanted = min(task["images"], self.sources[task["train_on"]].count), self._evaluated(task)
         file = Path(folder) / frozen.FILE
-        return measure.features(
+        return profiling.features(
             lambda count: self._shortened({}, task, count, 0), task["pretrain"], wanted, seconds, file, get_device()
         )
 
@@ -219,19 +220,20 @@ class DetectorEvaluator:
         """What an evaluation of a rung costs, measured; see the engine's `Measurable`."""
         from mmengine.device import get_device
 
-        from detectors import frozen, measure
+        from detectors.frozen import rung as frozen
+        from detectors.training import profiling
 
         task = self._task(rung)
-        images, more = self._evaluated(task), {"bytes_data": measure.prepared_bytes(self.sources)}
+        images, more = self._evaluated(task), {"bytes_data": profiling.prepared_bytes(self.sources)}
         if task["kind"] != "frozen":
-            found = measure.training(
+            found = profiling.training(
                 lambda count: self._shortened(losses[0], task, count, 0), task["iterations"], images, seconds
             )
             for name in ("fixed", "iteration", "evaluate"):
                 found[name] *= len(losses)  # they are trained one after another
             return found | more
         few = frozen.read(Path(folder) / frozen.FILE, self._shortened({}, task, 1, 0), "", get_device())
-        found = measure.heads(
+        found = profiling.heads(
             few, lambda on, count: self._heads(on, losses, task, count, 0), task["iterations"], images, seconds
         )
         return found | more
@@ -253,7 +255,7 @@ class DetectorEvaluator:
         self, found: Frozen, losses: Sequence[Mapping[str, Any]], task: Mapping[str, Any], iterations: int, seed: int
     ) -> list[dict[str, float] | str]:
         """Heads on frozen features."""
-        from detectors import frozen
+        from detectors.frozen import rung as frozen
 
         return frozen.evaluate(
             found,
@@ -269,7 +271,7 @@ class DetectorEvaluator:
         """The frozen features of a rung with a seed; the last ones stay in memory."""
         from mmengine.device import get_device
 
-        from detectors import frozen
+        from detectors.frozen import rung as frozen
 
         key = f"{task} {seed}"
         if self._frozen is None or self._frozen[0] != key:
@@ -280,8 +282,8 @@ class DetectorEvaluator:
 
     def configured(self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int) -> Config:
         """The training that `evaluate` does, as a config for mmengine's Runner."""
-        from detectors import train  # noqa: F401  imports mmdetection without its noise
-        from detectors.configure import configure
+        from detectors.training import short  # noqa: F401  imports mmdetection without its noise
+        from detectors.training.config import configure
 
         task = self._task(rung)
         return configure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from primitives.printable import printable
+from primitives.text.printable import printable
 
 
 class InputError(ValueError):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from autoloss.candidate import State
-from autoloss.run import FILE, Run
+from autoloss.store.run import FILE, Run
 from tests.helpers.command import autoloss, autoloss_process
 from tests.helpers.small import section
 

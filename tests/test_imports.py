@@ -48,8 +48,8 @@ def imported(file: Path) -> set[str]:
 
 OF_ONE_FILE = {
     "settings.py": {"mmengine"},
-    "elsewhere.py": {"jax"},
-    "ray_executor.py": {"ray"},
+    "isolated_check.py": {"jax"},
+    "ray_cluster.py": {"ray"},
     "ray_node.py": {"ray"},
 }
 

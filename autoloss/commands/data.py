@@ -11,15 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from primitives.errors import InputError
-from primitives.printable import printable
+from primitives.text.printable import printable
 
-CHECK = "detectors.data_check:checked"
-CONVERTERS = {"voc": "detectors.convert:voc", "yolo": "detectors.yolo:yolo", "bdd100k": "detectors.convert:bdd100k"}
+CHECK = "detectors.data.check:checked"
+CONVERTERS = {
+    "voc": "detectors.data.convert:voc",
+    "yolo": "detectors.data.yolo:yolo",
+    "bdd100k": "detectors.data.convert:bdd100k",
+}
 """Who makes COCO files of a format, as 'module:function'."""
-DESCRIBED = "detectors.sources:described"
-DIGITS = "detectors.digits:write"
-LOOK, LOOK_AT = "detectors.formats:look", "detectors.formats:look_at"
-VOC = "detectors.convert:VOC"
+DESCRIBED = "detectors.data.splits:described"
+DIGITS = "detectors.data.digits:write"
+LOOK, LOOK_AT = "detectors.data.formats:look", "detectors.data.formats:look_at"
+VOC = "detectors.data.convert:VOC"
 
 app = typer.Typer(no_args_is_help=True, help="Look through a data set, convert one, or write the digit scenes.")
 
@@ -99,18 +103,18 @@ def check(
     """
     found = _reach(CHECK)(annotations, images, read)
     if plot is not None:
-        from autoloss import data_picture
+        from autoloss.report import data_plot
 
-        data_picture.draw(found, plot)
+        data_plot.draw(found, plot)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
         from rich.console import Console
 
-        from autoloss import data_report
+        from autoloss.report import data_tables
 
         console = Console() if sys.stdout.isatty() else Console(width=120)
-        console.print(data_report.checked(found))
+        console.print(data_tables.checked(found))
     raise typer.Exit(0 if found["usable"] else 1)
 
 

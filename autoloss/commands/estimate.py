@@ -55,8 +55,9 @@ def estimate(
     Example: `autoloss estimate configs/search/digits_fcos.py --cfg-options search.generations=12`
     """
 
-    from autoloss import cost_report, measuring
-    from autoloss.screen import Steps
+    from autoloss.report import cost_tables
+    from autoloss.report.live import Steps
+    from autoloss.search import profiling
 
     options = list(cfg_options or [])
     for key, value in (("workers", workers), ("generations", generations)):
@@ -65,12 +66,12 @@ def estimate(
     settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
     with Steps(stderr()) as steps:
         try:
-            measured = measuring.measure(settings, seconds, steps)
+            measured = profiling.measure(settings, seconds, steps)
         except KeyboardInterrupt:
             typer.echo("Stopped; nothing is kept of an estimate.", err=True)
             raise typer.Exit(130) from None
-    found = cost_report.summary(settings, measured)
+    found = cost_tables.summary(settings, measured)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        stdout().print(cost_report.table(found))
+        stdout().print(cost_tables.table(found))

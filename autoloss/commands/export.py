@@ -59,10 +59,10 @@ def export(
 
     from rich.text import Text
 
-    from autoloss import export as exports
-    from autoloss import package
-    from autoloss.run import Run
-    from primitives.text import slug
+    from autoloss.export import folder as package
+    from autoloss.export import selection as exports
+    from autoloss.store.run import Run
+    from primitives.text.markup import slug
 
     setup = {"detector": detector, "centerness_target": "iou" if centerness_iou else None, "stand_in": stand_in}
     given = {slot: text for slot, text in (("loss_cls", loss_cls), ("loss_bbox", loss_bbox)) if text is not None}

@@ -43,14 +43,14 @@ def fidelity(
 
     Examples: `autoloss fidelity configs/fidelity/digits_fcos.py`, `autoloss fidelity results/fidelity/digits_fcos`
     """
-    from autoloss import fidelity as measuring
-    from autoloss import report
-    from autoloss.run import Run
+    from autoloss.report import tables
+    from autoloss.search import fidelity as measuring
+    from autoloss.store.run import Run
 
     if plot is not None:
-        from autoloss import chart
+        from autoloss.report import fidelity_plot
 
-        chart.check(plot)
+        fidelity_plot.check(plot)
     if config.is_dir():
         if run is not None or of is not None or cfg_options:
             raise InputError(f"{config} is a measurement that is read, not a config; it takes --plot and --json alone")
@@ -59,11 +59,11 @@ def fidelity(
     else:
         found = _measured(config, run, of, last, list(cfg_options or []), workers)
     if plot is not None:
-        chart.fidelity(found, plot)
+        fidelity_plot.fidelity(found, plot)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in found], indent=2))
     else:
-        stdout().print(report.fidelity(found))
+        stdout().print(tables.fidelity(found))
 
 
 def _measured(
@@ -71,10 +71,10 @@ def _measured(
 ) -> list[Any]:
     """Measures what is missing, with the progress on the screen."""
 
-    from autoloss import fidelity as measuring
-    from autoloss.run import Run
-    from autoloss.screen import Screen
+    from autoloss.report.live import Screen
+    from autoloss.search import fidelity as measuring
     from autoloss.settings import load
+    from autoloss.store.run import Run
 
     if workers is not None:
         options.append(f"search.workers={workers}")

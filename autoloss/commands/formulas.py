@@ -38,33 +38,33 @@ def check(
 
     Example: `autoloss check "sub(1, div(i, u))" --plot iou.png`
     """
-    from autoloss import report
-    from autoloss.examine import examined
+    from autoloss.gates.analysis import examined
+    from autoloss.report import tables
     from primitives import catalog
     from primitives.expression import Expression
     from primitives.operators import OPERATORS
 
     if plot is not None:
-        from autoloss import chart, picture
+        from autoloss.report import fidelity_plot, loss_plot
 
-        chart.check(plot)
+        fidelity_plot.check(plot)
     rules = catalog.grammar(grammar) if grammar else catalog.find_grammar(formula)
     if alpha is not None and rules.name != "sigmoid":
         raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
     expression = rules.parse(formula)
     found = examined(expression, rules, alpha)
     if plot is not None:
-        known = catalog.known_loss(beside or picture.BESIDE[rules.name])
+        known = catalog.known_loss(beside or loss_plot.BESIDE[rules.name])
         if catalog.GRAMMARS[known.grammar].slot != rules.slot:
             raise InputError(f"--beside {known.name} is a loss for {catalog.GRAMMARS[known.grammar].slot}")
-        other = picture.Drawn(known.title, known.expression, catalog.GRAMMARS[known.grammar], known.alpha)
+        other = loss_plot.Drawn(known.title, known.expression, catalog.GRAMMARS[known.grammar], known.alpha)
         # Not `judged` parsed again: negated it may be nested one deeper than text may be.
         judged = Expression(OPERATORS["neg"], (expression,)) if found["negated"] else expression
-        picture.draw(picture.Drawn("this", judged, rules, alpha), other, plot)
+        loss_plot.draw(loss_plot.Drawn("this", judged, rules, alpha), other, plot)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        stdout().print(report.examined(found))
+        stdout().print(tables.examined(found))
     raise typer.Exit(0 if found["passed"] else 1)
 
 
@@ -81,8 +81,8 @@ def funnel(
     import torch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from autoloss import report
-    from autoloss.funnel import pour
+    from autoloss.report import tables
+    from autoloss.search.funnel import pour
     from primitives import catalog
 
     rules = catalog.grammar(grammar)
@@ -98,7 +98,7 @@ def funnel(
     if as_json:
         typer.echo(json.dumps({**asdict(found), "rate": found.rate}, indent=2))
     else:
-        stdout().print(report.poured(found))
+        stdout().print(tables.poured(found))
 
 
 def thresholds(
@@ -108,12 +108,13 @@ def thresholds(
 
     A config overrides them with `search.thresholds=dict(iou=0.9)`.
     """
-    from autoloss import descent, report
-    from autoloss.examine import descended
+    from autoloss.gates import simulation
+    from autoloss.gates.analysis import descended
+    from autoloss.report import tables
 
     rows = descended()
-    derived = descent.derived(rows)
+    derived = simulation.derived(rows)
     if as_json:
-        typer.echo(json.dumps({"known": rows, "margin": descent.MARGIN, "derived": derived}, indent=2))
+        typer.echo(json.dumps({"known": rows, "margin": simulation.MARGIN, "derived": derived}, indent=2))
     else:
-        stdout().print(report.thresholds(rows, derived, descent.MARGIN))
+        stdout().print(tables.thresholds(rows, derived, simulation.MARGIN))

@@ -10,7 +10,7 @@ import typer
 
 from autoloss.commands.data import described
 from primitives.errors import InputError
-from primitives.printable import printable
+from primitives.text.printable import printable
 
 MOST = 2**31 - 1
 """Of anything that is counted."""
@@ -96,13 +96,13 @@ def _put(given: dict[str, Any], key: str, value: object) -> None:
 
 def stdout() -> Any:
     """Where tables go."""
-    from autoloss import terminal
+    from autoloss.report import terminal
 
     return terminal.stdout()
 
 
 def stderr() -> Any:
     """Where progress goes."""
-    from autoloss import terminal
+    from autoloss.report import terminal
 
     return terminal.stderr()

@@ -70,11 +70,12 @@ def search(
     Example: `autoloss search configs/search/digits_fcos.py --time 2h`
     """
 
-    from autoloss import logs, report, scalars
-    from autoloss.discover import discover
-    from autoloss.run import Run
-    from autoloss.screen import Screen
+    from autoloss.report import json_log, tables
+    from autoloss.report import tensorboard as scalars
+    from autoloss.report.live import Screen
+    from autoloss.search.loop import discover
     from autoloss.settings import FREE, seconds
+    from autoloss.store.run import Run
 
     options = list(cfg_options or [])
     for key, value in (
@@ -90,7 +91,7 @@ def search(
     directory = run or Path("runs") / config.stem
     console = stderr()
     with (
-        logs.as_json(log_json),
+        json_log.as_json(log_json),
         scalars.watching(tensorboard) as scalar,
         Run.create(directory, settings.identity(), FREE) as store,
     ):
@@ -105,4 +106,4 @@ def search(
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
-        stdout().print(report.ending(report.summary(store)))
+        stdout().print(tables.ending(tables.summary(store)))

@@ -23,11 +23,11 @@ def show(
 
     Example: `autoloss show runs/digits_fcos`, or with `--follow` while it is searched.
     """
-    from autoloss import report
-    from autoloss.run import Run
+    from autoloss.report import tables
+    from autoloss.store.run import Run
 
     if follow:
-        from autoloss.follow import follow as follow_run
+        from autoloss.report.follow import follow as follow_run
 
         try:
             follow_run(run, stderr())
@@ -35,10 +35,10 @@ def show(
             raise typer.Exit(130) from None
 
     with Run.open(run) as store:
-        found = report.summary(store)
+        found = tables.summary(store)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
     console = stdout()
-    console.print(report.leaderboard(found, top))
-    console.print(report.funnel(found))
+    console.print(tables.leaderboard(found, top))
+    console.print(tables.funnel(found))

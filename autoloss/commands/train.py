@@ -16,7 +16,7 @@ from autoloss.commands.data import described
 from autoloss.commands.options import MOST_SEED, Alpha, Candidate, WeightBbox, WeightCls
 from primitives.errors import InputError
 
-TRAIN = "detectors.training:train"
+TRAIN = "detectors.training.full:train"
 """Who trains, as 'module:function'."""
 
 
@@ -143,16 +143,16 @@ def _losses(
     for option, value in (("--grammar", grammar), ("--alpha", alpha)):
         if value is not None and "loss_cls" not in given:
             raise InputError(f"{option} is for a formula given as text by --loss-cls")
-    from autoloss import export
+    from autoloss.export import selection
 
     if run is not None:
-        from autoloss.run import Run
+        from autoloss.store.run import Run
 
         with Run.open(run) as store:
-            (chosen,) = export.of_run(store, candidate)
-        one = export.changed(chosen, {}, weights)
+            (chosen,) = selection.of_run(store, candidate)
+        one = selection.changed(chosen, {}, weights)
     elif given:
-        one = export.of_text(given, None, grammar, alpha, weights)
+        one = selection.of_text(given, None, grammar, alpha, weights)
     else:
         one = None
     for slot in weights:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from autoloss import cli, report
+from autoloss import cli
 from autoloss.candidate import Candidate, Kind, Loss
-from autoloss.run import Run
+from autoloss.report import tables
 from autoloss.settings import from_mapping
+from autoloss.store.run import Run
 from primitives.catalog import known_loss
 from primitives.errors import InputError
 from tests.helpers.small import section
@@ -171,7 +172,7 @@ def test_the_commands_at_the_end_are_for_a_shell_whatever_the_folder_is_called(t
 
     with Run.create(tmp_path / name, from_mapping(section()).identity()) as run:
         console = Console(width=120, file=open(tmp_path / "out", "w"))  # noqa: SIM115  closed below
-        console.print(report.ending(report.summary(run)))
+        console.print(tables.ending(tables.summary(run)))
         console.file.close()
     text = (tmp_path / "out").read_text()
     commands = [shlex.split(line) for line in text.split("What next:")[1].splitlines() if line.strip()]

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from autoloss.settings import Settings, from_mapping, load, parsed, seconds
 from primitives.errors import InputError
-from primitives.printable import printable
+from primitives.text.printable import printable
 from tests.helpers.small import section
 
 

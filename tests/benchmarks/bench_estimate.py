@@ -19,9 +19,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from autoloss.estimate import Cost, Measured, Parts, project
-from autoloss.run import Run
+from autoloss.search.cost_model import Cost, Measured, Parts, project
 from autoloss.settings import load
+from autoloss.store.run import Run
 
 _FROZEN = [f"search.ladder.{rung}.task.pretrain=300" for rung in (0, 1)]
 _FINALE = ["search.finale.rung.seeds=[2]", "search.finale.count=2"]

@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from detectors import mmcv_ops
-from detectors.losses_file import losses_file
+from detectors.export.source import losses_file
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.features import box_features, class_features, per_sample

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from autoloss.chart import save
-from detectors import frozen
+from autoloss.report.fidelity_plot import save
 from detectors.evaluator import DetectorEvaluator
-from detectors.extraction import Scenes, Training
+from detectors.frozen import rung as frozen
+from detectors.frozen.extraction import Scenes, Training
 from primitives.catalog import GRAMMARS, KNOWN
 
 COUNTS = (1, 4, 16, 64)

@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from autoloss import descent, gates, looks, paths, probes
-from autoloss.funnel import pour
-from autoloss.recognition import identity
-from autoloss.variation import random_formula, seeded
+from autoloss.gates import path_checks, paths, pipeline, probes, simulation
+from autoloss.gates.equivalence import identity
+from autoloss.search.funnel import pour
+from autoloss.search.variation import random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.features import box_features, per_sample
@@ -85,7 +85,7 @@ def plainly(expression: Expression, grammar: Grammar, view: gp.PrimitiveSet, alp
     """Whether the formula passes, all probes evaluated whatever it is."""
     run = gp.compile(gp.PrimitiveTree(nodes(expression, view)), view)
     boxes = grammar.slot == "loss_bbox"
-    good, values = gates.structure(expression, grammar).passed, []
+    good, values = pipeline.structure(expression, grammar).passed, []
     for pred, fixed in (box_places if boxes else class_places)(grammar):
         place = pred.detach().requires_grad_()
         inputs = fixed(place)
@@ -99,19 +99,19 @@ def plainly(expression: Expression, grammar: Grammar, view: gp.PrimitiveSet, alp
     if boxes:
         ways = paths.box_paths(grammar)
         loss = values[-1].reshape(ways.shape)
-        found, turned = looks.box_minimum(loss, looks.MAX_SHARE * len(loss))
-        mono = looks.box_monotone(-loss if turned else loss, ways)
+        found, turned = path_checks.box_minimum(loss, path_checks.MAX_SHARE * len(loss))
+        mono = path_checks.box_monotone(-loss if turned else loss, ways)
         good = good and (found[-1].passed or turned) and mono.passed
     else:
         curves = paths.class_curves(grammar)
         count = curves.target[0] * curves.target[1] * curves.target[2]
         target, other = values[-1][:count].reshape(curves.target), values[-1][count:].reshape(curves.other)
-        looked = (looks.class_curves(sign * target, sign * other)[-1].passed for sign in (1, -1))
+        looked = (path_checks.class_curves(sign * target, sign * other)[-1].passed for sign in (1, -1))
         good = good and any(looked)
     if not (good and identity(expression, grammar, alpha)[0]):
         return False
-    outcome = descent.descend(expression, grammar, alpha).numbers
-    return all(outcome[name] >= least for name, least in descent.THRESHOLDS.items() if name in outcome)
+    outcome = simulation.descend(expression, grammar, alpha).numbers
+    return all(outcome[name] >= least for name, least in simulation.THRESHOLDS.items() if name in outcome)
 
 
 def measure(name: str, count: int, plain: int) -> tuple[float, float, float, float]:
@@ -123,7 +123,7 @@ def measure(name: str, count: int, plain: int) -> tuple[float, float, float, flo
     passing = []
     for one in known * 5:
         begin = time.perf_counter()
-        gates.judge(one.expression, rules, one.alpha)
+        pipeline.judge(one.expression, rules, one.alpha)
         passing.append(time.perf_counter() - begin)
     view = interpreter(rules)
     with seeded("funnel", name, 0):

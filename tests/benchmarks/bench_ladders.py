@@ -25,12 +25,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from autoloss import ladder
-from autoloss.discover import mean_scores
 from autoloss.evaluator import build
-from autoloss.run import Run
-from autoloss.search import OWN
+from autoloss.search import ladder
+from autoloss.search.evolution import OWN
+from autoloss.search.loop import mean_scores
 from autoloss.settings import load
+from autoloss.store.run import Run
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results" / "ladders"

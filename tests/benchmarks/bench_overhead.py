@@ -11,7 +11,7 @@ import sys
 from rich.console import Console
 
 from autoloss.candidate import Evaluation
-from autoloss.run import Run
+from autoloss.store.run import Run
 
 
 def covered(evaluations: list[Evaluation]) -> float:

@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from autoloss.candidate import Candidate, Kind, Loss
-from autoloss.discover import looping
-from autoloss.run import Run
+from autoloss.search.loop import looping
 from autoloss.settings import Rung, Settings, from_mapping
+from autoloss.store.run import Run
 from primitives.catalog import known_loss
 
 HERE = Path(__file__).parent

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from detectors.datasets import CocoSource
-from detectors.digits import digit_scenes
+from detectors.data.coco import CocoSource
+from detectors.data.digits import digit_scenes
 
 COUNTS = {"train": 40, "val": 8, "test": 8}
 

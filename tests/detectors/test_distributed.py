@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from detectors import checkpoints
-from detectors.datasets import CocoSource
+from detectors.data.coco import CocoSource
+from detectors.training import checkpoints
 from tests.helpers.tiny import ATSS
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from detectors.datasets import CocoSource
+from detectors.data.coco import CocoSource
 from detectors.evaluator import DetectorEvaluator
 from primitives.errors import InputError
 

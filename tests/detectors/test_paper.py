@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from detectors.configure import box_heads, load
 from detectors.evaluator import DetectorEvaluator
+from detectors.training.config import box_heads, load
 from primitives.catalog import KNOWN
 from tests.helpers.stock import PAPER
 

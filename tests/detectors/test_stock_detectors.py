@@ -10,9 +10,9 @@ import pytest
 import torch
 from scipy import special
 
-from detectors.datasets import CocoSource
+from detectors.data.coco import CocoSource
 from detectors.evaluator import DetectorEvaluator
-from detectors.losses import ExpressionBoxLoss, ExpressionClassLoss
+from detectors.losses.expression import ExpressionBoxLoss, ExpressionClassLoss
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 from tests.helpers.stock import STOCK

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from autoloss.executors import held
+from autoloss.workers.executors import held
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
 from primitives.features import box_features, class_features, pairwise_iou, per_sample

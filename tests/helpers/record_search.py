@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from autoloss.discover import discover
-from autoloss.run import Run
+from autoloss.search.loop import discover
 from autoloss.settings import from_mapping
+from autoloss.store.run import Run
 from tests.helpers.small import section
 
 

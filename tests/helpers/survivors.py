@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from autoloss import gates
 from autoloss.candidate import Loss
-from autoloss.variation import random_formula, seeded
+from autoloss.gates import pipeline
+from autoloss.search.variation import random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 
 COUNT = 40
@@ -22,8 +22,8 @@ def survivors(grammar: str, count: int = COUNT) -> tuple[Loss, ...]:
     found: dict[str, Loss] = {}
     with seeded("survivors", grammar):
         while len(found) < count:
-            judgement = gates.sifted(random_formula(rules), rules)
-            if judgement.passed and gates.judge(judgement.expression, rules).passed:
+            judgement = pipeline.sifted(random_formula(rules), rules)
+            if judgement.passed and pipeline.judge(judgement.expression, rules).passed:
                 text = str(judgement.expression)
                 found.setdefault(text, Loss(text, grammar))
     return tuple(found.values())

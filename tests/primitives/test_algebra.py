@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoloss import proofs
+from autoloss.gates import proofs
 from primitives import algebra
 from primitives.catalog import GRAMMARS, KNOWN
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from autoloss.commands.data import app, described
 from autoloss.commands.options import on_data
-from detectors.datasets import coco_source
-from detectors.formats import look_at
+from detectors.data.coco import coco_source
+from detectors.data.formats import look_at
 from primitives.errors import InputError
 from tests.helpers.command import autoloss
 
@@ -88,7 +88,7 @@ def test_convert_writes_a_file_that_the_check_reads(tmp_path: Path) -> None:
 
 
 def test_options_become_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detectors.formats.look", lambda _: None)
+    monkeypatch.setattr("detectors.data.formats.look", lambda _: None)
     a, b, i, j = map(Path, ("a.json", "b.json", "i", "j"))
     train = {"annotations": "a.json", "images": "i"}
     assert described(None, None, None, None, None, None) is None

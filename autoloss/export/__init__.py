@@ -1,0 +1,1 @@
+"""Export: a loss to take home."""

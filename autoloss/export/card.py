@@ -1,0 +1,163 @@
+"""Card: what an exported loss is, on one page: formula, pictures, evidence, certificates, limits, use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from autoloss.gates.certificates import certify
+from autoloss.report import loss_plot, tables
+from primitives import algebra
+from primitives.catalog import GRAMMARS, known_loss
+from primitives.codegen.function import function_name
+from primitives.text.markup import MOST, markdown, plain
+
+FILE = "card.md"
+_TITLES = {"loss_cls": "Class loss", "loss_bbox": "Box loss"}
+_USE = {
+    "mmdet": "```console\n$ python tools/train.py config.py\n```\n\nfrom this folder, with mmdetection's own "
+    "`tools/train.py`; it needs nothing of the toolkit. `{losses}.py` can also be imported without mmdetection.\n\nThe "
+    "config in its work dir, the modules beside it and a checkpoint load wherever they are taken together; without the "
+    "modules too, for inference.",
+    "torch": "Import the functions from `{losses}.py`. They give a loss per sample: sum over positives for a box loss, "
+    "over all samples for a class loss, divide by the number of positives (or of samples, in two-stage heads), and "
+    "multiply by the `_WEIGHT` beside each.",
+    "torchvision": "`from {put} import put_into`, then `put_into(model)` for a torchvision FasterRCNN or "
+    "FCOS; `python example.py` shows it.",
+    "numpy": "Import the functions from `{losses}.py`: NumPy and SciPy.",
+    "jax": "Import the functions from `{losses}.py`: JAX.",
+}
+
+
+def write(
+    name: str,
+    losses: Mapping[str, Mapping[str, Any]],
+    about: Sequence[str],
+    row: Mapping[str, Any],
+    target: str,
+    files: Sequence[str],
+    folder: Path,
+) -> None:
+    """Writes the card and a picture per loss.
+
+    Args:
+        name: of the export.
+        losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
+        about: where they come from, paragraphs.
+        row: of the run's leaderboard, as `export.Export` has it; empty without a run.
+        target: what it was exported to.
+        files: names of the files beside the card, in the order of their writer.
+        folder: where to.
+    """
+    for slot, loss in losses.items():
+        rules = GRAMMARS[loss["grammar"]]
+        known = known_loss(loss_plot.BESIDE[rules.name])
+        other = loss_plot.Drawn(known.title, known.expression, GRAMMARS[known.grammar], known.alpha)
+        mine = loss_plot.Drawn("this", rules.parse(loss["expression"]), rules, loss["alpha"])
+        loss_plot.draw(mine, other, folder / f"{slot}.png")
+    (folder / FILE).write_text(text(name, losses, about, row, target, files), encoding="utf-8")
+
+
+def text(
+    name: str,
+    losses: Mapping[str, Mapping[str, Any]],
+    about: Sequence[str],
+    row: Mapping[str, Any],
+    target: str,
+    files: Sequence[str],
+) -> str:
+    """The card in Markdown; arguments as of `write`."""
+    parts = [f"# {markdown(name)}", *map(markdown, about)]
+    for slot, loss in losses.items():
+        parts += _formula(name, slot, loss)
+    parts += _evidence(row)
+    for slot, loss in losses.items():
+        parts += _certificates(slot, loss, row)
+    limits = "\n".join(f"- {limit}" for limit in _limits(losses, row))
+    losses_module, put = (Path(file).stem for file in (*files, *files)[:2])
+    use = _USE[target].format(losses=losses_module, put=put)
+    listed = ", ".join(f"`{file}`" for file in sorted(files))
+    parts += ["## Limits", limits, "## Use", use, f"Files: {listed}. Apache License 2.0."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _formula(name: str, slot: str, loss: Mapping[str, Any]) -> list[str]:
+    rules = GRAMMARS[loss["grammar"]]
+    expression = rules.parse(loss["expression"])
+    rows = ["| input | meaning | unit |", "|---|---|---|"]
+    rows += [f"| {one.name} | {one.text} | {one.unit} |" for one in rules.terminals if one.name in expression.names]
+    known = known_loss(loss_plot.BESIDE[rules.name])
+    outside = f", alpha {loss['alpha']:g} in the column of the target" if loss["alpha"] is not None else ""
+    return [
+        f"## {_TITLES[slot]}: `{function_name(name, slot)}`",
+        f"    {expression}",
+        f"$$ {algebra.latex(expression)} $$",
+        f"Grammar {rules.name}{outside}; {expression.size} nodes.",
+        "\n".join(rows),
+        f"![Loss, gradient, descent beside {known.title}]({slot}.png)",
+    ]
+
+
+def _evidence(row: Mapping[str, Any]) -> list[str]:
+    if not row:
+        return ["## Evidence", "None: the formula was given as text and trained nowhere for this card."]
+    rungs = row["rungs"]
+    lines = [f"| loss | {' | '.join(f'mAP {_name(rung)}' for rung in rungs)} |", f"|---|{'---|' * len(rungs)}"]
+    for one in (row, *row["beside"]):
+        scores = " | ".join(tables.score(one["scores"].get(rung), one["error"]) for rung in rungs)
+        lines.append(f"| {'**this**' if one is row else _name(one['origin'])} | {scores} |")
+    seeds = {rung: row["scores"][rung]["seeds"] for rung in rungs if rung in row["scores"]}
+    said = ", ".join(f"{_name(rung)} {count}" for rung, count in seeds.items())
+    return [
+        "## Evidence",
+        "\n".join(lines),
+        f"COCO mAP, mean and standard deviation over seeds (number of seeds: {said}); every row of a column has the "
+        "same seeds, images and schedule. Controls are the detector's own loss with another weight: a gain must be "
+        "more.",
+    ]
+
+
+def _certificates(slot: str, loss: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    found = (row.get("certificates") or {}).get(slot)
+    if found is None:
+        rules = GRAMMARS[loss["grammar"]]
+        found = [asdict(one) for one in certify(rules.parse(loss["expression"]), rules, loss["alpha"])]
+    lines = ["| about | what is known | how |", "|---|---|---|"]
+    lines += [
+        "| " + " | ".join(_name(one[part], 1000) for part in ("name", "statement", "how")) + " |" for one in found
+    ]
+    return [f"## What is known of the {_TITLES[slot].lower()}", "\n".join(lines)]
+
+
+def _name(text: str, most: int = MOST) -> str:
+    """Text of a run file as the cell of a table, or a part of a sentence."""
+    return markdown(plain(text, most))
+
+
+def _limits(losses: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> list[str]:
+    limits = []
+    if "loss_cls" in losses:
+        loss = losses["loss_cls"]
+        sigmoid = loss["grammar"] == "sigmoid"
+        limits.append(
+            "Class loss: for heads that classify by sigmoid (FCOS, ATSS, RetinaNet)."
+            if sigmoid
+            else "Class loss: for heads that classify by softmax (the box heads of Faster, Cascade and Mask R-CNN)."
+        )
+        if "w" in GRAMMARS[loss["grammar"]].parse(loss["expression"]).names:
+            limits.append("It reads w, the IoU of the predicted box: it needs a head that hands it over.")
+    if "loss_bbox" in losses:
+        limits.append("Box loss: for decoded boxes, in pixels (`reg_decoded_bbox=True` in heads with anchors or RoIs).")
+        if losses["loss_bbox"]["grammar"] == "box_pixels":
+            limits.append(
+                "It counts areas in square pixels, so it changes with image size; in FCOS with `norm_on_bbox` a pixel "
+                "is a stride."
+            )
+        else:
+            limits.append("Areas count in units of the target's area: image size does not matter.")
+    limits.append("`loss_weight` gives it the gradient norm of the loss it replaces; elsewhere it may want another.")
+    if row:
+        limits.append("What it gains was measured on the data, detector and schedule named above, and nowhere else.")
+    return limits

@@ -1,0 +1,121 @@
+"""Package: the folder of an export, written as a whole after a check where our packages cannot be imported."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from autoloss.export import card, isolated_check, reference
+from autoloss.export.selection import Export
+from primitives.codegen.function import function_name
+from primitives.errors import InputError
+
+TARGETS = {
+    "mmdet": "detectors.export.mmdet:mmdet",
+    "torch": "autoloss.export.plain:torch_files",
+    "torchvision": "detectors.export.torchvision:files",
+    "jax": "autoloss.export.plain:jax_files",
+    "numpy": "autoloss.export.plain:numpy_files",
+    "latex": "autoloss.export.plain:latex_files",
+}
+"""Who writes the files of a target, that of the losses first, as 'module:function'."""
+
+
+class ExportError(RuntimeError):
+    """What was exported does not compute what the formula says."""
+
+
+def texts(export: Export, target: str) -> dict[str, str]:
+    """The files of a target but for the card and its pictures: text by file name.
+
+    Raises:
+        InputError: no such target, or what its writer says.
+    """
+    if target not in TARGETS:
+        raise InputError(f"unknown target {target!r}; choices: {', '.join(TARGETS)}")
+    module, _, writer = TARGETS[target].partition(":")
+    files: dict[str, str] = getattr(importlib.import_module(module), writer)(
+        export.spec(), export.name, export.about, export.setup
+    )
+    return files
+
+
+def write(export: Export, target: str, folder: Path, force: bool = False) -> list[Path]:
+    """Writes a folder, as a whole or not at all, after its losses were checked.
+
+    Args:
+        export: what.
+        target: one of TARGETS.
+        folder: made where it is missing.
+        force: write over files that are there.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: the folder holds files, or what the target's writer says.
+        ExportError: what was written computes something else.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
+        raise InputError(f"{folder} holds other files; name another folder, or write over them with --force")
+    if target == "jax" and importlib.util.find_spec("jax") is None:
+        raise InputError("--to jax checks the file with JAX, which is not installed: pip install 'autoloss[jax]'")
+    files = texts(export, target)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error}") from None
+    try:
+        for name, text in files.items():
+            (fresh / name).write_text(text, encoding="utf-8")
+        if target != "latex":
+            check(export, fresh / next(iter(files)), target)
+            card.write(export.name, export.spec(), export.about, export.row, target, list(files), fresh)
+        folder.mkdir(exist_ok=True)
+        written = [path.rename(folder / path.name) for path in sorted(fresh.iterdir())]
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return written
+
+
+def check(export: Export, file: Path, target: str) -> None:
+    """Compares a file of losses with the formulas, in a process where our packages cannot be imported.
+
+    Values and gradients on 1,000 inputs, to 1e-6 or what float32 rounding costs the formula itself; see `cases`.
+
+    Raises:
+        ExportError: what differs.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        for one in (file, *file.parent.glob("mmcv_ops_*.py")):
+            shutil.copy(one, place)
+        backend = target if target in ("numpy", "jax") else "torch"
+        losses = [
+            {
+                "function": function_name(export.name, slot),
+                "slot": slot if target == "mmdet" else "",  # whose class is tried too
+                "leaf": "pred" if slot == "loss_bbox" else "x",
+                "wanted": reference.wanted(loss, backend),
+            }
+            for slot, loss in export.losses.items()
+        ]
+        torch.save({"file": file.name, "backend": backend, "losses": losses}, Path(place) / "case.pt")
+        line = [sys.executable, "-I", "-W", "ignore", isolated_check.__file__, place]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=place)
+    if done.returncode != 0:
+        raise ExportError(f"what was exported cannot be used elsewhere: {_last(done.stderr)}")
+    if done.stdout.strip():
+        raise ExportError(f"what was exported differs from the formula: {'; '.join(done.stdout.splitlines())}")
+
+
+def _last(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"

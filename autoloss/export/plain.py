@@ -1,0 +1,73 @@
+"""Functions: losses as plain functions in a file of PyTorch, NumPy or JAX, or as LaTeX."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from primitives import algebra
+from primitives.catalog import GRAMMARS
+from primitives.codegen.function import function, function_name, imports, module_name
+from primitives.text.markup import docstring
+
+
+def files(
+    losses: Mapping[str, Mapping[str, Any]],
+    name: str,
+    about: Sequence[str],
+    setup: Mapping[str, Any],  # noqa: ARG001  every target's writer takes the same
+    backend: str,
+) -> dict[str, str]:
+    """A file with a function per loss.
+
+    Args:
+        losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
+        name: what the functions' names begin with.
+        about: where the losses come from, paragraphs.
+        setup: not used.
+        backend: `torch`, `numpy` or `jax`.
+
+    Returns:
+        Text by file name.
+    """
+    parts = []
+    for slot, loss in losses.items():
+        rules = GRAMMARS[loss["grammar"]]
+        called = function_name(name, slot)
+        formula = rules.parse(loss["expression"])
+        weight = f"{called.upper()}_WEIGHT = {loss['loss_weight']!r}"
+        text = function(formula, rules, called, loss.get("alpha"), backend, upcast=backend == "torch")
+        parts.append(f"{weight}  # the gradient norm of the loss that detectors train with\n\n\n{text}")
+    body = "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
+    says = "\n\n".join(textwrap.fill(part, 118) for part in about)
+    title = ", ".join(function_name(name, slot) for slot in losses)
+    text = (
+        f'"""{docstring(f"{title}: plain functions.")}\n\n{docstring(says)}\n"""\n\n{imports(body, backend)}\n\n{body}'
+    )
+    return {f"{module_name(name, 'losses', body)}.py": text}
+
+
+torch_files = partial(files, backend="torch")
+numpy_files = partial(files, backend="numpy")
+jax_files = partial(files, backend="jax")
+
+
+def latex_files(
+    losses: Mapping[str, Mapping[str, Any]],
+    name: str,
+    about: Sequence[str],
+    setup: Mapping[str, Any],  # noqa: ARG001
+) -> dict[str, str]:
+    """losses.tex with a display per loss; arguments as of `files`."""
+    lines = [f"% {line}" for paragraph in about for line in textwrap.wrap(paragraph, 100)]
+    for slot, loss in losses.items():
+        kind = "bbox" if slot == "loss_bbox" else "cls"
+        expression = GRAMMARS[loss["grammar"]].parse(loss["expression"])
+        formula = algebra.latex(expression)
+        lines += [f"% {function_name(name, slot)}: {expression}"]
+        if loss.get("alpha") is not None:
+            lines.append(f"% times {loss['alpha']} in the column of the target and {1 - loss['alpha']} elsewhere")
+        lines += ["\\[", f"  L_{{\\mathrm{{{kind}}}}} = {formula}", "\\]"]
+    return {"losses.tex": "\n".join(lines) + "\n"}

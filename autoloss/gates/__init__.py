@@ -1,0 +1,1 @@
+"""Gates: a formula judged without a detector."""

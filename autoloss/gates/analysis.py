@@ -1,0 +1,57 @@
+"""Examine: everything that is known of one formula, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from autoloss.candidate import Verdict
+from autoloss.gates import certificates, pipeline, simulation
+from autoloss.gates.equivalence import recognise
+from primitives import algebra
+from primitives.catalog import GRAMMARS, KNOWN
+from primitives.expression import Expression
+from primitives.grammar import Grammar
+
+
+def examined(expression: Expression, grammar: Grammar, alpha: float | None = None) -> dict[str, Any]:
+    """Verdicts of all gates up to the first refusal, and the certificates of a formula that passed.
+
+    Args:
+        expression: the formula.
+        grammar: of it.
+        alpha: weight of the target column of a sigmoid loss.
+
+    Returns:
+        Plain values; `judged` is the formula as the gates left it: negated where it ran the wrong way round.
+    """
+    algebra.start()  # it comes up while the gates judge
+    judgement = pipeline.judge(expression, grammar, alpha)
+    verdicts = list(judgement.verdicts)
+    known = recognise(judgement.identity, grammar) if judgement.identity else None
+    if judgement.identity:
+        reason = f"its gradient is that of {known.title}" if known else "no known loss has its gradient"
+        verdicts.insert(-1, Verdict("distinct", True, reason))
+    found = certificates.certify(judgement.expression, grammar, alpha) if judgement.passed else ()
+    return {
+        "formula": str(expression),
+        "grammar": grammar.name,
+        "slot": grammar.slot,
+        "size": expression.size,
+        "depth": expression.depth,
+        "passed": judgement.passed,
+        "negated": judgement.negated,
+        "judged": str(judgement.expression),
+        "known": known and {"name": known.name, "title": known.title, "source": known.source},
+        "verdicts": [asdict(verdict) for verdict in verdicts],
+        "certificates": [asdict(certificate) for certificate in found],
+    }
+
+
+def descended() -> list[dict[str, Any]]:
+    """How predictions fare under every known loss: what the thresholds of the gate `converges` are derived from."""
+    rows = []
+    for known in KNOWN.values():
+        outcome = simulation.descend(known.expression, GRAMMARS[known.grammar], known.alpha)
+        rows.append({"name": known.name, "title": known.title, "grammar": known.grammar, **outcome.numbers})
+    return rows

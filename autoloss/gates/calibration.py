@@ -1,0 +1,46 @@
+"""Calibration: the weight that gives a formula the gradient norm of the loss it replaces."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from autoloss.candidate import Loss
+from autoloss.gates import equivalence
+from primitives.catalog import GRAMMARS, known_loss
+from primitives.errors import InputError
+from primitives.expression import Expression
+from primitives.grammar import Grammar
+
+LIKE = {
+    "box": "giou",
+    "box_pixels": "giou",
+    "box_extended": "giou",
+    "softmax": "cross_entropy",
+    "sigmoid": "focal",
+}
+"""The known loss that stock detectors train with, by grammar."""
+
+
+def calibrated(expression: Expression, grammar: Grammar, alpha: float | None, like: str, weight: float = 1.0) -> Loss:
+    """The formula with the mean gradient norm of a known loss, on boxes or logits as a detector meets them.
+
+    Args:
+        expression: the formula.
+        grammar: of it.
+        alpha: weight of the target column of a sigmoid loss.
+        like: name of the known loss.
+        weight: loss_weight of that loss.
+
+    Raises:
+        InputError: the formula has no gradient, or one that is not finite.
+    """
+    _, norm = equivalence.identity(expression, grammar, alpha)
+    if not norm:
+        raise InputError(f"{expression} has no finite gradient to weight it by; autoloss check says why")
+    return Loss(str(expression), grammar.name, float(f"{weight * _norm(like) / norm:.6g}"), alpha)
+
+
+@cache
+def _norm(like: str) -> float:
+    known = known_loss(like)
+    return equivalence.identity(known.expression, GRAMMARS[known.grammar], known.alpha)[1]

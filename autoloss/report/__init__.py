@@ -1,0 +1,1 @@
+"""Report: tables, plots, the live screen and logs."""

@@ -1,0 +1,316 @@
+"""Report: the leaderboard and the funnel of a run, as plain values and as tables."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from autoloss.candidate import GATES, SLOTS, Candidate, Evaluation, Kind, State
+from autoloss.search.ladder import mean_ranked
+from autoloss.settings import LONGEST_NAME
+from autoloss.store.run import Run
+from primitives.text.printable import printable
+
+if TYPE_CHECKING:
+    from autoloss.search.fidelity import Measured
+    from autoloss.search.funnel import Funnel
+
+
+_LONGEST = 2000
+"""Characters of a line of a table."""
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Leaderboard, funnel and settings of a run as plain values."""
+    settings = run.settings
+    rungs = [rung["name"] for rung in settings["ladder"]]
+    if settings["finale"]:
+        rungs.append(settings["finale"]["rung"]["name"])
+    evaluations, candidates = run.evaluations(), run.candidates()
+    rows = [_row(candidate, evaluations, rungs) for candidate in candidates]
+    order = _standing(rows, settings)
+    rows.sort(key=lambda row: order[row["candidate"]])
+    return {
+        "run": str(run.directory),
+        "trained": run.description,
+        "rungs": rungs,
+        "leaderboard": rows,
+        "funnel": _funnel(run, candidates, evaluations, rungs),
+        "seconds": _seconds(run, evaluations),
+        "ended by": run.value("ended"),
+        "workers lost": [{**asdict(crash), "candidates": list(crash.candidates)} for crash in run.crashes()],
+        "settings": settings,
+    }
+
+
+def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequence[str]) -> dict[str, Any]:
+    scores: dict[str, dict[str, Any]] = {}
+    error = None
+    for rung in rungs:
+        mine = [e for e in evaluations if e.candidate == candidate.number and e.rung == rung]
+        found = [e.score for e in mine if e.score is not None]
+        error = next((e.error for e in mine if e.state is State.FAILED), error)
+        if found:
+            spread = statistics.stdev(found) if len(found) > 1 else None
+            scores[rung] = {"mean": statistics.fmean(found), "sd": spread, "seeds": len(found)}
+    return {
+        "candidate": candidate.number,
+        "generation": candidate.generation,
+        "origin": candidate.origin,
+        "kind": candidate.kind.value,
+        "parents": list(candidate.parents),
+        "losses": candidate.spec(),
+        "certificates": candidate.certificates,
+        "size": candidate.size,
+        "scores": scores,
+        "error": error,
+    }
+
+
+def _standing(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[int, tuple[float, ...]]:
+    """Sort keys: by the highest rung reached, then by the finale's score, or as the search ranks: by mean rank."""
+    ladder_rungs = settings["ladder"]
+    counting = [rung["name"] for rung in ladder_rungs[:-1] if rung.get("ranks", True)] + [ladder_rungs[-1]["name"]]
+    scores = [
+        {row["candidate"]: row["scores"][name]["mean"] for row in rows if name in row["scores"]} for name in counting
+    ]
+    climbed = {number: place for place, number in enumerate(mean_ranked(scores))}
+    names = [rung["name"] for rung in ladder_rungs]
+    final = settings["finale"]["rung"]["name"] if settings["finale"] else ""
+    keys: dict[int, tuple[float, ...]] = {}
+    for row in rows:
+        number, got = row["candidate"], row["scores"]
+        if final in got:
+            keys[number] = (0, -got[final]["mean"], number)
+        elif number in climbed:
+            keys[number] = (1, climbed[number], number)
+        else:
+            reached = max((index for index, name in enumerate(names) if name in got), default=-1)
+            keys[number] = (len(names) + 1 - reached, -got[names[reached]]["mean"] if reached >= 0 else 0, number)
+    return keys
+
+
+def _funnel(
+    run: Run, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation], rungs: Sequence[str]
+) -> dict[str, Any]:
+    refused = run.refused_by_gate()
+    born = [c for c in candidates if c.kind is Kind.FOUND]
+    trained = {rung: {e.candidate for e in evaluations if e.rung == rung and e.state is State.DONE} for rung in rungs}
+    failed = {rung: {e.candidate for e in evaluations if e.rung == rung and e.state is State.FAILED} for rung in rungs}
+    return {
+        "proposed": len(born) + sum(refused.values()),
+        "refused": {gate: refused.get(gate, 0) for gate in GATES},
+        "passed": len(born),
+        "given": len(candidates) - len(born),
+        "trained": {rung: len(numbers) for rung, numbers in trained.items()},
+        "failed": {rung: len(numbers) for rung, numbers in failed.items()},
+    }
+
+
+def _seconds(run: Run, evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    return {"wall": run.totals().get("seconds", 0.0), "evaluations": sum(e.seconds for e in evaluations)}
+
+
+def leaderboard(found: Mapping[str, Any], top: int | None = None) -> RenderableType:
+    """The ranked losses as a table.
+
+    Args:
+        found: what `summary` gave.
+        top: so many rows; the detector's own loss is always among them.
+    """
+    rungs, rows = found["rungs"], found["leaderboard"]
+    shown = rows[:top] + [row for row in rows[top or len(rows) :] if row["candidate"] == 0]
+    table = Table(title=f"Losses of {printable(found['run'])}, best first", title_justify="left", header_style="bold")
+    table.add_column("#", justify="right")
+    table.add_column("formula, with what it descends from", overflow="fold", ratio=1)
+    table.add_column("size", justify="right")
+    for rung in rungs:
+        table.add_column(f"mAP\n{printable(rung, LONGEST_NAME)}", justify="right", no_wrap=True)
+    for row in shown:
+        style = "bold cyan" if row["candidate"] == 0 else ""
+        cells = [score(row["scores"].get(rung), row["error"]) for rung in rungs]
+        table.add_row(str(row["candidate"]), formula(row), str(row["size"] or ""), *cells, style=style)
+    return table
+
+
+def formula(row: Mapping[str, Any]) -> str:
+    """The origin of a leaderboard row, and its formulas, a line per slot."""
+    lines = [row["origin"], *(f"  {line}" for line in formula_lines(row["losses"]))]
+    return "\n".join(printable(line, _LONGEST) for line in lines)
+
+
+def formula_lines(losses: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """`slot = formula (scale)` for each slot."""
+    lines = []
+    for slot in (slot for slot in SLOTS if slot in losses):
+        loss = losses[slot]
+        alpha = f", alpha {loss['alpha']:g}" if loss["alpha"] is not None else ""
+        unit = ", in pixels" if loss["grammar"] == "box_pixels" else ""
+        lines.append(f"{slot} = {loss['expression']}  (x {loss['loss_weight']:.3g}{alpha}{unit})")
+    return lines
+
+
+def score(score: Mapping[str, Any] | None, error: str | None = None) -> str:
+    """A mean score with its standard deviation over the seeds; `failed`, or nothing, where there is none."""
+    if score is None:
+        return "failed" if error else ""
+    spread = f" ± {score['sd']:.3f}" if score["sd"] is not None else ""
+    return f"{score['mean']:.3f}{spread}"
+
+
+def funnel(found: Mapping[str, Any]) -> RenderableType:
+    """From proposals to trainings, as a table."""
+    counts = found["funnel"]
+    table = Table(title="Funnel", title_justify="left", header_style="bold")
+    table.add_column("stage")
+    table.add_column("formulas", justify="right")
+    table.add_column("of those proposed", justify="right")
+    proposed = max(counts["proposed"], 1)
+    table.add_row("proposed", f"{counts['proposed']:,}", "")
+    for gate, count in counts["refused"].items():
+        table.add_row(f"  refused: {gate}", f"{count:,}", f"{count / proposed:.2%}", style="dim")
+    table.add_row("passed every gate", f"{counts['passed']:,}", f"{counts['passed'] / proposed:.2%}")
+    table.add_row("given: own, known, controls", f"{counts['given']:,}", "")
+    for rung, count in counts["trained"].items():
+        failed = counts["failed"][rung]
+        table.add_row(f"trained: {printable(rung, LONGEST_NAME)}", f"{count:,}", f"{failed} failed" if failed else "")
+    return table
+
+
+def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
+    """What a person sees when a search ends."""
+    run, rows = found["run"], found["leaderboard"]
+    best = next((row for row in rows if row["kind"] == "found"), None)
+    shown = f"autoloss show {shlex.quote(run)}"
+    commands = [shown]
+    if best is not None:
+        slot, loss = next(iter(best["losses"].items()))
+        grammar = f" --grammar {loss['grammar']}"
+        commands.insert(0, f"autoloss check {_quoted(loss['expression'])}{grammar}  # the {slot} of the best found")
+    commands.append(f"{shown} --json > leaderboard.json")
+    seconds = found["seconds"]["wall"]
+    ended = f"\nEnded by {found['ended by']}; more of it goes on from here.\n" if found["ended by"] else ""
+    place = f"{ended}\nThe run lies in {printable(run, None)} ({seconds / 60:.1f} minutes). What next:\n"
+    text = Text(place, no_wrap=True, overflow="ignore")
+    text.append("".join(f"  {printable(command, None)}\n" for command in commands), style="green")
+    return Group(leaderboard(found, top), funnel(found), text)
+
+
+def _quoted(text: str) -> str:
+    """A formula for a shell, in double quotes where these keep it as it is."""
+    return shlex.quote(text) if set(text) & set('"$`\\\\!') else f'"{text}"'
+
+
+def examined(found: Mapping[str, Any]) -> RenderableType:
+    """What is known of one formula: the gates' verdicts, then the certificates.
+
+    Args:
+        found: what `examine.examined` gave.
+    """
+    table = Table(header_style="bold")
+    for title in ("gate", "verdict", "why"):
+        table.add_column(title)
+    for verdict in found["verdicts"]:
+        word, style = ("pass", "green") if verdict["passed"] else ("refused", "red")
+        table.add_row(verdict["gate"], Text(word, style), verdict["reason"])
+    parts: list[RenderableType] = [
+        Text(printable(found["formula"], None), "bold"),
+        f"grammar {found['grammar']} ({found['slot']}), {found['size']} nodes, depth {found['depth']}",
+        table,
+    ]
+    if found["certificates"]:
+        known = Table(header_style="bold")
+        for title in ("about", "what is known", "how"):
+            known.add_column(title)
+        for one in found["certificates"]:
+            known.add_row(one["name"], one["statement"], Text(one["how"], "green" if one["how"] == "proved" else "dim"))
+        parts.append(known)
+    if found["negated"]:
+        parts.append("It runs the wrong way round and was judged negated; a search keeps the negated formula.")
+    return Group(*parts)
+
+
+def poured(found: Funnel) -> RenderableType:
+    """What became of random formulas, as a table."""
+    title = f"{found.proposed:,} random formulas of grammar {found.grammar}, seed {found.seed}"
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in ("stage", "formulas", "share", "seconds on those that ended here", "microseconds each"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    stages = {"drawing": found.proposed, **{gate: found.ends.get(gate, 0) for gate in GATES}}
+    for stage, count in stages.items():
+        spent = found.seconds.get(stage, 0.0)
+        if stage == "converges":
+            count += found.ends.get("passed", 0)
+        each = f"{1e6 * spent / count:,.0f}" if count else ""
+        name = {"drawing": "drawn", "converges": "came to converges"}.get(stage, f"refused: {stage}")
+        table.add_row(name, f"{count:,}", f"{count / found.proposed:.3%}", f"{spent:.2f}", each)
+    refused = found.ends.get("converges", 0)
+    table.add_row("refused: converges", f"{refused:,}", f"{refused / found.proposed:.3%}", "", "")
+    passed = found.ends.get("passed", 0)
+    table.add_row("passed all gates", f"{passed:,}", f"{passed / found.proposed:.3%}", "", "", style="bold")
+    lines = [
+        f"refused before any training: {1 - passed / found.proposed:.3%}; drawn and judged: {found.rate:,.0f} a second",
+        f"known losses rediscovered: {', '.join(found.rediscovered) or 'none'} of {found.known}",
+        *(["the first that passed:"] if found.passed else []),
+        *(f"  {printable(text, _LONGEST)}" for text in found.passed[:5]),
+    ]
+    return Group(table, Text("\n".join(lines), no_wrap=True, overflow="ignore"))
+
+
+def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], margin: float) -> RenderableType:
+    """How predictions fare under the known losses, and the thresholds that follow."""
+    names = ("iou", "arrived", "disjoint", "accuracy", "rank", "ap")
+    table = Table(title="Free boxes and logits descended under the known losses", title_justify="left")
+    table.add_column("loss")
+    table.add_column("grammar")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row["title"], row["grammar"], *(f"{row[name]:.3f}" if name in row else "" for name in names))
+    table.add_section()
+    cells = (f"{derived[name]:.2f}" if name in derived else "" for name in names)
+    table.add_row("threshold", f"worst - {margin:g}", *cells, style="bold")
+    return table
+
+
+_KINDS = {"top": "losses of the better half", "class": "class losses", "box": "box losses", "pairs": "pairs"}
+
+
+def fidelity(found: Sequence[Measured]) -> RenderableType:
+    """How well rungs rank, a row each."""
+    counts = {
+        kind: max((row.agreement[kind].losses for row in found if kind in row.agreement), default=0)
+        for kind in ("all", *_KINDS)
+    }
+    title = f"{counts['all']} losses at every rung, beside the truth: rank correlation, with 95 % intervals"
+    table = Table(title=title, title_justify="left")
+    for name in ("rung", "seeds", "seconds", "Spearman", "Kendall", "kept", *_KINDS):
+        table.add_column(name, justify="left" if name == "rung" else "right", no_wrap=True)
+    for row in found:
+        whole = row.agreement["all"]
+        parts = (row.agreement.get(kind) for kind in _KINDS)
+        table.add_row(
+            printable(row.rung, LONGEST_NAME),
+            str(row.seeds),
+            f"{row.seconds:.2f}",
+            _interval(whole.spearman),
+            _interval(whole.kendall),
+            f"{whole.kept:.2f}",
+            *(f"{part.spearman[0]:.2f}" if part else "" for part in parts),
+        )
+    says = [
+        "seconds: of a candidate, all seeds; kept: share of the true best quarter in the rung's better half",
+        f"Spearman of {', '.join(f'{counts[kind]} {name}' for kind, name in _KINDS.items())} apart",
+    ]
+    return Group(table, Text("\n".join(says), style="dim"))
+
+
+def _interval(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:.2f} [{values[1]:.2f}, {values[2]:.2f}]"

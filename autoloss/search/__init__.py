@@ -1,0 +1,1 @@
+"""Search: who is born, who climbs, and what it costs."""

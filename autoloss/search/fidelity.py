@@ -1,0 +1,235 @@
+"""Fidelity: how well cheap rungs rank: the same losses at every rung of a ladder and at a long training, the truth."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from autoloss.candidate import Candidate, Kind
+from autoloss.search.evolution import OWN, Search
+from autoloss.search.loop import Watcher, looping, mean_scores, prepared
+from autoloss.settings import Budget, Rung, Settings
+from autoloss.store.run import Run
+from primitives.errors import InputError
+
+FREE = ("ladder", "finale")
+"""Settings that may change when a measurement goes on: rungs come and go, what was measured at others stays."""
+KINDS = ("all", "top", "class", "box", "pairs")
+"""Kinds of losses that agreement is told of; `top` is the better half by the truth."""
+RESAMPLES = 2000
+"""Populations drawn with replacement for an interval."""
+
+Numbers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well a rung ranks some of the losses.
+
+    Args:
+        losses: how many were scored at both.
+        spearman: rank correlation with the truth, and its 95 % bootstrap interval over losses.
+        kendall: tau-b, the same way.
+        kept: share of the best quarter by the truth that stands in the rung's better half.
+    """
+
+    losses: int
+    spearman: tuple[float, float, float]
+    kendall: tuple[float, float, float]
+    kept: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A rung beside the truth.
+
+    Args:
+        rung: its name.
+        seconds: of a candidate, over all its seeds.
+        seeds: how many.
+        agreement: by kind of loss, one of KINDS.
+        scores: (rung, truth) of every candidate that has both.
+        failed: candidates without a score at the rung.
+    """
+
+    rung: str
+    seconds: float
+    seeds: int
+    agreement: Mapping[str, Agreement]
+    scores: Mapping[int, tuple[float, float]]
+    failed: int
+
+
+def measure(
+    settings: Settings, run: Run, population: Sequence[Candidate] = (), watch: Watcher = lambda _: None
+) -> None:
+    """Trains every loss at every rung of the ladder, and at the finale's rung, which counts as the truth.
+
+    Args:
+        settings: of a search; its first generation, with the known losses and controls, is the population.
+        run: holds what is done already; made with `FREE` settings.
+        population: other losses, which take the place of the first generation.
+        watch: sees the progress.
+
+    Raises:
+        InputError: no finale, or the set-up cannot work.
+    """
+    settings = settings.model_copy(update={"budget": Budget()})  # it is for searches
+    prepared(settings, run)
+    _same_tasks(settings, run)
+    if not run.candidates():
+        run.born(population or Search(settings).ask(0).candidates, [])
+    elif population and [one.losses for one in population] != [one.losses for one in run.candidates()]:
+        raise InputError(f"{run.directory} holds measurements of other losses; name another directory")
+    with looping(settings, run, watch) as loop:
+        numbers = loop.generation(0)
+        for rung in rungs(settings):
+            loop.evaluate(numbers, rung)
+
+
+def _same_tasks(settings: Settings, run: Run) -> None:
+    """Refuses a rung whose name stands for something else in the run."""
+    for rung in rungs(settings):
+        now = json.dumps({"task": rung.task, "batch": rung.batch}, sort_keys=True)
+        if not run.evaluations(rung.name):
+            run.agreed(f"rung:{rung.name}", now, anew=True)
+        elif run.agreed(f"rung:{rung.name}", now) != now:
+            raise InputError(
+                f"{run.directory}: rung {rung.name!r} was measured with another task; give this one another name"
+            )
+
+
+def rungs(settings: Settings) -> list[Rung]:
+    """The rungs that are measured, and the truth last.
+
+    Raises:
+        InputError: the config has no finale.
+    """
+    if settings.finale is None:
+        raise InputError("fidelity needs search.finale: its rung is the training that cheaper rungs are compared with")
+    return [*settings.ladder, settings.finale.rung]
+
+
+def late(search: Run, count: int) -> list[Candidate]:
+    """The detector's own loss and the last losses that a search found, numbered anew.
+
+    Args:
+        search: the run.
+        count: how many.
+
+    Raises:
+        InputError: it found fewer.
+    """
+    all_of_them = search.candidates()
+    found = [candidate for candidate in all_of_them if candidate.kind is Kind.FOUND][-count:]
+    if len(found) < count:
+        raise InputError(f"{search.directory} found {len(found)} losses, {count} were asked for")
+    first = next(candidate for candidate in all_of_them if candidate.number == OWN)
+    return [
+        first,
+        *(
+            replace(one, number=number, generation=0, parents=(), origin=f"{one.number} of the search: {one.origin}")
+            for number, one in enumerate(found, start=1)
+        ),
+    ]
+
+
+def analysed(run: Run) -> list[Measured]:
+    """Every rung of a measurement beside its truth; a loss that failed at a rung stands below all others there.
+
+    Raises:
+        InputError: the truth is not there yet.
+    """
+    settings = run.settings
+    truth = settings["finale"]["rung"]
+    wanted = _means(run, truth)
+    if len(wanted) < 4:
+        raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth['name']!r}; needed: 4")
+    kinds = {candidate.number: _kind(candidate) for candidate in run.candidates()}
+    found = []
+    for rung in settings["ladder"]:
+        scores = _means(run, rung)
+        ended = {e.candidate for e in run.evaluations(rung["name"])}
+        pairs = {n: (scores.get(n, -1.0), wanted[n]) for n in sorted(ended & wanted.keys())}
+        agreement = {}
+        top = sorted(pairs, key=lambda number: -pairs[number][1])[: (len(pairs) + 1) // 2]
+        for kind in KINDS:
+            chosen = top if kind == "top" else [number for number in pairs if kind in ("all", kinds[number])]
+            mine = [pairs[number] for number in chosen]
+            if len(mine) >= 4:
+                agreement[kind] = agreed(np.asarray(mine))
+        seconds = _seconds(run, rung)
+        failed = len(ended - scores.keys())
+        found.append(Measured(rung["name"], seconds, len(rung["seeds"]), agreement, pairs, failed))
+    return found
+
+
+def agreed(pairs: Numbers) -> Agreement:
+    """Agreement of two columns of scores (N, 2): of a rung, and the truth.
+
+    Source: bootstrap percentile intervals: Efron 1979, Annals of Statistics 7(1).
+    """
+    count = len(pairs)
+    drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+    times = np.stack([np.bincount(sample, minlength=count) for sample in drawn])
+    found = []
+    for measure in (spearman, kendall):
+        values = measure(pairs, times)
+        values = values[~np.isnan(values)]
+        low, high = np.percentile(values, (2.5, 97.5)) if len(values) else (math.nan, math.nan)
+        found.append((float(measure(pairs, np.ones((1, count)))[0]), float(low), float(high)))
+    best = np.argsort(-pairs[:, 1], kind="stable")[: max(1, len(pairs) // 4)]
+    half = np.argsort(-pairs[:, 0], kind="stable")[: (len(pairs) + 1) // 2]
+    return Agreement(len(pairs), found[0], found[1], len({*best.tolist()} & {*half.tolist()}) / len(best))
+
+
+def spearman(pairs: Numbers, times: Numbers) -> Numbers:
+    """Rank correlation of two columns (N, 2) in every resample, whose row of `times` (R, N) counts each pair.
+
+    Returns:
+        (R,); NaN where one column is constant, as it is in some small resamples.
+    """
+    # Twice a rank's distance from the mean rank is how many stand below less how many stand above.
+    first, second = (times @ signs for signs in _signs(pairs))
+    return _ratio(times * first * second, times * first**2, times * second**2)
+
+
+def kendall(pairs: Numbers, times: Numbers) -> Numbers:
+    """Kendall's tau-b of two columns in every resample; arguments and result as of `spearman`."""
+    first, second = _signs(pairs)
+    return _ratio(*(times * (times @ product) for product in (first * second, first**2, second**2)))
+
+
+def _signs(pairs: Numbers) -> tuple[Numbers, Numbers]:
+    """Of each column: 1 where the row's element stands below the column's, -1 above, 0 beside it; (N, N) each."""
+    first, second = (np.sign(column - column[:, None]) for column in pairs.T)
+    return first, second
+
+
+def _ratio(both: Numbers, first: Numbers, second: Numbers) -> Numbers:
+    """Sum of each row of `both` by the roots of the others' sums, which are whole numbers."""
+    with np.errstate(invalid="ignore"):
+        ratio: Numbers = both.sum(1) / np.sqrt(first.sum(1)) / np.sqrt(second.sum(1))
+    return ratio
+
+
+def _kind(candidate: Candidate) -> str:
+    if len(candidate.losses) == 1:
+        return "class" if "loss_cls" in candidate.losses else "box"
+    return "pairs" if candidate.losses else "own"
+
+
+def _means(run: Run, rung: Mapping[str, Any]) -> dict[int, float]:
+    return mean_scores(run.evaluations(rung["name"]), rung["seeds"])
+
+
+def _seconds(run: Run, rung: Mapping[str, Any]) -> float:
+    """Of a candidate that finished, all seeds."""
+    spent = [e.seconds for e in run.evaluations(rung["name"]) if e.score is not None]
+    return statistics.fmean(spent) * len(rung["seeds"]) if spent else float("nan")

@@ -1,0 +1,1 @@
+"""Store: the run file, the only state of a search."""

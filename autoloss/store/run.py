@@ -1,0 +1,411 @@
+"""Run: one directory with one SQLite file, the only state of a search; opening it again resumes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from autoloss.candidate import Candidate, Crash, Evaluation, Refusal, State
+from autoloss.settings import completed
+from autoloss.store import records, schema
+from autoloss.store.ledger import (
+    CANDIDATE,
+    CRASH,
+    EVALUATION,
+    META,
+    REFUSAL,
+    Ledger,
+    Row,
+    Table,
+    damaged,
+    line,
+    reading,
+    whole,
+)
+from autoloss.store.lock import FILE as LOCK
+from autoloss.store.lock import Lock, holder
+from primitives.errors import InputError
+
+FILE = "run.sqlite"
+_Fact = TypeVar("_Fact")
+
+
+class Run:
+    """The facts of a search: candidates, refusals, evaluations, crashes. Facts are added, never changed.
+
+    Use `create` to write or `open` to read; close it, or use it in a `with` statement. The file is not touched before
+    something is written: until then one of an older version is read through a copy in memory. What is read is checked:
+    every method that reads raises InputError where the file is damaged.
+    """
+
+    def __init__(self, directory: Path, connection: sqlite3.Connection, lock: Lock | None = None) -> None:
+        self.directory = directory
+        self._ledger = Ledger(connection, directory / FILE)
+        self._lock, self._writes = lock, False
+
+    @property
+    def _sql(self) -> sqlite3.Connection:
+        return self._ledger.sql
+
+    @classmethod
+    def create(cls, directory: str | Path, settings: Mapping[str, Any], free: Sequence[str] = ()) -> Run:
+        """Opens the run in `directory` to go on with it, or starts one there; no other process can until it is closed.
+
+        Args:
+            directory: of the run; made where it is missing.
+            settings: what must be the same when a run goes on.
+            free: keys that may differ; the run takes the new values.
+
+        Raises:
+            InputError: the directory holds a run with other settings, a damaged one, or other files; another process
+                works on it; the disk is full.
+        """
+        directory = Path(directory)
+        fresh = directory / f"{FILE}.new"
+        try:
+            there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+            if FILE not in there and (there - {fresh.name, LOCK} or (directory.exists() and not directory.is_dir())):
+                raise InputError(f"{directory} is not empty and holds no run; name a new directory or one with {FILE}")
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = Lock(directory)
+        except OSError as error:
+            raise InputError(f"cannot write to {directory}: {error.strerror}") from None
+        try:
+            if not (directory / FILE).exists():
+                with _room(directory):
+                    _start(fresh, directory / FILE, settings)
+            run = cls._of(directory, lock)
+        except BaseException:
+            lock.release()
+            raise
+        try:
+            run._agree(settings, free)
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Run:
+        """Opens a run that is there, to read it; another process may be writing.
+
+        Raises:
+            InputError: there is none, it is no run file or damaged, or a newer version of the toolkit wrote it.
+        """
+        return cls._of(Path(directory))
+
+    @classmethod
+    def _of(cls, directory: Path, lock: Lock | None = None) -> Run:
+        connection, found = _read(directory / FILE, others=lock is None)
+        run = cls(directory, connection, lock)
+        try:
+            if found < schema.CHECKED:
+                run._audit()
+        except BaseException:
+            connection.close()
+            raise
+        return run
+
+    def _audit(self) -> None:
+        """What can be told of a file without checksums: whether its facts agree with each other."""
+        try:
+            records.audit(self.settings, self.candidates(), self.evaluations(), self.refusals(), self.crashes())
+        except records.Contradiction as error:
+            raise damaged(self._ledger.file, str(error)) from None
+
+    def _agree(self, settings: Mapping[str, Any], free: Sequence[str]) -> None:
+        before = completed(self.settings)
+        fixed = [{key: one[key] for key in one if key not in free} for one in (before, settings)]
+        begun = bool(self._ledger.rows(CANDIDATE))
+        if begun:  # until then a config that was wrong may be mended
+            _same(fixed[0], fixed[1], self.directory)
+        if (free or not begun) and before != settings:
+            self._keep("settings", json.dumps(settings, sort_keys=True), self._ledger.row(META, "settings"))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction: everything in it is kept, or nothing."""
+        if self._lock is None:
+            raise RuntimeError("this run was opened to be read; Run.create opens it to go on")
+        with _room(self.directory):
+            if not self._writes:
+                self._sql.close()
+                self._ledger.sql, self._writes = _write(self.directory / FILE), True
+            self._sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._sql.execute("COMMIT")
+            except BaseException:
+                if self._sql.in_transaction:  # a full disk has rolled it back already
+                    self._sql.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Closes the file, which then needs no other files beside it, and lets others write."""
+        if self._writes:
+            try:
+                self._sql.execute("PRAGMA busy_timeout = 0")
+                self._sql.execute("PRAGMA journal_mode = DELETE")
+            except sqlite3.DatabaseError:
+                pass  # someone reads, or the disk is full: the next one who writes does it
+        self._sql.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def worked_on(self) -> str:
+        """Who writes to it now: process and host; empty for nobody."""
+        return holder(self.directory)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the run was started with."""
+        return self._object("settings")
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Keeps what is trained on what."""
+        if description != self.description:  # a run that is only looked at stays as it is, byte for byte
+            self._keep("description", json.dumps(description), self._ledger.row(META, "description"))
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What is trained on what; empty before the first search."""
+        return self._object("description") if self.value("description") else {}
+
+    def _object(self, key: str) -> dict[str, Any]:
+        """The JSON object under a key."""
+        return self._converted(META, records.json_object, (key, self.value(key)))
+
+    def value(self, key: str) -> str:
+        """What `agreed` kept under a key; empty when there is nothing."""
+        row = self._ledger.row(META, key)
+        return "" if row is None else str(row[1])
+
+    def agreed(self, key: str, value: str, anew: bool = False) -> str:
+        """Keeps a value under a key unless there is one, or `anew`; gives what is kept."""
+        row = self._ledger.row(META, key)
+        if row is not None and (row[1] == value or not anew):
+            return str(row[1])
+        self._keep(key, value, row)
+        return value
+
+    def _keep(self, key: str, value: str, before: Row | None) -> None:
+        with self._writing():
+            if before is None:
+                self._ledger.add(META, [(key, value)])
+            else:
+                self._ledger.change(META, before, (key, value))
+
+    def note(self, key: str, value: float) -> None:
+        """Adds to a running total, such as the seconds spent."""
+        key = f"total:{key}"
+        before = self._ledger.row(META, key)
+        until = self._converted(META, records.total, before)[1] if before else 0.0
+        self._keep(key, repr(until + value), before)
+
+    def totals(self) -> dict[str, float]:
+        """The running totals by name."""
+        rows = [row for row in self._ledger.rows(META) if str(row[0]).startswith("total:")]
+        return dict(self._converted(META, records.total, row) for row in rows)
+
+    def born(self, candidates: Iterable[Candidate], refusals: Iterable[Refusal]) -> None:
+        """Adds a generation and what was refused on the way to it, in one transaction."""
+        with self._writing():
+            self._ledger.add(CANDIDATE, map(records.of_candidate, candidates))
+            self._ledger.add(REFUSAL, map(records.of_refusal, refusals))
+
+    def started(self, candidate: int, rung: str, seed: int) -> None:
+        """Marks an evaluation as running."""
+        with self._writing():
+            running = Evaluation(candidate, rung, seed, State.RUNNING)
+            self._ledger.add(EVALUATION, [records.of_evaluation(running)])
+
+    def finished(self, evaluation: Evaluation) -> None:
+        """Writes the end of a running evaluation.
+
+        Raises:
+            ValueError: the evaluation is not running, or does not end here.
+        """
+        if evaluation.state is State.RUNNING:
+            raise ValueError("an evaluation that is running has not finished")
+        e = evaluation
+        running = Evaluation(e.candidate, e.rung, e.seed, State.RUNNING)
+        with self._writing():
+            done = self._ledger.change(EVALUATION, *map(records.of_evaluation, (running, evaluation)))
+        if not done:
+            raise ValueError(f"candidate {e.candidate} is not running at {e.rung} with seed {e.seed}")
+
+    def forget_running(self) -> int:
+        """Removes evaluations that a dead process left running; gives their number."""
+        state = list(EVALUATION.columns).index("state")
+        running = [row for row in self._ledger.rows(EVALUATION) if row[state] == State.RUNNING.value]
+        if running:
+            with self._writing():
+                self._ledger.remove(EVALUATION, running)
+        return len(running)
+
+    def crashed(self, crash: Crash) -> None:
+        """Keeps that a worker was lost with candidates in it; their evaluation goes on to run, elsewhere."""
+        with self._writing():
+            self._ledger.add(CRASH, [records.of_crash(crash)])
+
+    def crashes(self) -> list[Crash]:
+        """Lost workers, in order."""
+        return self._facts(CRASH, records.crash)
+
+    def candidates(self) -> list[Candidate]:
+        """All candidates in the order of their numbers."""
+        return self._facts(CANDIDATE, records.candidate)
+
+    def evaluations(self, rung: str | None = None) -> list[Evaluation]:
+        """Evaluations of a rung, or all, in the order of candidate, rung, seed."""
+        return [one for one in self._facts(EVALUATION, records.evaluation) if rung is None or one.rung == rung]
+
+    def refusals(self) -> list[Refusal]:
+        """Everything a gate ended, in order."""
+        return self._facts(REFUSAL, records.refusal)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """What each worker did when it was told last."""
+        return self._converted(META, records.json_objects, ("workers", self.value("workers") or "[]"))
+
+    def refused_by_gate(self) -> dict[str, int]:
+        """Number of refusals by gate."""
+        return dict(sorted(Counter(one.gate for one in self.refusals()).items()))
+
+    def _facts(self, table: Table, make: Callable[[Row], _Fact]) -> list[_Fact]:
+        return [self._converted(table, make, row) for row in self._ledger.rows(table)]
+
+    def _converted(self, table: Table, make: Callable[[Row], _Fact], row: Row) -> _Fact:
+        """What a row stands for."""
+        try:
+            return make(row)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise damaged(self._ledger.file, f"{table.place(row)}: {records.reason(error)}") from None
+
+
+def _start(fresh: Path, file: Path, settings: Mapping[str, Any]) -> None:
+    """Writes a run file beside its place and renames it, so that a run file that is there is whole."""
+    fresh.unlink(missing_ok=True)
+    connection = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        connection.execute("BEGIN")
+        schema.create(connection)
+        Ledger(connection, fresh).add(META, [("settings", json.dumps(settings, sort_keys=True))])
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    fresh.rename(file)
+
+
+def _read(file: Path, others: bool = True) -> tuple[sqlite3.Connection, int]:
+    """A connection that leaves the file as it is, and the version that wrote it; that of this one is what it reads."""
+    try:
+        if not file.exists():
+            raise InputError(f"no run in {str(file.parent)!r} ({FILE} is missing); autoloss search CONFIG starts one")
+        file.open("rb").close()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
+    try:
+        connection = _connected(file, others)
+        found = schema.version(connection)
+        if found is None:
+            raise ValueError("it does not say which version wrote it")
+    except (sqlite3.DatabaseError, ValueError) as error:  # the latter from a message that quotes what is damaged, too
+        raise InputError(
+            f"{file} is not a run file, or is damaged: {line(error)}; put back a copy of it, or name another directory"
+        ) from None
+    if not 1 <= found <= schema.SCHEMA:
+        connection.close()
+        raise InputError(
+            f"{file} has schema {found}, this version reads up to {schema.SCHEMA}; use the version that wrote it"
+        )
+    whole(connection, file)
+    if found < schema.SCHEMA:
+        connection = _in_memory(connection)
+        with reading(file):
+            schema.migrate(connection)
+    return connection, found
+
+
+def _connected(file: Path, others: bool) -> sqlite3.Connection:
+    """What nobody writes to is read without locks, and what a killed process left through a copy: both would leave
+    files of SQLite's beside it.
+    """
+    if others and holder(file.parent):
+        return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+    log = file.with_name(f"{FILE}-wal")
+    if not log.exists():
+        return sqlite3.connect(f"{file.resolve().as_uri()}?immutable=1", uri=True, isolation_level=None)
+    with tempfile.TemporaryDirectory(prefix="autoloss-") as folder:
+        for one in (file, log):
+            shutil.copyfile(one, Path(folder) / one.name)
+        return _in_memory(sqlite3.connect(Path(folder) / FILE, isolation_level=None))
+
+
+def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy; the original is closed."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        connection.backup(copy)
+    finally:
+        connection.close()
+    return copy
+
+
+def _write(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, isolation_level=None, timeout=30)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # what SQLite recommends with WAL: a killed process loses nothing
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("BEGIN IMMEDIATE")
+    schema.migrate(connection)
+    connection.execute("COMMIT")
+    return connection
+
+
+@contextmanager
+def _room(directory: Path) -> Iterator[None]:
+    """Says in one line that the disk is full, or that the file is damaged."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        if isinstance(error, OSError) or any(sign in str(error) for sign in ("full", "disk I/O", "readonly")):
+            raise InputError(
+                f"cannot write to {directory}: {error}; what finished is kept, make space and run the same command"
+            ) from None
+        if any(sign in str(error) for sign in ("malformed", "not a database")):
+            raise damaged(directory / FILE, line(error)) from None
+        raise
+
+
+def _same(before: Mapping[str, Any], now: Mapping[str, Any], directory: Path) -> None:
+    old, new = _flat(before), _flat(json.loads(json.dumps(now)))
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            raise InputError(
+                f"{directory} holds a run made with another config: {key} was {old.get(key)!r}, is {new.get(key)!r}; "
+                "name another directory, or the config it was made with"
+            )
+
+
+def _flat(value: Any, prefix: str = "search") -> dict[str, Any]:
+    if isinstance(value, Mapping) and value:
+        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}.{key}").items()}
+    if isinstance(value, list) and value:
+        return {k: v for index, part in enumerate(value) for k, v in _flat(part, f"{prefix}.{index}").items()}
+    return {prefix: value}

@@ -1,0 +1,1 @@
+"""Workers: evaluations run in isolation, in this process, in others, or on a Ray cluster."""

@@ -1,0 +1,251 @@
+"""Worker: a process that may hang, die or outgrow its memory, the pipe to it, and its life."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache, partial
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from autoloss.workers.limits import Limits, WorkerError
+from primitives.errors import InputError
+from primitives.system import scratch
+
+_log = logging.getLogger(__name__)
+_LOOK = 0.1
+"""Seconds between two looks at the memory of a worker."""
+_ASK = 1.0
+"""Seconds after which limits are asked again."""
+_TAIL = 2000
+"""Characters of what a worker printed last that are kept; the rest goes nowhere."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Worker:
+    """One process, its pipe, and what it prints."""
+
+    def __init__(
+        self, start: Callable[..., object], arguments: Sequence[Any], environment: Mapping[str, str], folder: str
+    ) -> None:
+        context = multiprocessing.get_context("spawn")  # fork is not safe once torch has threads
+        self._pipe, theirs = context.Pipe()
+        self._out, out = context.Pipe(duplex=False)
+        self._said = b""
+        self._process = context.Process(
+            target=_work, args=(theirs, out, start, arguments, environment, folder, os.getpid()), daemon=False
+        )
+        self._process.start()
+        theirs.close()
+        out.close()
+        self.pid = self._process.pid or 0
+
+    def send(self, message: bytes) -> None:
+        """Hands over a task."""
+        try:
+            self._pipe.send_bytes(message)
+        except OSError:
+            raise WorkerError(f"the worker {self._end()}") from None
+
+    def answer(self, ask: Callable[[], Limits], stopped: threading.Event) -> Any:
+        """What the worker answers.
+
+        Raises:
+            WorkerError: it does not, within its limits.
+            Exception: what was raised in the worker.
+        """
+        limits, begin = ask(), time.monotonic()
+        asked, looked = begin, 0.0
+        ends: list[Any] = [self._pipe, self._process.sentinel, self._out]
+        while True:
+            ready = wait(ends, _LOOK)
+            if self._out in ready and not self._drain():
+                ends.remove(self._out)
+            if self._pipe in ready:
+                try:
+                    # From the worker we started, over a pipe that only the two of us hold.
+                    answered, value, said = pickle.loads(self._pipe.recv_bytes())
+                except (EOFError, OSError):
+                    raise WorkerError(f"the worker {self._end()}") from None
+                for text in said:
+                    warn(text)
+                if answered:
+                    return value
+                raise value
+            if self._process.sentinel in ready:
+                raise WorkerError(f"the worker {self._end()}")
+            if stopped.is_set():
+                raise WorkerError("the worker was stopped")
+            now = time.monotonic()
+            if now - asked >= _ASK:
+                limits, asked = ask(), now
+            if now > begin + limits.seconds:
+                raise WorkerError(f"no end after {limits.seconds:.0f} s, its limit", hopeless=True)
+            if now - looked >= _LOOK and limits.memory != float("inf"):
+                looked, held = now, resident(self.pid)
+                if held > limits.memory:
+                    raise WorkerError(
+                        f"it took {held / 1e9:.1f} GB of memory, its limit is {limits.memory / 1e9:.1f} GB",
+                        hopeless=True,
+                    )
+
+    def _drain(self) -> bool:
+        """Reads what it printed, so that it never waits for a reader; False when there will be no more."""
+        try:
+            new = os.read(self._out.fileno(), 1 << 16)
+        except OSError:
+            return False
+        self._said = (self._said + new)[-_TAIL:]
+        return bool(new)
+
+    def _end(self) -> str:
+        """How the process ended."""
+        self._process.join(5)
+        while wait([self._out], 0) and self._drain():
+            pass
+        code = self._process.exitcode
+        how = "closed its pipe" if code is None else f"ended with exit code {code}"
+        if code is not None and code < 0:
+            name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
+            how = f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        said = " ".join(self._said.decode(errors="replace").split()[-30:])
+        return f"{how}; it said last: {said}" if said else how
+
+    def end(self) -> None:
+        """Lets it go; kills it where it does not."""
+        self._pipe.close()
+        self._process.join(1)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kills it, and what it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()  # where it had not come to lead a group of its own
+        self._process.join()
+        self._process.close()
+        self._pipe.close()
+        self._out.close()
+
+
+class Said(logging.Handler):
+    """Keeps what is logged as a warning, for who cannot see it here."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._texts: list[str] = []
+        logging.getLogger().addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        self._texts.append(record.getMessage())
+
+    def taken(self) -> list[str]:
+        """What was said since it was asked last."""
+        found, self._texts = self._texts, []
+        return found
+
+
+@cache
+def warn(text: str) -> None:
+    """Says what a worker has said, once however many of them say it."""
+    _log.warning("%s", text)
+
+
+def _work(
+    pipe: Connection,
+    out: Connection,
+    start: Callable[..., object],
+    arguments: Sequence[Any],
+    environment: Mapping[str, str],
+    folder: str,
+    parent: int,
+) -> None:
+    """Life of a worker."""
+    _leave_with(parent)
+    for number in (1, 2):
+        os.dup2(out.fileno(), number)
+    os.environ.update(environment)
+    said = Said()
+    try:
+        start(*arguments)
+        pipe.send_bytes(pickle.dumps((True, None, said.taken())))
+    except Exception as error:
+        pipe.send_bytes(_failure(error, said.taken()))
+        return
+    while True:
+        try:
+            message = pipe.recv_bytes()
+        except (EOFError, OSError):
+            return
+        place = ""
+        try:
+            place = tempfile.tempdir = os.environ["TMPDIR"] = folder_in(folder)
+            # From the process that started this one, over a pipe that only the two of us hold.
+            fn, args, kwargs = pickle.loads(message)
+            value = fn(*args, **kwargs)
+            answer = pickle.dumps((True, value, said.taken()))
+        except Exception as error:
+            answer = _failure(error, said.taken())
+        pipe.send_bytes(answer)
+        if place:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _leave_with(parent: int) -> None:
+    """To stop is for the parent alone; when the parent dies, so does this process, even in the midst of a training."""
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Batch systems send it to every process of a job. A function, for what this process starts is to have its own way.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG of Linux
+    if os.getppid() != parent:
+        os._exit(1)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")  # of all, the kernel takes a worker first
+
+
+def folder_in(folder: str) -> str:
+    """A fresh folder there, also where a candidate has deleted what it found.
+
+    Raises:
+        InputError: there is no room for it.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        return scratch.make(folder)
+    except OSError as error:
+        raise InputError(f"cannot make a work folder in {folder}: {error.strerror}") from None
+
+
+def _failure(error: Exception, said: list[str]) -> bytes:
+    """An exception as an answer; one that cannot travel goes as text."""
+    try:
+        answer = pickle.dumps((False, error, said))
+        pickle.loads(answer)  # our own bytes: can they be read back?
+    except Exception:
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), said))
+    return answer
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process and its children hold; 0 for one that is gone."""
+    try:
+        own = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, IndexError):
+        return 0
+    return own + sum(resident(int(child)) for child in children)

@@ -1,0 +1,1 @@
+"""Data: any data set, checked, converted, split."""

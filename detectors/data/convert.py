@@ -1,0 +1,329 @@
+"""Convert: labels of Pascal VOC and BDD100K become COCO JSON.
+
+VOC's XML is read by the standard library's expat, which fetches nothing from outside; a file that declares entities,
+the one way to make it use memory without end, is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from detectors.data import find
+from detectors.data.annotations import Findings, is_pixels
+from detectors.data.find import Finder, last_part
+from detectors.data.names import alike, is_text
+from primitives.errors import InputError
+from primitives.text.printable import printable
+
+_log = logging.getLogger(__name__)
+_Found = tuple[int, str, list[float], int]
+
+VOC = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+_BDD = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "traffic sign")
+_BDD_OTHER_NAMES = {"person": "pedestrian", "motor": "motorcycle", "bike": "bicycle", "van": "car", "caravan": "car"}
+_BDD_IGNORED = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
+_BDD_SIZE = {"width": 1280, "height": 720}
+
+
+def voc(folder: str | Path, split: str | None = None, classes: Sequence[str] | None = None) -> dict[str, Any]:
+    """Annotations of Pascal VOC, also as LabelImg writes them, as COCO content.
+
+    Boxes are those of mmdetection: 1 is taken from every corner. Difficult objects become crowd regions, which are
+    neither trained on nor asked for. An image is looked for by the name of its XML file, then by what that says; its
+    size is that of the file where the XML has none.
+
+    Args:
+        folder: of a year (VOCdevkit/VOC2007), of several (VOCdevkit), or any with XML files in it or below; file names
+            are relative to it.
+        split: list in ImageSets/Main; years without it are left out. None for every annotation.
+        classes: in this order; `VOC` for VOC's. None for those that all annotations of the folder have, sorted, which
+            are VOC's 20 for VOC.
+
+    Raises:
+        InputError: no such folder or list, or a file that is no annotation of VOC.
+
+    Source: Everingham et al. 2010, The Pascal Visual Object Classes Challenge.
+    """
+    folder = Path(folder)
+    years = _years(folder)
+    every = [file for year in years for file in _xml_files(year)]
+    listed = every if split is None else [file for year in years for file in _of_split(year, split)]
+    if not listed:
+        raise InputError(
+            f"{folder}: nothing to convert; needs Annotations/NAME.xml, in it or in VOC* folders below, or XML files"
+            + (f", and the list ImageSets/Main/{split}.txt" if split else "")
+        )
+    finder, notes = Finder(folder), Findings()
+    images: list[dict[str, Any]] = []
+    found: list[_Found] = []
+    for number, file in enumerate(listed, start=1):
+        root = _xml(file)
+        images.append({"id": number, **_voc_image(root, file, finder, notes)})
+        found += [(number, *one) for one in _voc_objects(root, file, notes)]
+    if classes is None:
+        names = {name for _, name, _, _ in found}
+        classes = sorted(names.union(*(_voc_names(file) for file in set(every) - set(listed))))
+        if names and set(classes) < set(VOC):
+            notes.tell(
+                "class of VOC's without an object",
+                "classes are the {} found; --classes voc gives VOC's",
+                len(classes),
+                count=20 - len(classes),
+            )
+    return content(images, classes, found, notes)
+
+
+def _years(folder: Path) -> list[Path]:
+    """The folders that hold Annotations, or else the folder itself."""
+    if (folder / "Annotations").is_dir():
+        return [folder]
+    return [year for year in sorted(folder.glob("VOC*/")) if (year / "Annotations").is_dir()] or [folder]
+
+
+def _xml_files(year: Path) -> list[Path]:
+    inner = year / "Annotations"
+    return sorted(path for path in (inner if inner.is_dir() else year).rglob("*") if path.suffix.lower() == ".xml")
+
+
+def _of_split(year: Path, split: str) -> list[Path]:
+    """The annotations that a list of a year names."""
+    file = year / "ImageSets" / "Main" / f"{split}.txt"
+    if not file.is_file():
+        return []
+    lines = [line.split()[0] for line in lines_of(file) if line.split()]
+    return [year / "Annotations" / f"{name}.xml" for name in lines]
+
+
+def lines_of(file: Path) -> list[str]:
+    """The lines of a file of text.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file}: no text in UTF-8") from None
+
+
+def _xml(file: Path) -> ElementTree.Element:
+    try:
+        text = file.read_bytes()
+        if b"<!ENTITY" in text:
+            raise InputError(f"{file}: declares entities, which no annotation of VOC does")
+        root = ElementTree.fromstring(text)
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{file}: not XML: {error}") from None
+    if root.tag != "annotation":
+        raise InputError(f"{file}: not an annotation of VOC: the first element is {_shown(root.tag)}")
+    return root
+
+
+def _voc_image(root: ElementTree.Element, file: Path, finder: Finder, notes: Findings) -> dict[str, Any]:
+    """Name and size of the image of an annotation."""
+    said = _text(root, "filename", f"{file.stem}.jpg")
+    place = finder.of(file, said)
+    if place is None:
+        inner = file.parents[1] / "JPEGImages" if file.parent.name == "Annotations" else file.parent
+        place = inner / (last_part(said) or f"{file.stem}.jpg")
+        notes.tell("image that is not there", "{} is about {!r}", file, said)
+    elif place.name != last_part(said):
+        notes.tell("image of another name than its annotation says", "{} says {!r}; it is {!r}", file, said, place.name)
+    sides = [_side(root, side, file) for side in ("width", "height")]
+    if not all(sides):
+        size = find.size(place)
+        if size is None:
+            raise InputError(
+                f"{file}: has no size of its image, and the image {_shown(said)} cannot be read to take it"
+            )
+        notes.tell("annotation without the size of its image", "{}: taken from the image, {} x {}", file, *size)
+        sides = list(size)
+    return {"file_name": place.relative_to(finder.root).as_posix(), "width": sides[0], "height": sides[1]}
+
+
+def _side(root: ElementTree.Element, side: str, file: Path) -> int:
+    """In pixels; 0 for one that is not said."""
+    value = _number(root, f"size/{side}", file) if _text(root, f"size/{side}", "") else 0
+    if value < 0 or value != int(value):
+        raise InputError(f"{file}: size/{side} must be a whole number of pixels, got {value:g}")
+    return int(value)
+
+
+def _voc_objects(root: ElementTree.Element, file: Path, notes: Findings) -> Iterator[tuple[str, list[float], int]]:
+    """Class, box and crowd flag of every object."""
+    for number, item in enumerate(root.findall("object"), start=1):
+        name = _text(item, "name", "")
+        if not name:
+            raise InputError(f"{file}: object {number} has no name, so no class; give it one or take it out")
+        left, top, right, bottom = (_number(item, f"bndbox/{c}", file) for c in ("xmin", "ymin", "xmax", "ymax"))
+        left, top, right, bottom = _turned([left, top, right, bottom], file, notes)
+        crowd = int(_text(item, "difficult", "0").lower() in ("1", "true"))
+        yield name, [left - 1, top - 1, right - left, bottom - top], crowd
+
+
+def _turned(corners: list[float], where: object, notes: Findings) -> list[float]:
+    """Corners in order; a box drawn from the right or from below is the same box."""
+    left, top, right, bottom = corners
+    if left > right or top > bottom:
+        notes.tell("box whose corners were swapped", "{}: {:g}, {:g}, {:g}, {:g}", where, *corners)
+    return [min(left, right), min(top, bottom), max(left, right), max(top, bottom)]
+
+
+def _voc_names(file: Path) -> set[str]:
+    return {name for item in _xml(file).findall("object") if (name := _text(item, "name", ""))}
+
+
+def _text(element: ElementTree.Element, path: str, default: str) -> str:
+    return (element.findtext(path) or "").strip() or default
+
+
+def _number(element: ElementTree.Element, path: str, file: Path) -> float:
+    text = _text(element, path, "")
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"{file}: {path} must be a number, got {_shown(text)}") from None
+    if not is_pixels(value):
+        raise InputError(f"{file}: {path} must be a number of pixels, got {_shown(text)}")
+    return int(value) if value.is_integer() else value
+
+
+def _shown(value: object) -> str:
+    return printable(repr(value), 80)
+
+
+def bdd100k(file: str | Path) -> dict[str, Any]:
+    """Detection labels of BDD100K as COCO content; 10 classes, images of 1280 x 720.
+
+    Boxes include their last pixel. Persons and vehicles of other kinds and trailers become crowd regions of the
+    nearest class, as in the authors' own conversion. Lanes and areas are left out.
+
+    Args:
+        file: det_train.json or det_val.json of 2020, or the older labels with the same boxes.
+
+    Raises:
+        InputError: no such file, or not a list of frames with labels.
+
+    Source: Yu et al. 2020, arXiv 1805.04687.
+    """
+    file = Path(file)
+    images: list[dict[str, Any]] = []
+    found: list[_Found] = []
+    names: set[str] = set()
+    notes = Findings()
+    for number, frame in enumerate(_frames(file), start=1):
+        if frame["name"] in names:
+            raise InputError(f"{file}: two frames are called {_shown(frame['name'])}; join their labels in one")
+        names.add(frame["name"])
+        images.append({"id": number, "file_name": frame["name"], **_BDD_SIZE})
+        where = f"{printable(file)}: {_shown(frame['name'])}"
+        found += [(number, *one) for label in frame.get("labels") or () for one in _bdd_box(label, where, notes)]
+    return content(images, _BDD, found, notes)
+
+
+def _bdd_box(label: object, where: str, notes: Findings) -> Iterator[tuple[str, list[float], int]]:
+    """Class, box and crowd flag of a label, where it has a box."""
+    if not isinstance(label, dict):
+        raise InputError(f"{where} has a label that is no object: {_shown(label)}")
+    box = label.get("box2d")
+    if box is None:
+        return
+    name, attributes = str(label.get("category")), label.get("attributes") or {}
+    name = _BDD_OTHER_NAMES.get(name, name)
+    crowd = name in _BDD_IGNORED or (isinstance(attributes, dict) and attributes.get("crowd") is True)
+    name = _BDD_IGNORED.get(name, name)
+    if name not in _BDD:
+        raise InputError(f"{where} has unknown category {_shown(name)}; known: {', '.join(_BDD)}")
+    corners: list[Any] = [box.get(corner) for corner in ("x1", "y1", "x2", "y2")] if isinstance(box, dict) else [None]
+    if not all(map(is_pixels, corners)):
+        raise InputError(f"{where} has a box2d {_shown(box)}; needs x1, y1, x2, y2, numbers of pixels")
+    left, top, right, bottom = _turned(corners, where, notes)
+    yield name, [left, top, right - left + 1, bottom - top + 1], int(crowd)
+
+
+def _frames(file: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        read = json.loads(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: not JSON: {error}") from None
+    frames = read.get("frames") if isinstance(read, dict) else read
+    if not isinstance(frames, list) or not frames:
+        raise InputError(f"{file}: not labels of BDD100K: needs a list of frames, each with name and labels")
+    for frame in frames:
+        if not (isinstance(frame, dict) and is_text(frame.get("name"))):
+            raise InputError(f"{file}: a frame must be an object with a name, got {_shown(frame)}")
+        if not isinstance(frame.get("labels"), (list, type(None))):
+            raise InputError(f"{file}: {_shown(frame['name'])} has labels that are no list: {_shown(frame['labels'])}")
+        yield frame
+
+
+def content(
+    images: list[dict[str, Any]], classes: Sequence[str], found: Sequence[_Found], notes: Findings
+) -> dict[str, Any]:
+    """COCO content; what a person should know of the conversion is logged.
+
+    Args:
+        images: entries.
+        classes: in the order of their ids, from 1.
+        found: number of the image, class, xywh box in px and crowd flag of each.
+        notes: what was found on the way.
+
+    Raises:
+        InputError: an object of another class.
+    """
+    numbers = {name: number for number, name in enumerate(classes, start=1)}
+    others = sorted({name for _, name, _, _ in found} - numbers.keys())
+    if others:
+        first = ", ".join(map(_shown, list(numbers)[:30]))
+        raise InputError(f"objects of class {_shown(others[0])}, which is none of the classes asked for: {first}")
+    for one, other in alike(numbers):
+        notes.tell("class whose name is nearly another's", "{!r} and {!r} are two classes", one, other)
+    for note in notes.problems():
+        _log.warning("%s: %d, first: %s", note.name, note.count, note.first)
+    annotations = [
+        {
+            "id": number,
+            "image_id": image,
+            "category_id": numbers[name],
+            "bbox": box,
+            "area": box[2] * box[3],
+            "iscrowd": crowd,
+        }
+        for number, (image, name, box, crowd) in enumerate(found, start=1)
+    ]
+    categories = [{"id": number, "name": name} for name, number in numbers.items()]
+    return {"images": images, "annotations": annotations, "categories": categories}

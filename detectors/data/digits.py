@@ -1,0 +1,170 @@
+"""Scenes of handwritten digits: the data set that comes with the toolkit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detectors.data.cache import cache_folder, once
+from detectors.data.coco import CocoSource
+from primitives.errors import InputError
+
+SCENE = 96
+SPLITS = {"train": 1000, "val": 200, "test": 300}
+_DIGITS = 1797  # in scikit-learn's set
+_MOST = 1_000_000  # scenes of a split
+_VERSION = 3  # of the scenes; part of the name of their folder
+
+
+def digit_scenes(counts: Mapping[str, int] = SPLITS, seed: int = 0) -> dict[str, CocoSource]:
+    """Scenes of 2 to 6 handwritten digits of varied size and aspect on a noisy ground, 96 x 96 px, 10 classes.
+
+    Train, val and test are made from disjoint digits of scikit-learn's 1,797. They are drawn once and kept.
+
+    Args:
+        counts: number of scenes of each split.
+        seed: of the drawing.
+
+    Returns:
+        A source per split.
+
+    Raises:
+        InputError: a count or the seed is no whole number, or a split would get no digits.
+
+    Source: Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits, through scikit-learn.
+    """
+    counts = {split: _whole(counts[split], split, 1, _MOST) for split in SPLITS if split in counts}
+    seed = _whole(seed, "seed", 0, 2**32 - 1)
+    for split, count in counts.items():
+        if not _share(count, counts):
+            raise InputError(f"{split}: {count} of {sum(counts.values())} scenes leaves it none of {_DIGITS} digits")
+    key = hashlib.sha256(json.dumps([_VERSION, sorted(counts.items()), seed]).encode()).hexdigest()[:12]
+    folder = once(cache_folder() / f"digits-{key}", lambda fresh: _draw_splits(fresh, counts, seed))
+    classes = tuple(str(digit) for digit in range(10))
+    return {
+        split: CocoSource(folder / f"{split}.json", folder / split, classes, count) for split, count in counts.items()
+    }
+
+
+def _whole(value: object, name: str, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"data.{name} must be a whole number from {least}, got {value!r}; at most {most:,}")
+    return value
+
+
+def _share(count: int, counts: Mapping[str, int]) -> int:
+    """Number of digits that the scenes of a split are made from."""
+    return round(_DIGITS * count / sum(counts.values()))
+
+
+def _draw_splits(folder: Path, counts: Mapping[str, int], seed: int) -> None:
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = np.random.default_rng(seed).permutation(len(digits.images))
+    first = 0
+    for number, (split, count) in enumerate(counts.items()):
+        last = first + _share(count, counts)
+        mine, rng = order[first:last], np.random.default_rng([seed, number])
+        first = last
+        (folder / split).mkdir()
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for index in range(count):
+            picks = [int(mine[k]) for k in rng.integers(len(mine), size=rng.integers(2, 7))]
+            scene, boxes = _draw_scene([digits.images[k] for k in picks], rng)
+            name = f"{index:05d}.png"
+            Image.fromarray(scene).save(folder / split / name)
+            images.append({"id": index, "file_name": name, "width": SCENE, "height": SCENE})
+            for pick, box in zip(picks, boxes, strict=True):
+                if box is not None:
+                    entry = _annotation(len(annotations) + 1, index, int(digits.target[pick]), box)
+                    annotations.append({**entry, "digit": pick})
+        categories = [{"id": digit, "name": str(digit)} for digit in range(10)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (folder / f"{split}.json").write_text(json.dumps(content))
+
+
+def _annotation(number: int, image: int, category: int, box: list[int]) -> dict[str, Any]:
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": category,
+        "bbox": box,
+        "area": box[2] * box[3],
+        "iscrowd": 0,
+    }
+
+
+def _draw_scene(
+    digits: list[np.ndarray[Any, Any]], rng: np.random.Generator
+) -> tuple[np.ndarray[Any, Any], list[list[int] | None]]:
+    """One scene (96, 96, 3) uint8 and a tight xywh box per digit, None where there was no room."""
+    from PIL import Image
+
+    ground = rng.uniform(20, 100) + rng.uniform(-10, 10, (SCENE, SCENE, 3))
+    taken: list[tuple[int, int, int, int]] = []
+    boxes: list[list[int] | None] = []
+    for digit in digits:
+        height = int(rng.integers(18, 45))
+        width = int(np.clip(height * rng.uniform(0.6, 1.3), 12, 48))
+        stroke = np.asarray(Image.fromarray((digit * 15).astype(np.uint8)).resize((width, height)), dtype=float) / 240
+        place = _free_place(taken, width, height, rng)
+        if place is None:
+            boxes.append(None)
+            continue
+        x, y = place
+        taken.append((x, y, width, height))
+        colour = rng.uniform(170, 255)
+        patch = ground[y : y + height, x : x + width]
+        patch += stroke[..., None] * (colour - patch)
+        rows, columns = np.nonzero(stroke.max(1) > 0.25)[0], np.nonzero(stroke.max(0) > 0.25)[0]
+        left, top = x + int(columns[0]), y + int(rows[0])
+        boxes.append([left, top, int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1])
+    return np.clip(ground, 0, 255).astype(np.uint8), boxes
+
+
+def _free_place(
+    taken: list[tuple[int, int, int, int]], width: int, height: int, rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """A corner where the digit covers at most a fifth of any other, or None after 20 tries."""
+    for _ in range(20):
+        x, y = int(rng.integers(0, SCENE - width + 1)), int(rng.integers(0, SCENE - height + 1))
+        covered = (
+            max(0, min(x + width, a + w) - max(x, a))
+            * max(0, min(y + height, b + h) - max(y, b))
+            / min(w * h, width * height)
+            for a, b, w, h in taken
+        )
+        if all(share <= 0.2 for share in covered):
+            return x, y
+    return None
+
+
+def write(folder: str | Path, counts: Mapping[str, int] = SPLITS, seed: int = 0) -> None:
+    """Writes the scenes as files: an annotation file and a folder of images for each split.
+
+    Args:
+        folder: made where it is missing.
+        counts: number of scenes of each split.
+        seed: of the drawing.
+
+    Raises:
+        InputError: as of `digit_scenes`, or the folder holds such files already.
+    """
+    for split, source in digit_scenes(counts, seed).items():
+        file, images = Path(folder) / f"{split}.json", Path(folder) / split
+        if file.exists() or images.exists():
+            raise InputError(f"{folder} holds {split} already; name another folder")
+        try:
+            shutil.copytree(source.images, images)
+            shutil.copy(source.annotations, file)
+        except OSError as error:
+            raise InputError(f"cannot write to {folder}: {error}") from None

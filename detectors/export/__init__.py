@@ -1,0 +1,1 @@
+"""Export: folders for mmdetection and torchvision."""

@@ -1,0 +1,1 @@
+"""Frozen: small heads on cached features."""

@@ -1,0 +1,399 @@
+"""Extraction: what a frozen detector hands to its last layers: inputs, priors, assigned targets; computed once.
+
+One-stage heads: the 3 x 3 patch of the FPN map at every place, with the targets that the stock head assigns. They are
+read off its own `loss_by_feat`, whose calls of `loss_cls`, `loss_bbox` and `loss_centerness` are listened to, so the
+head's rules are not written again here. Two-stage heads: the RoI features of the proposals that the stock sampler
+chose.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from detectors import mmcv_ops
+
+mmcv_ops.install()
+
+from mmdet.models.dense_heads import RetinaHead  # noqa: E402
+from mmdet.models.roi_heads import StandardRoIHead  # noqa: E402
+from mmdet.models.utils import unpack_gt_instances  # noqa: E402
+from mmdet.structures.bbox import get_box_tensor  # noqa: E402
+
+from detectors.heads.registry import MECHANISMS, PREFIX  # noqa: E402
+from primitives.errors import InputError  # noqa: E402
+
+POSITIVES, NEGATIVES = 128, 64
+"""Most positives and negatives of an image that are kept; how many negatives to a positive there were is kept too."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Samples to train on, P positives first, then negatives.
+
+    Args:
+        x: (S, F) inputs, standardised.
+        labels: (S,) class index; the number of classes for background.
+        priors: (S, 2) points or (S, 4) xyxy anchors or RoIs.
+        level: (S,) of the pyramid.
+        anchor: (S,) which of the anchors of its place.
+        boxes: (P, 4) xyxy target boxes in the units of the head's loss.
+        deltas: (P, 4) the same as the head's coder encodes them.
+        box_weight: (P,) what the head weights the box loss with.
+        centerness: (P,) targets, or (0,).
+        negatives: negatives per positive that the head's own loss sees.
+    """
+
+    x: Tensor
+    labels: Tensor
+    priors: Tensor
+    level: Tensor
+    anchor: Tensor
+    boxes: Tensor
+    deltas: Tensor
+    box_weight: Tensor
+    centerness: Tensor
+    negatives: float
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Images of one shape that are evaluated.
+
+    Args:
+        maps: per level (B, C, H + 2, W + 2), padded and standardised; of a two-stage detector one of RoI features
+            (B, R, F).
+        priors: per level (H * W * A, D); of a two-stage detector the proposals (B, R, 4) of every image.
+        image: (B,) ids.
+        shape: (B, 2) height and width that boxes are clipped to.
+        scale: (B, 2) factors of width and height between the image and the network's input.
+        there: (B, R) which proposals there are; all of one-stage places.
+    """
+
+    maps: list[Tensor]
+    priors: list[Tensor]
+    image: Tensor
+    shape: Tensor
+    scale: Tensor
+    there: Tensor
+
+
+class _Ear(nn.Module):
+    """Stands where a loss stood and keeps what it is called with."""
+
+    def __init__(self, slot: str, calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> None:
+        super().__init__()
+        self.slot, self.calls = slot, calls
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        self.calls.append((self.slot, args, kwargs))
+        return args[0].sum() * 0
+
+
+def check(model: Any) -> None:
+    """Says whether a detector can be frozen.
+
+    Raises:
+        InputError: its head is not known.
+    """
+    known = [head.__name__ for head in MECHANISMS]
+    region = getattr(model, "roi_head", None)
+    head = type(getattr(model if region is None else region, "bbox_head", model)).__name__
+    plain = region is None or isinstance(region, StandardRoIHead)
+    if region is not None and plain and getattr(region.bbox_head.loss_cls, "use_sigmoid", False):
+        raise InputError(
+            "a rung of kind 'frozen' takes two-stage heads that classify by softmax; this loss_cls uses sigmoid"
+        )
+    if head.removeprefix(PREFIX) not in known or not plain:
+        name = head if plain else type(region).__name__
+        raise InputError(f"a rung of kind 'frozen' does not know the head {name}; known: {', '.join(known)}")
+
+
+def two_stage(model: Any) -> bool:
+    """Whether the detector has a head on regions."""
+    return hasattr(model, "roi_head")
+
+
+@torch.no_grad()
+def training(model: Any, dataset: Sequence[Any], count: int, seed: int) -> tuple[Training, Tensor, Tensor]:
+    """Samples of the first `count` images, and the mean and deviation (C,) that inputs were standardised with.
+
+    Args:
+        model: the detector.
+        dataset: of mmdetection, with boxes.
+        count: of images.
+        seed: of the choice of negatives.
+
+    Raises:
+        InputError: no positive or no negative sample in them.
+    """
+    count = min(count, len(dataset))
+    generator = torch.Generator().manual_seed(seed)
+    rows: dict[bool, list[dict[str, Tensor]]] = {True: [], False: []}
+    seen_positive = seen_negative = 0
+    for inputs, sample in _batches(model, dataset, count, train=True):
+        found = (_roi_samples if two_stage(model) else _dense_samples)(model, inputs, sample)
+        background = _head(model).num_classes
+        positive = (found["labels"] >= 0) & (found["labels"] < background)
+        counted = found.pop("counted") > 0
+        negative = (~positive & counted).nonzero()[:, 0]
+        seen_positive += int(positive.sum())
+        seen_negative += len(negative)
+        x = found.pop("x")
+        for good, which in ((True, positive.nonzero()[:, 0]), (False, negative)):
+            most = POSITIVES if good else NEGATIVES
+            if not good or len(which) > most:
+                which = which[torch.randperm(len(which), generator=generator)[:most].to(which.device)]
+            part = {name: value[which].cpu() for name, value in found.items()}
+            rows[good].append({"x": x(which).cpu(), **part})
+            if len(rows[good]) == 1:
+                _check_memory(2 * rows[good][0]["x"].nbytes * count, f"samples of {count} training images", "images")
+    both = {good: {name: torch.cat([row[name] for row in found]) for name in found[0]} for good, found in rows.items()}
+    positives = len(both[True]["labels"])
+    if not positives or not len(both[False]["labels"]):
+        kind = "negative" if positives else "positive"
+        raise InputError(
+            f"a rung of kind 'frozen' found no {kind} sample in {count} training images; give it more images"
+        )
+    merged = {
+        name: torch.cat([both[True][name], both[False][name]]) for name in ("x", "labels", "priors", "level", "anchor")
+    }
+    only = {name: both[True][name] for name in ("boxes", "deltas", "box_weight", "centerness")}
+    if bool(torch.isnan(only["centerness"]).any()):
+        only["centerness"] = only["centerness"][:0]
+    channels = merged["x"].reshape(len(merged["x"]), _channels(model), -1)
+    mean, deviation = channels.mean((0, 2)), channels.std((0, 2)).clamp(min=1e-6)
+    merged["x"] = ((channels - mean[:, None]) / deviation[:, None]).flatten(1)
+    return Training(**merged, **only, negatives=seen_negative / seen_positive), mean, deviation
+
+
+@torch.no_grad()
+def scenes(model: Any, dataset: Sequence[Any], count: int, mean: Tensor, deviation: Tensor) -> list[Scenes]:
+    """Images of a data set, those of one shape together.
+
+    Args:
+        model: the detector.
+        dataset: of mmdetection.
+        count: most images; evenly spaced ones where there are more.
+        mean: (C,) that inputs are standardised with.
+        deviation: (C,) the same.
+
+    Raises:
+        InputError: this machine has not the memory for them.
+    """
+    step = max(1.0, len(dataset) / count)
+    chosen = [dataset[int(index * step)] for index in range(min(count, len(dataset)))]
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for inputs, sample in _batches(model, chosen, len(chosen), train=False):
+        features = model.extract_feat(inputs)
+        meta = sample.metainfo
+        one: dict[str, Any] = {"image": meta["img_id"], "shape": meta["img_shape"][:2], "scale": meta["scale_factor"]}
+        if two_stage(model):
+            (proposals,) = model.rpn_head.predict(features, [sample], rescale=False)
+            boxes = get_box_tensor(proposals.bboxes)
+            one |= {"maps": [(_pooled(model, features, boxes) - mean[:, None]) / deviation[:, None]], "priors": [boxes]}
+            key: Any = "all"
+        else:
+            spread = [(_padded(level)[0] - mean[:, None, None]) / deviation[:, None, None] for level in features]
+            one["maps"], key = spread, tuple(level.shape[1:] for level in spread)
+        one = {
+            name: [part.cpu() for part in value] if name in ("maps", "priors") else value for name, value in one.items()
+        }
+        groups.setdefault(key, []).append(one)
+        if len(groups) == len(groups[key]) == 1:
+            needed = 2 * sum(part.nbytes for part in one["maps"]) * len(chosen)
+            _check_memory(needed, f"features of {len(chosen)} images to evaluate on", "evaluate_images")
+    return [_together(model, group) for group in groups.values()]
+
+
+def _check_memory(needed: int, what: str, key: str) -> None:
+    """Refuses what this machine has not the memory for.
+
+    Raises:
+        InputError: it has not.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
+        raise InputError(
+            f"a rung of kind 'frozen': {what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f}; "
+            f"lower {key} in the rung's task"
+        )
+
+
+def _together(model: Any, group: list[dict[str, Any]]) -> Scenes:
+    if two_stage(model):
+        most = max(1, max(len(one["priors"][0]) for one in group))
+        maps = [torch.stack([_filled(one["maps"][0].flatten(1), most) for one in group])]
+        priors = [torch.stack([_filled(one["priors"][0], most) for one in group])]
+        there = torch.stack([torch.arange(most) < len(one["priors"][0]) for one in group])
+    else:
+        maps = [torch.stack(levels) for levels in zip(*(one["maps"] for one in group), strict=True)]
+        sizes = [(level.shape[2] - 2, level.shape[3] - 2) for level in maps]
+        priors = model.bbox_head.prior_generator.grid_priors(sizes, device=maps[0].device)
+        there = torch.ones(len(group), 0, dtype=torch.bool)
+    return Scenes(
+        maps,
+        list(priors),
+        torch.tensor([one["image"] for one in group]),
+        torch.tensor([one["shape"] for one in group]),
+        torch.tensor([one["scale"] for one in group]),
+        there,
+    )
+
+
+def _filled(rows: Tensor, count: int) -> Tensor:
+    """(R, F) with rows of zeros to (count, F)."""
+    return functional.pad(rows, (0, 0, 0, count - len(rows)))
+
+
+def patches(maps: Tensor) -> Tensor:
+    """3 x 3 patches (B * H * W, 9 C) of padded maps (B, C, H + 2, W + 2); RoI features (B, R, F) as (B * R, F)."""
+    return maps.flatten(0, 1) if maps.dim() == 3 else functional.unfold(maps, 3).transpose(1, 2).flatten(0, 1)
+
+
+def _padded(maps: Tensor) -> Tensor:
+    """With a border of zeros, as convolutions see it."""
+    return functional.pad(maps, (1, 1, 1, 1))
+
+
+def _channels(model: Any) -> int:
+    return int(model.roi_head.bbox_roi_extractor.out_channels if two_stage(model) else model.bbox_head.in_channels)
+
+
+def _head(model: Any) -> Any:
+    return model.roi_head.bbox_head if two_stage(model) else model.bbox_head
+
+
+def _batches(model: Any, dataset: Sequence[Any], count: int, train: bool) -> Iterator[tuple[Tensor, Any]]:
+    """Images one by one, as the network takes them."""
+    for index in range(min(count, len(dataset))):
+        item = dataset[index]
+        batch = {key: [item[key]] for key in ("inputs", "data_samples")}
+        ready = model.data_preprocessor(batch, train)
+        yield ready["inputs"], ready["data_samples"][0]
+
+
+def _pooled(model: Any, features: Sequence[Tensor], boxes: Tensor) -> Tensor:
+    """RoI features (R, C, cells) of boxes (R, 4) xyxy."""
+    roi_head = model.roi_head
+    rois = torch.cat((boxes.new_zeros(len(boxes), 1), boxes), dim=1)
+    found: Tensor = roi_head.bbox_roi_extractor(features[: roi_head.bbox_roi_extractor.num_inputs], rois)
+    return found.flatten(2)
+
+
+def _roi_samples(model: Any, inputs: Tensor, sample: Any) -> dict[str, Any]:
+    """The proposals of an image that the stock sampler chose."""
+    features = model.extract_feat(inputs)
+    roi_head, head = model.roi_head, model.roi_head.bbox_head
+    (truth,), (ignored,), _ = unpack_gt_instances([sample])
+    rules = model.train_cfg.get("rpn_proposal", model.test_cfg.rpn)
+    outputs = model.rpn_head(features)
+    (proposals,) = model.rpn_head.predict_by_feat(*outputs, batch_img_metas=[sample.metainfo], cfg=rules)
+    proposals.priors = get_box_tensor(proposals.pop("bboxes"))
+    assigned = roi_head.bbox_assigner.assign(proposals, truth, ignored)
+    chosen = roi_head.bbox_sampler.sample(assigned, proposals, truth)
+    boxes = get_box_tensor(chosen.priors)
+    labels = boxes.new_full((len(boxes),), head.num_classes, dtype=torch.long)
+    target = boxes.new_zeros(len(boxes), 4)
+    count = len(chosen.pos_priors)
+    labels[:count], target[:count] = chosen.pos_gt_labels, get_box_tensor(chosen.pos_gt_bboxes)
+    deltas = boxes.new_zeros(len(boxes), 4)
+    if count:
+        deltas[:count] = head.bbox_coder.encode(boxes[:count], target[:count])
+    nothing = torch.zeros_like(labels)
+    return {
+        "x": lambda which: _pooled(model, features, boxes[which]).flatten(1),
+        "labels": labels,
+        "counted": torch.ones_like(labels),
+        "priors": boxes,
+        "level": nothing,
+        "anchor": nothing,
+        "boxes": target,
+        "deltas": deltas,
+        "box_weight": boxes.new_ones(len(boxes)),
+        "centerness": boxes.new_full((len(boxes),), torch.nan),
+    }
+
+
+def _dense_samples(model: Any, inputs: Tensor, sample: Any) -> dict[str, Any]:
+    """Every prior of an image with what the stock head assigns to it."""
+    features = model.extract_feat(inputs)
+    head = model.bbox_head
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+    slots = [slot for slot in ("loss_cls", "loss_bbox", "loss_centerness") if hasattr(head, slot)]
+    own = {slot: getattr(head, slot) for slot in slots}
+    truth, ignored, metas = unpack_gt_instances([sample])
+    try:
+        for slot in slots:
+            setattr(head, slot, _Ear(slot, calls))
+        head.train()
+        outs = head(features)
+        head.loss_by_feat(*outs, truth, metas, ignored)
+    finally:
+        head.train(False)
+        for slot, loss in own.items():
+            setattr(head, slot, loss)
+    sizes = [score.shape[2:] for score in outs[0]]
+    priors = head.prior_generator.grid_priors(sizes, device=inputs.device)
+    anchors = head.num_base_priors
+    places = [len(level) // anchors for level in priors]
+    level = torch.cat([torch.full((len(prior),), number) for number, prior in enumerate(priors)]).to(inputs.device)
+    offsets = torch.tensor([0, *places]).cumsum(0)[:-1].to(inputs.device)
+    within = torch.cat([torch.arange(len(prior)) for prior in priors]).to(inputs.device)
+    rows = torch.cat([patches(_padded(one)) for one in features])
+    place = offsets[level] + within // anchors
+    found = _heard(calls, head.num_classes)
+    flat = torch.cat(list(priors))
+    if isinstance(head, RetinaHead) and not head.reg_decoded_bbox:
+        found["deltas"] = found["boxes"]
+        found["boxes"] = get_box_tensor(head.bbox_coder.decode(flat, found["deltas"]))
+    elif isinstance(head, RetinaHead):
+        found["deltas"] = torch.zeros_like(found["boxes"])
+    return {
+        "x": lambda which: rows[place[which]],
+        "priors": flat,
+        "level": level,
+        "anchor": within % anchors,
+        **found,
+    }
+
+
+def _heard(calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], background: int) -> dict[str, Tensor]:
+    """Labels, weights and targets of all priors, from what a head called its losses with."""
+    parts: list[dict[str, Tensor]] = []
+    for slot, args, kwargs in calls:
+        weight = kwargs.get("weight", args[2] if len(args) > 2 else None)
+        if slot == "loss_cls":
+            labels = args[1]
+            parts.append(
+                {
+                    "labels": labels,
+                    "counted": torch.ones_like(labels) if weight is None else weight,
+                    "boxes": torch.zeros(len(labels), 4, device=labels.device),
+                    "box_weight": torch.zeros(len(labels), device=labels.device),
+                    "centerness": torch.full((len(labels),), torch.nan, device=labels.device),
+                }
+            )
+            continue
+        now = parts[-1]
+        positive = (now["labels"] >= 0) & (now["labels"] < background)
+        where = positive if len(args[1]) != len(positive) else torch.ones_like(positive)
+        if slot == "loss_centerness":
+            now["centerness"][where] = args[1].float()
+        else:
+            now["boxes"][where] = args[1].float()
+            weight = torch.ones(len(args[1]), device=args[1].device) if weight is None else weight
+            now["box_weight"][where] = (weight.mean(-1) if weight.dim() == 2 else weight).float()
+    merged = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return {**merged, "deltas": torch.zeros_like(merged["boxes"])}
+
+
+def plain(value: Training | Scenes) -> dict[str, Any]:
+    """As a dictionary of tensors, lists and numbers, to be stored."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}

@@ -1,0 +1,5 @@
+"""Heads that hand over what formulas read beside prediction and target; importing this registers them."""
+
+from detectors.heads import registry
+
+__all__ = ["registry"]

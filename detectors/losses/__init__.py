@@ -1,0 +1,5 @@
+"""Losses: formulas as loss modules of mmdetection; importing this registers them."""
+
+from detectors.losses.expression import ExpressionBoxLoss, ExpressionClassLoss
+
+__all__ = ["ExpressionBoxLoss", "ExpressionClassLoss"]

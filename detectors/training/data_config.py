@@ -1,0 +1,112 @@
+"""Loaders: what a config says of data and classes, and other data in its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from detectors.data.coco import CocoSource
+from primitives.errors import InputError
+
+
+def leaves(dataset: Any) -> Iterator[Any]:
+    """The data sets that read files; others may wrap or join them."""
+    if "dataset" in dataset:
+        yield from leaves(dataset["dataset"])
+    elif "datasets" in dataset:
+        for part in dataset["datasets"]:
+            yield from leaves(part)
+    else:
+        yield dataset
+
+
+def files_of(dataset: Any) -> Iterator[str]:
+    """The annotations and the folder of the images that a data set of a config names."""
+    root = str(dataset.get("data_root") or "")
+    for name in (dataset.get("ann_file"), (dataset.get("data_prefix") or {}).get("img")):
+        if name:
+            yield str(name) if "://" in str(name) else str(Path(root) / name)
+
+
+def placed(dataset: Any, source: CocoSource, **changes: Any) -> dict[str, Any]:
+    """A data set with its wrappers and transforms, on other data.
+
+    Args:
+        dataset: of a config.
+        source: takes the place of its files; of several that are joined, of all.
+        changes: of its other arguments.
+    """
+    if "dataset" in dataset:
+        return {**dataset, "dataset": placed(dataset["dataset"], source, **changes)}
+    if "datasets" in dataset:
+        return placed(dataset["datasets"][0], source, **changes)
+    return {
+        "type": "CocoDataset",
+        "ann_file": str(source.annotations if has_masks(dataset) else source.boxes),
+        "data_prefix": {"img": str(source.images)},
+        "metainfo": {"classes": source.classes},
+        "pipeline": dataset["pipeline"],
+        "test_mode": dataset.get("test_mode", False),
+        "filter_cfg": dataset.get("filter_cfg"),
+        **changes,
+    }
+
+
+def has_masks(part: Any) -> bool:
+    """Whether a transform anywhere in a data set reads outlines."""
+    if isinstance(part, dict):
+        return bool(part.get("with_mask")) or any(map(has_masks, part.values()))
+    return isinstance(part, (list, tuple)) and any(map(has_masks, part))
+
+
+def check_outlines(dataset: Any, source: CocoSource) -> None:
+    """Refuses boxes alone where a detector learns outlines too.
+
+    Raises:
+        InputError: an object has none.
+    """
+    if not has_masks(dataset):
+        return
+    for entry in json.loads(source.annotations.read_text())["annotations"]:
+        if not entry.get("segmentation"):
+            raise InputError(
+                f"the detector trains on outlines (masks): annotation {entry['id']} of {source.name} has no "
+                "'segmentation'; give data with outlines, or a detector without masks"
+            )
+
+
+def classes_of(dataset: Any) -> tuple[str, ...]:
+    """The classes that the data set of a config has: those it names, or those of its kind; none where neither is."""
+    from mmdet.registry import DATASETS
+
+    dataset = next(leaves(dataset))
+    named = (dataset.get("metainfo") or {}).get("classes")
+    kind = DATASETS.get(dataset["type"]) if isinstance(dataset.get("type"), str) else dataset.get("type")
+    found = named or getattr(kind, "METAINFO", {}).get("classes") or ()
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+def set_classes(part: Any, count: int) -> None:
+    """Sets `num_classes` in every head but the RPN, which tells objects from background."""
+    if isinstance(part, dict):
+        if "num_classes" in part and part.get("type") != "RPNHead":
+            part["num_classes"] = count
+        for value in part.values():
+            set_classes(value, count)
+    elif isinstance(part, (list, tuple)):
+        for value in part:
+            set_classes(value, count)
+
+
+def metric_on(evaluator: Any, source: CocoSource) -> dict[str, Any]:
+    """mmdetection's COCO metric on other data, of boxes, and of outlines where the config asks for them."""
+    metric = evaluator if isinstance(evaluator, Mapping) and evaluator.get("type") == "CocoMetric" else {}
+    asked = metric.get("metric", "bbox")
+    outlines = "segm" in ([asked] if isinstance(asked, str) else asked)
+    return {
+        "type": "CocoMetric",
+        "ann_file": str(source.annotations if outlines else source.boxes),
+        "metric": ["bbox", "segm"] if outlines else "bbox",
+    }

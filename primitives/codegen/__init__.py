@@ -1,0 +1,1 @@
+"""Codegen: a formula as statements of PyTorch, NumPy or JAX."""

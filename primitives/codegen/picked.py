@@ -1,0 +1,157 @@
+"""Picked: class formulas rewritten so that what the one-hot target blanks out is not computed.
+
+A sum over the classes with y as a factor is what stands at the label, so one column does instead of all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from primitives.codegen.source import folded
+from primitives.expression import Expression
+from primitives.operators import EPS, OPERATORS, Operator
+
+SIGMOID: Mapping[str, str] = {
+    "index": "labels.clamp(0, x.shape[1] - 1)[:, None]",
+    "hit": "(labels < x.shape[1]){column}.to(x.dtype)",
+    "x_at": "x.gather(1, index){flat}",
+    "w_at": "iou.detach().to(x.dtype){column}",
+    "p_at": "torch.softmax(x, dim=-1).gather(1, index){flat}",
+    "nll_at": f"-torch.log(torch.softmax(x, dim=-1) + {EPS!r}).gather(1, index){{flat}}",
+}
+"""PyTorch for the inputs that the rewriting puts in; label C is background and has no column.
+
+They are columns (N, 1), or flat (N,): with `column` "[:, None]" and `flat` "", or "" and "[:, 0]".
+"""
+SOFTMAX: Mapping[str, str] = {
+    "index": "labels[:, None]",
+    **{name: SIGMOID[name] for name in ("x_at", "p_at")},
+    "w_at": "torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0){column}",
+    "ce": 'functional.cross_entropy(x, labels, reduction="none"){column}',
+    # -log(p + 1e-20) where p = e^-ce
+    "nll_at": f"ce - functional.softplus(ce - {-math.log(EPS)!r})",
+}
+"""The same where every label has a column."""
+_NEGATE = OPERATORS["neg"]
+_SOFTMAX = {
+    "log(softmax(x))": Expression(_NEGATE, (Expression("nll_at"),)),
+    "softmax(x)": Expression("p_at"),
+}
+
+
+def picked(formula: Expression, hit: bool) -> Expression:
+    """The formula with each `dot` over the one-hot y as what stands at the label: one column is computed, not all.
+
+    A `dot` that does not allow it stays.
+
+    Args:
+        formula: folded, of a class grammar.
+        hit: whether there are labels without a column, as in sigmoid heads; `SIGMOID` has the new inputs, otherwise
+            `SOFTMAX`.
+    """
+    if not isinstance(formula.head, Operator):
+        return formula
+    if formula.head.name == "dot":
+        at = at_label(Expression(OPERATORS["mul"], formula.arguments), frozenset("y"), hit)
+        if at is not None:
+            return folded(at, constants=False)
+    return Expression(formula.head, tuple(picked(part, hit) for part in formula.arguments))
+
+
+def split(
+    formula: Expression, zero_off_label: frozenset[str], hit: bool
+) -> tuple[Expression | None, Expression | None]:
+    """A formula whose value is summed over the classes, as a part for all classes and a part at the label.
+
+    Args:
+        formula: folded.
+        zero_off_label: inputs that are 0 in every column but the label's.
+        hit: see `picked`.
+
+    Returns:
+        The terms that are needed in every column, and the column (N, 1) of those that are zero off the label; None
+        for one without terms.
+    """
+    everywhere: Expression | None = None
+    column: Expression | None = None
+    for sign, term in _terms(formula):
+        at = at_label(term, zero_off_label, hit)
+        if at is None:
+            everywhere = _sum(everywhere, sign, term)
+        else:
+            column = _sum(column, sign, at)
+    return everywhere and folded(everywhere), column and folded(column, constants=False)
+
+
+def apart(formula: Expression) -> tuple[Expression, Expression] | None:
+    """An element-wise sigmoid formula as two without y and w: what it is off the label, and what it is at the label.
+
+    Off the label y and w are 0, at the label y is 1. None where the formula works along the class axis.
+    """
+    if any(isinstance(node.head, Operator) and node.head.class_axis for node in formula.walk()):
+        return None
+    at = _at(formula, hit=True)
+    assert at is not None
+    return _without_zeros(formula, frozenset("yw")), _without_zeros(at, frozenset())
+
+
+def _without_zeros(part: Expression, zero: frozenset[str]) -> Expression:
+    """The formula where some inputs are 0: products with 0 are 0."""
+    if part.head in zero:
+        return Expression(0.0)
+    if not isinstance(part.head, Operator):
+        return part
+    parts = tuple(_without_zeros(argument, zero) for argument in part.arguments)
+    if (part.head.name == "mul" and 0.0 in (one.head for one in parts)) or (
+        part.head.name == "div" and parts[0].head == 0.0
+    ):
+        return Expression(0.0)
+    return folded(Expression(part.head, parts), constants=False)
+
+
+def at_label(term: Expression, zero_off_label: frozenset[str], hit: bool) -> Expression | None:
+    """A product with a factor that is zero off the label as what it is at the label; None where there is none."""
+    if not _has_factor(term, zero_off_label):
+        return None
+    at = _at(term, hit)
+    return Expression(OPERATORS["mul"], (Expression("hit"), at)) if at and hit else at
+
+
+def _has_factor(term: Expression, names: frozenset[str]) -> bool:
+    if term.head in names:
+        return True
+    if not isinstance(term.head, Operator) or term.head.name not in ("mul", "div", "neg"):
+        return False
+    return any(_has_factor(part, names) for part in (term.arguments[:1] if term.head.name == "div" else term.arguments))
+
+
+def _at(part: Expression, hit: bool) -> Expression | None:
+    if part.head == "y":
+        return Expression(1.0)
+    if isinstance(part.head, str):
+        return Expression(f"{part.head}_at")
+    if not isinstance(part.head, Operator) or part.head.name == "dot":
+        return picked(part, hit)
+    if part.text in _SOFTMAX:
+        return _SOFTMAX[part.text]
+    if part.head.name == "softmax":
+        return None
+    arguments = [_at(argument, hit) for argument in part.arguments]
+    known = tuple(argument for argument in arguments if argument is not None)
+    return Expression(part.head, known) if len(known) == len(arguments) else None
+
+
+def _terms(formula: Expression, sign: int = 1) -> list[tuple[int, Expression]]:
+    if isinstance(formula.head, Operator) and formula.head.name in ("add", "sub"):
+        second = -sign if formula.head.name == "sub" else sign
+        return _terms(formula.arguments[0], sign) + _terms(formula.arguments[1], second)
+    if formula.head == _NEGATE:
+        return _terms(formula.arguments[0], -sign)
+    return [(sign, formula)]
+
+
+def _sum(before: Expression | None, sign: int, term: Expression) -> Expression:
+    if before is None:
+        return term if sign == 1 else Expression(_NEGATE, (term,))
+    return Expression(OPERATORS["add" if sign == 1 else "sub"], (before, term))

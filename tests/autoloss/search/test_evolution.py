@@ -1,0 +1,133 @@
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autoloss.candidate import Candidate, Kind
+from autoloss.search.evolution import OWN, Search
+from autoloss.search.ladder import ranked
+from autoloss.settings import from_mapping
+from primitives import algebra
+from primitives.algebra import Answer
+from primitives.catalog import GRAMMARS, KNOWN
+from primitives.errors import InputError
+from tests.helpers.small import section
+
+
+def scores(candidates: list[Candidate]) -> dict[int, float]:
+    return {candidate.number: 1 / (1 + candidate.number % 5) for candidate in candidates}
+
+
+def test_generation_0_holds_own_known_controls_and_random_survivors() -> None:
+    settings = from_mapping(section(controls=[{"loss_bbox": 2.0}]))
+    born = Search(settings).ask(0).candidates
+    assert [c.kind for c in born] == [Kind.OWN, Kind.KNOWN, Kind.KNOWN, Kind.CONTROL, *[Kind.FOUND] * 4]
+    assert [c.number for c in born] == list(range(8))
+    assert born[OWN].losses == {}
+    assert all(c.origin.startswith("random") and not c.parents for c in born[4:])
+    # Twice the GIoU that the detector has, at its own scale.
+    assert born[3].losses["loss_bbox"].loss_weight == pytest.approx(2.0)
+
+
+def test_what_sympy_finds_or_is_too_slow_to_find_changes_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = from_mapping(section(seed=11))  # whose formulas SymPy is asked about
+    born = Search(settings).ask(0)
+    slow = Answer(None, "SymPy took longer than 3 s")
+    monkeypatch.setattr(algebra, "ask", lambda *_, **__: slow)
+    again = Search(settings).ask(0)
+    assert again.refusals == born.refusals
+    assert [replace(one, certificates={}) for one in again.candidates] == [
+        replace(one, certificates={}) for one in born.candidates
+    ]
+    hows = [one["how"] for candidate in again.candidates for some in candidate.certificates.values() for one in some]
+    assert any("not proved: SymPy took longer than 3 s" in how for how in hows)
+
+
+def test_known_losses_of_another_grammar_have_no_children() -> None:
+    born = Search(from_mapping(section())).ask(0).candidates
+    assert born[1].breeds
+    assert not born[2].breeds  # the published box loss counts in pixels
+
+
+def test_random_init_lets_only_survivors_breed() -> None:
+    search = Search(from_mapping(section(init="random")))
+    first = search.ask(0).candidates
+    assert not any(c.breeds for c in first if c.kind is not Kind.FOUND)
+    search.tell(ranked(scores(first)))
+    children = search.ask(1).candidates
+    assert {parent for child in children for parent in child.parents} <= {
+        c.number for c in first if c.kind is Kind.FOUND
+    }
+
+
+def test_children_descend_from_candidates_with_scores() -> None:
+    search = Search(from_mapping(section()))
+    first = search.ask(0).candidates
+    search.tell([number for number in ranked(scores(first)) if number in (0, 1, 4)])
+    children = search.ask(1).candidates
+    assert {parent for child in children for parent in child.parents} <= {0, 1, 4}
+    assert all(child.origin.startswith(("mutation of", "crossover of")) for child in children)
+    changed = [child.origin.split(": ")[1] for child in children]
+    assert set(changed) <= {"loss_cls", "loss_bbox", "loss_cls and loss_bbox"}
+
+
+def test_no_two_found_candidates_have_the_same_gradient() -> None:
+    search = Search(from_mapping(section(births=12)))
+    born = search.ask(0).candidates
+    search.tell(ranked(scores(born)))
+    born += search.ask(1).candidates
+    identities = [c.identity for c in born if c.kind is Kind.FOUND] + [born[OWN].identity]
+    assert len(set(identities)) == len(identities)
+
+
+def test_a_birth_depends_on_seed_and_history_only() -> None:
+    whole = Search(from_mapping(section()))
+    first = whole.ask(0)
+    whole.tell(ranked(scores(first.candidates)))
+    second = whole.ask(1)
+    resumed = Search(from_mapping(section()), first.candidates)
+    resumed.tell(ranked(scores(first.candidates)))
+    assert resumed.ask(1) == second
+    assert Search(from_mapping(section(seed=8))).ask(0) != first
+
+
+def test_losses_are_calibrated_to_the_gradient_of_the_loss_they_replace() -> None:
+    from autoloss.gates.pipeline import identity
+
+    settings = from_mapping(section())
+    for candidate in Search(settings).ask(0).candidates[1:]:
+        for slot, loss in candidate.losses.items():
+            own = KNOWN[settings.slots[slot].like]
+            target = identity(own.expression, GRAMMARS[own.grammar], own.alpha)[1]
+            rules = GRAMMARS[loss.grammar]
+            norm = identity(rules.parse(loss.expression), rules, loss.alpha)[1]
+            assert norm * loss.loss_weight == pytest.approx(target, rel=1e-5)
+
+
+def test_the_constants_of_formulas_are_a_setting() -> None:
+    birth = Search(from_mapping(section(variation={"constants": [5.0]}))).ask(0)
+    texts = [refusal.expression for refusal in birth.refusals]
+    drawn = {float(word) for text in texts for word in re.findall(r"\d+", text)}
+    assert drawn == {5.0}
+
+
+def test_refusals_are_kept_with_their_reason() -> None:
+    birth = Search(from_mapping(section())).ask(0)
+    found = [c for c in birth.candidates if c.kind is Kind.FOUND]
+    assert sum(c.draws for c in found) == len(birth.refusals) + len(found)
+    assert all(refusal.reason and refusal.gate for refusal in birth.refusals)
+
+
+def test_a_search_that_finds_nothing_says_what_to_change() -> None:
+    search = Search(from_mapping(section(variation={"draws": 3, "both": 1.0})))
+    with pytest.raises(InputError, match=r"no formula for loss_cls passed the gates in 3 proposals.*variation\.draws"):
+        search.ask(0)
+
+
+def test_candidates_are_those_of_the_recorded_search(golden: Path) -> None:
+    """A change here changes what every search finds; record anew with `python -m tests.helpers.record_search`."""
+    from tests.helpers.record_search import record
+
+    assert record() == json.loads((golden / "search.json").read_text())

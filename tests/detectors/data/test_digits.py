@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detectors.data.coco import CocoSource
+from detectors.data.digits import digit_scenes
+from primitives.errors import InputError
+
+SMALL = {"train": 30, "val": 6, "test": 9}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def content(source: CocoSource) -> dict:
+    return json.loads(source.annotations.read_text())
+
+
+def test_splits_are_made_from_disjoint_digits() -> None:
+    used = [{entry["digit"] for entry in content(source)["annotations"]} for source in digit_scenes(SMALL).values()]
+    assert all(used)
+    assert sum(map(len, used)) == len(set.union(*used))
+
+
+def test_digit_scenes_are_what_they_say() -> None:
+    sources = digit_scenes(SMALL)
+    assert {split: source.count for split, source in sources.items()} == SMALL
+    for source in sources.values():
+        scenes = content(source)
+        assert source.classes == tuple("0123456789")
+        for image in scenes["images"]:
+            boxes = [entry["bbox"] for entry in scenes["annotations"] if entry["image_id"] == image["id"]]
+            assert 1 <= len(boxes) <= 6
+            assert all(x >= 0 and y >= 0 and x + w <= 96 and y + h <= 96 and w > 0 and h > 0 for x, y, w, h in boxes)
+            with Image.open(source.images / image["file_name"]) as picture:
+                assert (picture.size, picture.mode) == ((96, 96), "RGB")
+
+
+def test_boxes_are_tight_around_bright_digits() -> None:
+    source = digit_scenes(SMALL)["train"]
+    scenes = content(source)
+    inside, outside = [], []
+    for image in scenes["images"][:10]:
+        picture = np.asarray(Image.open(source.images / image["file_name"]), dtype=float).mean(-1)
+        mask = np.zeros_like(picture, dtype=bool)
+        for x, y, w, h in (e["bbox"] for e in scenes["annotations"] if e["image_id"] == image["id"]):
+            mask[y : y + h, x : x + w] = True
+        outside.append(picture[~mask].max() - np.median(picture[~mask]))
+        inside.append(picture[mask].max() - np.median(picture[~mask]))
+    assert np.mean(inside) > 2 * np.mean(outside)
+
+
+def test_digit_scenes_are_the_same_again_and_differ_by_seed(cache: Path) -> None:
+    first = digit_scenes(SMALL)["val"]
+    text, picture = first.annotations.read_bytes(), (first.images / "00000.png").read_bytes()
+    written = first.annotations.stat().st_mtime_ns
+    assert digit_scenes(SMALL)["val"].annotations.stat().st_mtime_ns == written
+    assert digit_scenes(SMALL, seed=1)["val"].annotations.read_bytes() != text
+    for path in sorted(cache.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    again = digit_scenes(SMALL)["val"]
+    assert again.annotations.read_bytes() == text
+    assert (again.images / "00000.png").read_bytes() == picture
+
+
+def test_a_write_that_breaks_leaves_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("detectors.data.digits._draw_splits", full)
+    with pytest.raises(InputError, match="cannot keep prepared data in .*No space"):
+        digit_scenes(SMALL)
+    assert not list(cache.iterdir())
+
+
+def test_scenes_do_not_depend_on_the_order_of_their_counts() -> None:
+    sources = digit_scenes(dict(reversed(SMALL.items())))
+    mixed = [content(sources[split]) for split in SMALL]
+    for path in sorted(sources["train"].annotations.parent.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    sources["train"].annotations.parent.rmdir()
+    assert [content(source) for source in digit_scenes(SMALL).values()] == mixed

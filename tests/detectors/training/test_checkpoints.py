@@ -1,0 +1,64 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from detectors.training import checkpoints
+from primitives.errors import InputError
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    file = tmp_path / "epoch_1.pth"
+    torch.save({"state_dict": {"weight": torch.arange(1000.0)}, "meta": {"epoch": 1}}, file)
+    return file
+
+
+def test_a_checkpoint_is_read(checkpoint: Path) -> None:
+    assert checkpoints.weights(checkpoints.read(str(checkpoint)))["weight"][7] == 7
+
+
+def flipped(content: bytes) -> bytes:
+    """In the middle of the weights, where PyTorch reads it as another number."""
+    place = content.index(torch.arange(1000.0).numpy().tobytes()) + 2002
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "a flipped bit of a weight": flipped,
+    "half of it": lambda content: content[: len(content) // 2],
+    "its end is missing": lambda content: content[:-10],
+    "nothing": lambda _: b"",
+    "zeros": lambda content: bytes(len(content)),
+    "text": lambda _: b"no checkpoint\n" * 100,
+    "a pickle cut off": lambda _: b"\x80\x02}q\x00(X\x05",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_checkpoint_is_refused_in_a_line(what: str, checkpoint: Path) -> None:
+    checkpoint.write_bytes(DAMAGE[what](checkpoint.read_bytes()))
+    with pytest.raises(InputError) as error:
+        checkpoints.read(str(checkpoint))
+    assert str(checkpoint) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_bit_of_the_weights_is_looked_at(checkpoint: Path) -> None:
+    content = checkpoint.read_bytes()
+    expected = checkpoints.weights(checkpoints.read(str(checkpoint)))["weight"]
+    for place in range(0, len(content), 61):
+        checkpoint.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        try:
+            found = checkpoints.weights(checkpoints.read(str(checkpoint)))["weight"]
+        except InputError:
+            continue
+        assert torch.equal(found, expected), place
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x80", b"/nowhere/epoch_1.pth", b""])
+def test_a_damaged_note_of_the_last_checkpoint_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "last_checkpoint").write_bytes(content)
+    with pytest.raises(InputError, match="--resume"):
+        checkpoints.latest(str(tmp_path))

@@ -1,0 +1,153 @@
+import importlib.util
+import itertools
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from primitives.catalog import GRAMMARS, KNOWN
+from primitives.codegen.function import function, function_name, imports
+from primitives.expression import Expression
+from primitives.features import box_features, class_features, per_sample
+from tests.helpers.strategies import expressions
+
+FORMULAS = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: st.tuples(st.just(name), expressions(GRAMMARS[name])))
+_NUMBERS = itertools.count()
+
+
+def module(text: str, backend: str, folder: Path) -> ModuleType:
+    """A text of functions as an imported file."""
+    file = folder / f"functions_{next(_NUMBERS)}.py"
+    file.write_text(f"{imports(text, backend)}\n\n\n{text}")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def inputs_of(grammar: str, reads_iou: bool) -> dict[str, Tensor]:
+    """60 box pairs near and far; or 60 logits with labels of every class and of background, and IoU."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    if GRAMMARS[grammar].slot == "loss_bbox":
+        target = torch.cat((corner := 100 * draw(60, 2), corner + 4 + 60 * draw(60, 2)), dim=-1)
+        pred = target + 20 * (draw(60, 4) - 0.5)
+        pred[::6] += 300
+        return {"pred": pred, "target": target}
+    inputs = {"x": 12 * draw(60, 5 if grammar == "sigmoid" else 6) - 6, "labels": torch.arange(60) % 6}
+    return {**inputs, "iou": draw(60)} if reads_iou else inputs
+
+
+def expected(expression: Expression, grammar: str, inputs: dict[str, Tensor], alpha: float | None) -> Tensor:
+    if GRAMMARS[grammar].slot == "loss_bbox":
+        named = box_features(
+            inputs["pred"], inputs["target"], pixels=grammar == "box_pixels", extended=grammar == "box_extended"
+        )
+    else:
+        named = class_features(inputs["x"], inputs["labels"], inputs.get("iou"), use_sigmoid=grammar == "sigmoid")
+    return per_sample(expression(named), named, alpha)
+
+
+def close(found: Tensor, wanted: Tensor) -> bool:
+    return bool(torch.isclose(found, wanted, rtol=1e-6, atol=1e-9, equal_nan=True).all())
+
+
+@given(FORMULAS, st.booleans())
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_the_function_computes_what_the_formula_computes(
+    backend: str, tmp_path: Path, case: tuple[str, Expression], weighted: bool
+) -> None:
+    grammar, expression = case
+    alpha = 0.25 if weighted and grammar == "sigmoid" else None
+    inputs = inputs_of(grammar, "w" in expression.names)
+    wanted = expected(expression, grammar, inputs, alpha)
+    try:
+        text = function(expression, GRAMMARS[grammar], "loss", alpha, backend)
+    except ValueError as error:
+        assert "a formula with such a constant is not written out" in str(error)
+        return
+    call: Any = module(text, backend, tmp_path).loss
+    if backend == "torch":
+        found = call(**inputs)
+    else:
+        with np.errstate(all="ignore"):
+            found = torch.as_tensor(np.array(call(**{name: value.numpy() for name, value in inputs.items()})))
+    assert found.shape == (60,)
+    finite = torch.isfinite(wanted) & (wanted.abs() < 1e12)
+    assert close(found[finite], wanted[finite]), (text, found[finite] - wanted[finite])
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_gradients_of_known_losses_are_those_of_the_formula(name: str, tmp_path: Path) -> None:
+    known = KNOWN[name]
+    inputs = inputs_of(known.grammar, "w" in known.expression.names)
+    call = module(function(known.expression, GRAMMARS[known.grammar], "loss", known.alpha), "torch", tmp_path).loss
+    leaf = inputs["pred" if "pred" in inputs else "x"].requires_grad_()
+    mine = torch.autograd.grad(call(**inputs).sum(), leaf)[0]
+    theirs = torch.autograd.grad(expected(known.expression, known.grammar, inputs, known.alpha).sum(), leaf)[0]
+    assert close(mine, theirs)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_jax_gives_the_same_values_and_a_gradient(name: str, tmp_path: Path) -> None:
+    jax = pytest.importorskip("jax", reason="JAX is an optional extra: pip install 'autoloss[jax]'")
+    known = KNOWN[name]
+    inputs = inputs_of(known.grammar, "w" in known.expression.names)
+    wanted = expected(known.expression, known.grammar, inputs, known.alpha)
+    call = module(function(known.expression, GRAMMARS[known.grammar], "loss", known.alpha, "jax"), "jax", tmp_path).loss
+    given = {name: jax.numpy.asarray(value.numpy(), dtype=None) for name, value in inputs.items()}
+    found = torch.tensor(np.array(jax.jit(call)(**given)), dtype=torch.float64)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    leaf = "pred" if "pred" in given else "x"
+    slope = jax.grad(lambda value: call(**{**given, leaf: value}).sum())(given[leaf])
+    assert slope.shape == tuple(inputs[leaf].shape)
+    assert bool(jax.numpy.isfinite(slope).all())
+
+
+def test_one_column_is_computed_where_the_target_blanks_out_the_others() -> None:
+    text = function(KNOWN["cross_entropy"].expression, GRAMMARS["softmax"], "loss")
+    assert 'functional.cross_entropy(x, labels, reduction="none")' in text
+    assert "torch.arange" not in text
+    text = function(KNOWN["binary_cross_entropy"].expression, GRAMMARS["sigmoid"], "loss")
+    assert "loss = functional.softplus(x)\n" in text
+    assert "at_label = -(hit * x_at)\n" in text
+
+
+def test_areas_are_not_scaled_where_the_unit_cancels() -> None:
+    assert "unit" not in function(KNOWN["giou"].expression, GRAMMARS["box"], "loss")
+    for text in ("sub(e, i)", "div(u, i)", "exp(neg(i))", "add(1, u)"):
+        assert (
+            "i / unit" in (found := function(GRAMMARS["box"].parse(text), GRAMMARS["box"], "loss")) or "unit" in found
+        )
+    assert "unit" not in function(GRAMMARS["box_pixels"].parse("sub(e, i)"), GRAMMARS["box_pixels"], "loss")
+
+
+def test_the_function_says_what_it_is() -> None:
+    text = function(KNOWN["iou"].expression, GRAMMARS["box"], "linear_iou_loss")
+    assert text.startswith("def linear_iou_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:\n")
+    for part in ("Formula: sub(1, div(i, u))", "LaTeX: - \\\\frac{i}{u} + 1", "return 1.0 - i / u\n"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("name", "slot", "called"),
+    [
+        ("Candidate36", "loss_bbox", "candidate36_box_loss"),
+        ("CseA", "loss_cls", "cse_a_class_loss"),
+        ("GIoU", "loss_bbox", "g_io_u_box_loss"),
+    ],
+)
+def test_functions_are_named_as_the_export_is(name: str, slot: str, called: str) -> None:
+    assert function_name(name, slot) == called
