@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from autoloss.candidate import SLOTS
+from autoloss.candidate import SLOTS, Loss
 from autoloss.gates.simulation import THRESHOLDS
 from primitives.catalog import KNOWN, grammar, known_loss
 from primitives.errors import InputError
@@ -294,6 +294,12 @@ class Settings(_Frozen):
         if ":" not in str(self.evaluator.get("type", "")):
             raise ValueError("evaluator needs a type such as 'detectors.evaluator:DetectorEvaluator'")
         return self
+
+    @property
+    def stand_ins(self) -> dict[str, Loss]:
+        """The known losses that stand for the detector's own, by slot."""
+        found = {slot: known_loss(rules.like) for slot, rules in self.slots.items()}
+        return {slot: Loss(known.expression.text, known.grammar, 1.0, known.alpha) for slot, known in found.items()}
 
     def on(self, data: Mapping[str, Any]) -> Settings:
         """The same search on other data.

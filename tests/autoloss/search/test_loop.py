@@ -14,9 +14,11 @@ import pytest
 from small import section
 
 from autoloss.candidate import Kind, State
-from autoloss.search.interrupts import GRACE
 from autoloss.search.ladder import mean_ranked
-from autoloss.search.loop import Progress, discover, mean_scores
+from autoloss.search.loop import discover
+from autoloss.search.progress import Progress
+from autoloss.search.results import mean_scores
+from autoloss.search.stopping import GRACE
 from autoloss.settings import FREE, from_mapping
 from autoloss.store.run import FILE, Run
 from primitives.errors import InputError

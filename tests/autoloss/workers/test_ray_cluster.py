@@ -18,7 +18,8 @@ from fast_evaluator import misbehave, text_of
 from small import section
 
 from autoloss.candidate import State
-from autoloss.search.loop import Progress, discover
+from autoloss.search.loop import discover
+from autoloss.search.progress import Progress
 from autoloss.settings import Ray, from_mapping
 from autoloss.store.run import Run
 from autoloss.workers.executors import start
@@ -76,7 +77,7 @@ def test_a_search_on_a_cluster_that_loses_a_node_equals_one_in_this_process(clus
 def test_limits_and_causes_on_a_cluster_are_those_of_processes(cluster: Any) -> None:
     from autoloss.workers.ray_cluster import Cluster
 
-    executor = Cluster(Ray(address=cluster.address, cpus=0.5), 0, start, SPEC)
+    executor = Cluster(Ray(address=cluster.address, cpus=0.5), 0, start, SPEC, {})
     try:
         assert executor.width == 6
         for how, cause in (("segfault", "was killed by SIGSEGV"), ("sleep", "no end after 2 s")):
@@ -103,7 +104,7 @@ def test_what_no_node_has_is_asked_for_in_vain_and_one_line_says_so(cluster: Any
     from autoloss.workers.ray_cluster import Cluster
 
     with pytest.raises(InputError, match=r"no node .* has 2 CPU, which .*; they have: 1 CPU; 1 CPU; 1 CPU$"):
-        Cluster(Ray(address=cluster.address, cpus=2), 0, start, SPEC)
+        Cluster(Ray(address=cluster.address, cpus=2), 0, start, SPEC, {})
 
 
 def test_what_ray_itself_imports_on_a_node_does_not_hold_pytorch_a_second_time() -> None:
@@ -129,7 +130,7 @@ def test_a_cluster_leaves_sigterm_to_the_search_and_limits_follow_what_has_finis
     def known() -> Limits:  # another evaluation of the rung ends meanwhile
         return Limits(900.0) if time.monotonic() - begin < 5 else Limits(3.0)
 
-    executor = Cluster(Ray(address=cluster.address), 0, start, SPEC)
+    executor = Cluster(Ray(address=cluster.address), 0, start, SPEC, {})
     try:
         assert signal.getsignal(signal.SIGTERM) is before
         begin = time.monotonic()
@@ -189,5 +190,5 @@ def test_no_cluster_at_an_address_is_one_line(address: str) -> None:
     from autoloss.workers.ray_cluster import Cluster
 
     with pytest.raises(InputError, match=f"{address}'") as caught:
-        Cluster(Ray(address=address), 0, start, SPEC)
+        Cluster(Ray(address=address), 0, start, SPEC, {})
     assert "\n" not in str(caught.value)
