@@ -16,11 +16,12 @@ import torch
 from autoloss.candidate import Candidate, Evaluation, Loss, State
 from autoloss.evaluator import SideBySide
 from autoloss.settings import Rung, Settings
-from autoloss.workers.limits import WorkerError, WorkerState, machine_memory, share_of
+from autoloss.workers.limits import WorkerError, WorkerState, share_of
 from autoloss.workers.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.workers.pool import Processes
 from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
+from primitives.system.memory import machine_memory
 
 _evaluators: Evaluators | None = None
 

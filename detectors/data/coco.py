@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from detectors.data import images as pictures
 from detectors.data.annotations import Findings, inspect, is_ignored, read, uncollected
 from primitives.errors import InputError
@@ -54,7 +56,7 @@ class CocoSource:
 
 def cache_folder() -> Path:
     """Where prepared data lies: $AUTOLOSS_CACHE, or ~/.cache/autoloss."""
-    return Path(os.environ.get("AUTOLOSS_CACHE") or Path.home() / ".cache" / "autoloss")
+    return Path(os.environ.get("AUTOLOSS_CACHE") or platformdirs.user_cache_dir("autoloss"))
 
 
 def once(folder: Path, write: Callable[[Path], None]) -> Path:

@@ -23,8 +23,9 @@ from autoloss.search.progress import Progress
 from autoloss.settings import Ray, from_mapping
 from autoloss.store.run import Run
 from autoloss.workers.executors import start
-from autoloss.workers.limits import Limited, Limits, WorkerError, machine_memory
+from autoloss.workers.limits import Limited, Limits, WorkerError
 from primitives.errors import InputError
+from primitives.system.memory import machine_memory
 
 SPEC = {"type": "fast_evaluator:GroupEvaluator", "pause": 0.3}
 
