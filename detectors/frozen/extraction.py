@@ -26,7 +26,7 @@ from mmdet.models.utils import unpack_gt_instances  # noqa: E402
 from mmdet.structures.bbox import get_box_tensor  # noqa: E402
 
 from detectors.heads.registry import MECHANISMS, PREFIX  # noqa: E402
-from primitives.errors import InputError
+from primitives.errors import InputError  # noqa: E402
 from primitives.system.memory import machine_memory  # noqa: E402
 
 POSITIVES, NEGATIVES = 128, 64
