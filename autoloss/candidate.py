@@ -10,6 +10,8 @@ from typing import Any
 
 _WORD = re.compile(r"[\w.+-]+")
 SLOTS = ("loss_cls", "loss_bbox")
+OWN = 0
+"""Number of the candidate that keeps all of the detector's own losses."""
 GATES = ("structure", "finite", "minimum", "monotone", "gradient", "distinct", "converges")
 """Names of the gates, in their order."""
 

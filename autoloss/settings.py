@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from autoloss.candidate import SLOTS
+from autoloss.candidate import SLOTS, Loss
 from autoloss.evaluator import named
 from autoloss.gates.simulation import THRESHOLDS
 from primitives.catalog import KNOWN, grammar, known_loss
@@ -358,6 +358,12 @@ class Settings(_Frozen):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
         named(self.evaluator.get("type"))
         return self
+
+    @property
+    def stand_ins(self) -> dict[str, Loss]:
+        """The known losses that stand for the detector's own, by slot."""
+        found = {slot: known_loss(rules.like) for slot, rules in self.slots.items()}
+        return {slot: Loss(known.expression.text, known.grammar, 1.0, known.alpha) for slot, known in found.items()}
 
     def on(self, data: Mapping[str, Any]) -> Settings:
         """The same search on other data.

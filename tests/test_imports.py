@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 THIRD_PARTY = {
-    "primitives": {"torch", "sympy"},
+    "primitives": {"torch", "sympy", "psutil"},
     "autoloss": {
         "torch",
         "sympy",

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autoloss.report.tables import formula_lines
-from autoloss.search.loop import Progress
+from autoloss.search.progress import Progress
 from autoloss.settings import Settings
 from primitives.text.printable import printable
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from autoloss.search.loop import Progress, Watcher
+from autoloss.search.progress import Progress, Watcher
 from primitives.errors import InputError
 
 

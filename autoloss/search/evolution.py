@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from autoloss.candidate import Candidate, Kind, Loss, Refusal
+from autoloss.candidate import OWN, Candidate, Kind, Loss, Refusal
 from autoloss.gates import equivalence, pipeline
 from autoloss.gates.calibration import calibrated
 from autoloss.gates.certificates import certify
@@ -20,9 +20,6 @@ from autoloss.settings import Settings
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
 from primitives.expression import Expression
-
-OWN = 0
-"""Number of the candidate that keeps all of the detector's own losses."""
 
 
 @dataclass
@@ -201,12 +198,6 @@ class Search:
         """The best candidates so far that may have children: parents stay until better ones come."""
         breeding = [self.candidates[number] for number in self._standing if self.candidates[number].breeds]
         return breeding[: self.settings.variation.parents]
-
-
-def stand_ins(settings: Settings) -> dict[str, Loss]:
-    """The known losses that stand for the detector's own, by slot."""
-    found = {slot: known_loss(rules.like) for slot, rules in settings.slots.items()}
-    return {slot: Loss(known.expression.text, known.grammar, 1.0, known.alpha) for slot, known in found.items()}
 
 
 class _Log:

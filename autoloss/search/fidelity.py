@@ -11,9 +11,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autoloss.candidate import Candidate, Kind
-from autoloss.search.evolution import OWN, Search
-from autoloss.search.loop import Watcher, looping, mean_scores, prepared
+from autoloss.candidate import OWN, Candidate, Kind
+from autoloss.search.evolution import Search
+from autoloss.search.progress import Watcher
+from autoloss.search.results import mean_scores
+from autoloss.search.runner import prepare, running
 from autoloss.settings import Budget, Rung, Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
@@ -81,16 +83,15 @@ def measure(
         InputError: no finale, or the set-up cannot work.
     """
     settings = settings.model_copy(update={"budget": Budget()})  # it is for searches
-    prepared(settings, run)
+    prepare(settings, run)
     _same_tasks(settings, run)
     if not run.candidates():
         run.born(population or Search(settings).ask(0).candidates, [])
     elif population and [one.losses for one in population] != [one.losses for one in run.candidates()]:
         raise InputError(f"{run.directory} holds measurements of other losses; name another directory")
-    with looping(settings, run, watch) as loop:
-        numbers = loop.generation(0)
+    with running(settings, run, watch) as runner:
         for rung in rungs(settings):
-            loop.evaluate(numbers, rung)
+            runner.evaluate(list(runner.candidates), rung)
 
 
 def _same_tasks(settings: Settings, run: Run) -> None:

@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 
-from autoloss.candidate import Candidate, Evaluation, Kind, Loss, Refusal, State
-from autoloss.evaluator import Evaluator, Measurable, build
+from autoloss.candidate import OWN, Candidate, Evaluation, Kind, Refusal, State
+from autoloss.evaluator import Measurable
 from autoloss.search.cost_model import Cost, Measured, Parts
-from autoloss.search.evolution import OWN, Birth, Search, stand_ins
+from autoloss.search.evolution import Birth, Search
 from autoloss.settings import Rung, Settings
 from autoloss.store.run import FILE, Run
 from autoloss.workers import executors
 from autoloss.workers.limits import Limited, Limits, WorkerError, limits
 from autoloss.workers.memory import forget_peak, lacks_memory, out_of_memory, peak_of_device, what_to_lower
+from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
 from primitives.system import scratch
 
@@ -67,10 +68,12 @@ def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) 
 
     now("data")
     slots = {name: slot.grammar for name, slot in settings.slots.items()}
-    tasks = [rung.task for rung in settings.rungs if not rung.descends]
+    tasks = [rung.task for rung in settings.rungs]
     executors.check_room(settings)
     begun = time.perf_counter()
-    _measurable(build(settings.evaluator)).prepare(slots, tasks)
+    evaluators = Evaluators(settings.evaluator, settings.stand_ins)
+    _check_measurable(evaluators)
+    evaluators.prepare(slots, tasks)
     begin = time.perf_counter() - begun
     now("proposals and gates")
     sample = proposed(settings, seconds)
@@ -99,13 +102,12 @@ def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) 
     return Measured(name, devices, workers.width // devices, begin, start, sample.births, costs, *sizes)
 
 
-def _measurable(evaluator: Evaluator) -> Evaluator:
-    if not isinstance(evaluator, Measurable):
+def _check_measurable(evaluators: Evaluators) -> None:
+    if not isinstance(evaluators.trained, Measurable):
         raise InputError(
-            f"search.evaluator: {type(evaluator).__name__} cannot be measured; give it the methods 'measure' and "
-            "'measure_shared' of Measurable in autoloss/evaluator.py"
+            f"search.evaluator: {type(evaluators.trained).__name__} cannot be measured; give it the methods 'measure' "
+            "and 'measure_shared' of Measurable in autoloss/evaluator.py"
         )
-    return evaluator
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,6 @@ class _Rig:
 
     def shared(self) -> Mapping[str, float]:
         """What candidates share, by one worker, as in a search; empty where there is nothing."""
-        if self.rung.descends:
-            return {}
         future = self.workers.submit(self._limited(measure_shared), self.rung, self.seconds, self.folder)
         try:
             return self._result(future)
@@ -169,8 +169,8 @@ class _Rig:
         }
 
     def _submit(self, group: Sequence[Candidate]) -> Future[dict[str, float]]:
-        seconds, own = self.seconds / min(2, self.rung.batch), stand_ins(self.settings)
-        return self.workers.submit(self._limited(measure_group), list(group), self.rung, seconds, self.folder, own)
+        seconds = self.seconds / min(2, self.rung.batch)
+        return self.workers.submit(self._limited(measure_group), list(group), self.rung, seconds, self.folder)
 
     def _told(self, future: Future[dict[str, float]], group: Sequence[Candidate]) -> dict[str, float]:
         """What a worker measured; the detector's own loss takes the place of one that fails."""
@@ -219,23 +219,17 @@ def ready(slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> No
 
 def measure_shared(rung: Rung, seconds: float, folder: str) -> dict[str, float]:
     """In a worker: see `Measurable`; with `memory`, the bytes that it takes."""
-    evaluator = executors.held()
+    evaluator = executors.held().of(rung.task)
     assert isinstance(evaluator, Measurable)
     forget_peak()
     found = dict(evaluator.measure_shared(rung.task, seconds, folder))
     return {**found, "memory": peak_of_device() + found.get("memory_more", 0.0)} if found else {}
 
 
-def measure_group(
-    candidates: Sequence[Candidate], rung: Rung, seconds: float, folder: str, own: Mapping[str, Loss]
-) -> dict[str, float]:
-    """In a worker: the same of candidates side by side, or of free boxes and logits that descend."""
+def measure_group(candidates: Sequence[Candidate], rung: Rung, seconds: float, folder: str) -> dict[str, float]:
+    """In a worker: the same of candidates side by side."""
     forget_peak()
-    if rung.descends:
-        ended = executors.descend(candidates, rung, rung.seeds[0], own)
-        spent = sum(evaluation.seconds for evaluation in ended)
-        return {"fixed": spent, "iteration": 0.0, "evaluate": 0.0, "iterations": 0, "memory": peak_of_device()}
-    evaluator = executors.held()
+    evaluator = executors.held().of(rung.task)
     assert isinstance(evaluator, Measurable)
     found = dict(evaluator.measure([one.spec() for one in candidates], rung.task, seconds, folder))
     return {**found, "memory": peak_of_device() + found.get("memory_more", 0.0)}

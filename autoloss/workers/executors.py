@@ -14,20 +14,21 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from autoloss.candidate import Candidate, Evaluation, Loss, State
-from autoloss.evaluator import Evaluator, SideBySide, build, class_of
-from autoloss.gates import simulation
+from autoloss.evaluator import SideBySide, class_of
 from autoloss.settings import Rung, Settings
-from autoloss.workers.limits import WorkerError, WorkerState, machine_memory, share_of
+from autoloss.workers.limits import WorkerError, WorkerState, share_of
 from autoloss.workers.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.workers.pool import Processes
+from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
 from primitives.system import scratch
+from primitives.system.memory import machine_memory
 
 PER_CORE = 4
 """Workers at most, of a thread each: more of them only wait for one another."""
 LEAST_OF_WORKER = 0.4e9
 """Bytes of a worker that has imported PyTorch and the engine, and nothing else."""
-_evaluator: Evaluator | None = None
+_evaluators: Evaluators | None = None
 
 
 class Serial(Executor):
@@ -83,18 +84,18 @@ def make(settings: Settings) -> Workers:
         settings: `ray` for a cluster; else `workers` isolated processes, but this one where `isolate` is False and
             there is one worker.
     """
-    spec = dict(settings.evaluator)
+    spec, own = dict(settings.evaluator), settings.stand_ins
     check_room(settings)
     if settings.ray is not None:
         from autoloss.workers import ray_cluster
 
-        cluster: Workers = ray_cluster.Cluster(settings.ray, settings.workers, start, spec)
+        cluster: Workers = ray_cluster.Cluster(settings.ray, settings.workers, start, spec, own)
         return cluster
     if count(settings.workers) == 1 and not settings.isolate:
         scratch.sweep()
-        start(spec)
+        start(spec, own)
         return Serial()
-    return Processes(count(settings.workers), start, (spec,), environments())
+    return Processes(count(settings.workers), start, (spec, own), environments())
 
 
 def check_room(settings: Settings) -> None:
@@ -134,11 +135,16 @@ def count(workers: int) -> int:
     return workers or gpus or len(os.sched_getaffinity(0))
 
 
-def start(spec: Mapping[str, Any]) -> None:
-    """Makes this process a worker: one thread, so that scores do not depend on the number of cores."""
-    global _evaluator
+def start(spec: Mapping[str, Any], own: Mapping[str, Loss]) -> None:
+    """Makes this process a worker: one thread, so that scores do not depend on the number of cores.
+
+    Args:
+        spec: of the evaluator, as the config has it.
+        own: the known losses that stand for the detector's own, by slot.
+    """
+    global _evaluators
     torch.set_num_threads(1)
-    _evaluator = build(spec)
+    _evaluators = Evaluators(spec, own)
 
 
 def warm(rung: Rung, seed: int) -> None:
@@ -148,7 +154,7 @@ def warm(rung: Rung, seed: int) -> None:
         InputError: the set-up is wrong.
         WorkerError: this worker has no memory for it, or its GPU is of no use any more.
     """
-    evaluator = held()
+    evaluator = held().of(rung.task)
     if isinstance(evaluator, SideBySide):
         try:
             evaluator.warm(rung.task, seed)
@@ -166,6 +172,10 @@ def warm(rung: Rung, seed: int) -> None:
         )
 
 
+def nothing() -> None:
+    """What is called where only what comes before a call matters."""
+
+
 def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Evaluation]:
     """Evaluates candidates in a worker, side by side; what goes wrong in training is a failed evaluation.
 
@@ -173,7 +183,7 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
         InputError: the set-up is wrong, not a candidate.
         WorkerError: the GPU is of no use any more to this process.
     """
-    evaluator, begin = held(), time.perf_counter()
+    evaluator, begin = held().of(rung.task), time.perf_counter()
     forget_peak()
     found: Sequence[Mapping[str, float] | str]
     try:
@@ -197,16 +207,6 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
     ]
 
 
-def descend(candidates: Sequence[Candidate], rung: Rung, seed: int, own: Mapping[str, Loss]) -> list[Evaluation]:
-    """The same without an evaluator: free boxes and logits descend; `own` stands for slots left out."""
-    ended = []
-    for candidate in candidates:
-        begin = time.perf_counter()
-        metrics = simulation.scored({**own, **candidate.losses})
-        ended.append(_ended(candidate.number, rung, seed, metrics, time.perf_counter() - begin, time.time()))
-    return ended
-
-
 def _disk_is_full(error: Exception) -> bool:
     """Which is no candidate's fault."""
     full = os.strerror(errno.ENOSPC)
@@ -219,11 +219,11 @@ def _check_device(error: Exception) -> None:
         raise WorkerError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from None
 
 
-def held() -> Evaluator:
-    """The evaluator of this worker."""
-    if _evaluator is None:
+def held() -> Evaluators:
+    """The evaluators of this worker."""
+    if _evaluators is None:
         raise RuntimeError("this runs in a worker that make() started")
-    return _evaluator
+    return _evaluators
 
 
 def _ended(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from primitives.errors import InputError
@@ -137,12 +135,3 @@ def limits(
 def share_of(memory: float, workers: int) -> float:
     """Bytes that are a worker's of those of a machine, some being left to others."""
     return SHARE_OF_MACHINE * memory / max(workers, 1)
-
-
-def machine_memory() -> float:
-    """Bytes that this machine, or the container, lets us use."""
-    whole = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    try:
-        return min(whole, float(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # no container, or "max"
-        return whole

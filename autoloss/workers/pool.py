@@ -21,10 +21,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from autoloss.workers.limits import Limited, Limits, WorkerError, WorkerState, machine_memory, not_ready, share_of
+from autoloss.workers.limits import Limited, Limits, WorkerError, WorkerState, not_ready, share_of
 from autoloss.workers.process import Worker, folder_in, resident, warn
 from primitives.errors import InputError
 from primitives.system import scratch
+from primitives.system.memory import machine_memory
 
 _START = 900.0
 """Seconds a worker may take to import and to build what it holds."""

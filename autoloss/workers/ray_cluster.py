@@ -30,6 +30,7 @@ from primitives.errors import InputError
 from primitives.system import scratch
 
 if TYPE_CHECKING:
+    from autoloss.candidate import Loss
     from autoloss.settings import Ray
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ class Cluster(Executor):
         setting: address of the cluster, and what an evaluation reserves.
         workers: at most so many at a time; 0 for as many as the cluster has room for.
         start: called in each worker before its first task.
-        spec: its argument.
+        spec: its first argument, of the evaluator.
+        own: its second one.
 
     Raises:
         InputError: Ray is not installed, there is no cluster at the address, or no node of it has what an evaluation
@@ -58,7 +60,12 @@ class Cluster(Executor):
     """
 
     def __init__(
-        self, setting: Ray, workers: int, start: Callable[[Mapping[str, Any]], None], spec: Mapping[str, Any]
+        self,
+        setting: Ray,
+        workers: int,
+        start: Callable[..., None],
+        spec: Mapping[str, Any],
+        own: Mapping[str, Loss],
     ) -> None:
         self._ray = _ray()
         _reach(setting.address)
@@ -74,7 +81,7 @@ class Cluster(Executor):
         # A worker that dies is our own process; what Ray would try again is counted here.
         self._task = self._ray.remote(num_cpus=setting.cpus, num_gpus=gpus, max_retries=0)(on_node)
         # As bytes, so that Ray's own process on a node need not import what only the isolated one uses.
-        self._held = self._ray.put(pickle.dumps((start_as_in, (os.getcwd(), start, dict(spec)), {})))
+        self._held = self._ray.put(pickle.dumps((start_as_in, (os.getcwd(), start, dict(spec), own), {})))
         self._lock, self._running = threading.Lock(), dict[Future[Any], _Running]()
         self._closed, self._moved, self._numbers, self._sick = threading.Event(), 0, count(), set[str]()
         # By name: a handle that every task carries costs more than the few that ask.

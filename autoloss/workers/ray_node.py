@@ -85,12 +85,12 @@ class _Asking:
         return self._known
 
 
-def start_as_in(folder: str, start: Callable[[Mapping[str, Any]], None], spec: Mapping[str, Any]) -> None:
+def start_as_in(folder: str, start: Callable[..., None], spec: Mapping[str, Any], *arguments: Any) -> None:
     """In the isolated process: Python files are those that were shipped, other relative paths lead where they led."""
     shipped = Path.cwd()
     if os.path.isdir(folder):
         os.chdir(folder)
-    start(_found(spec, shipped))
+    start(_found(spec, shipped), *arguments)
 
 
 def _found(spec: Mapping[str, Any], shipped: Path) -> dict[str, Any]:

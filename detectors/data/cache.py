@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
+
 from detectors.data.annotations import uncollected
 from primitives.errors import InputError
 from primitives.system import scratch
@@ -22,7 +24,7 @@ _PICTURES = {".png", ".jpg"}
 
 def cache_folder() -> Path:
     """Where prepared data lies: $AUTOLOSS_CACHE, or ~/.cache/autoloss."""
-    return Path(os.environ.get("AUTOLOSS_CACHE") or Path.home() / ".cache" / "autoloss")
+    return Path(os.environ.get("AUTOLOSS_CACHE") or platformdirs.user_cache_dir("autoloss"))
 
 
 def once(folder: Path, write: Callable[[Path], None]) -> Path:

@@ -8,7 +8,6 @@ chose.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,6 +27,7 @@ from mmdet.structures.bbox import get_box_tensor  # noqa: E402
 
 from detectors.heads.registry import MECHANISMS, PREFIX  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
+from primitives.system.memory import machine_memory  # noqa: E402
 
 POSITIVES, NEGATIVES = 128, 64
 """Most positives and negatives of an image that are kept; how many negatives to a positive there were is kept too."""
@@ -218,7 +218,7 @@ def _check_memory(needed: int, what: str, key: str) -> None:
     Raises:
         InputError: it has not.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = machine_memory()
     if needed > memory:
         raise InputError(
             f"a rung of kind 'frozen': {what} need {needed / 2**30:.1f} GiB, this machine has {memory / 2**30:.1f}; "

@@ -25,10 +25,10 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from autoloss.candidate import OWN
 from autoloss.evaluator import build
 from autoloss.search import ladder
-from autoloss.search.evolution import OWN
-from autoloss.search.loop import mean_scores
+from autoloss.search.results import mean_scores
 from autoloss.settings import load
 from autoloss.store.run import Run
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoloss.candidate import Candidate, Kind, Loss
-from autoloss.search.loop import looping
+from autoloss.search.runner import running
 from autoloss.settings import Rung, Settings, from_mapping
 from autoloss.store.run import Run
 from primitives.catalog import known_loss
@@ -78,15 +78,15 @@ def timed(rules: Settings, task: Mapping[str, Any], count: int) -> float:
     with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder) / "run", rules.identity()) as run:
         text = known_loss("giou").expression.text
         run.born([Candidate(n, Kind.FOUND, 0, {"loss_bbox": Loss(text, "box")}, "giou") for n in range(count)], [])
-        with looping(rules, run, lambda _: None) as loop:
+        with running(rules, run) as runner:
             while True:  # until every worker has had a task
                 first = Rung(name=f"warm {time.monotonic()}", task=dict(task))
-                loop.evaluate(range(min(count, 2 * loop.executor.width)), first)
+                runner.evaluate(range(min(count, 2 * runner.executor.width)), first)
                 seen = {ended.metrics.get("pid", number) for number, ended in enumerate(run.evaluations(first.name))}
-                if len(seen) >= loop.executor.width:
+                if len(seen) >= runner.executor.width:
                     break
             begin = time.perf_counter()
-            loop.evaluate(range(count), Rung(name="measured", task=dict(task)))
+            runner.evaluate(range(count), Rung(name="measured", task=dict(task)))
             return time.perf_counter() - begin
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from autoloss.report.tensorboard import Scalars, watching
-from autoloss.search.loop import Progress, discover
+from autoloss.search.loop import discover
+from autoloss.search.progress import Progress
 from autoloss.settings import from_mapping, seconds
 from autoloss.store.run import FILE, Run
 from primitives.errors import InputError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from autoloss.candidate import Candidate, Kind
-from autoloss.search.evolution import OWN, Search
+from autoloss.candidate import OWN, Candidate, Kind
+from autoloss.search.evolution import Search
 from autoloss.search.ladder import ranked
 from autoloss.settings import from_mapping
 from primitives import algebra

@@ -17,7 +17,9 @@ import pytest
 
 from autoloss.candidate import Kind, State
 from autoloss.search.ladder import mean_ranked
-from autoloss.search.loop import Progress, discover, mean_scores
+from autoloss.search.loop import discover
+from autoloss.search.progress import Progress
+from autoloss.search.results import mean_scores
 from autoloss.settings import FREE, from_mapping
 from autoloss.store.ledger import EVALUATION
 from autoloss.store.lock import FILE as LOCK

@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 
 from autoloss.candidate import State
-from autoloss.search.loop import Progress, discover
+from autoloss.search.loop import discover
+from autoloss.search.progress import Progress
 from autoloss.settings import Ray, from_mapping
 from autoloss.store.run import Run
 from autoloss.workers.executors import start
-from autoloss.workers.limits import Limited, Limits, WorkerError, machine_memory
+from autoloss.workers.limits import Limited, Limits, WorkerError
 from primitives.errors import InputError
+from primitives.system.memory import machine_memory
 from tests.helpers.fast_evaluator import text_of
 from tests.helpers.faults import misbehave
 from tests.helpers.small import section
@@ -77,7 +79,7 @@ def test_a_search_on_a_cluster_that_loses_a_node_equals_one_in_this_process(clus
 def test_limits_and_causes_on_a_cluster_are_those_of_processes(cluster: Any) -> None:
     from autoloss.workers.ray_cluster import Cluster
 
-    executor = Cluster(Ray(address=cluster.address, cpus=0.5), 0, start, SPEC)
+    executor = Cluster(Ray(address=cluster.address, cpus=0.5), 0, start, SPEC, {})
     try:
         assert executor.width == 6
         for how, cause in (("segfault", "was killed by SIGSEGV"), ("sleep", "no end after 2 s")):
@@ -104,7 +106,7 @@ def test_what_no_node_has_is_asked_for_in_vain_and_one_line_says_so(cluster: Any
     from autoloss.workers.ray_cluster import Cluster
 
     with pytest.raises(InputError, match=r"no node .* has 2 CPU, which .*; they have: 1 CPU; 1 CPU; 1 CPU$"):
-        Cluster(Ray(address=cluster.address, cpus=2), 0, start, SPEC)
+        Cluster(Ray(address=cluster.address, cpus=2), 0, start, SPEC, {})
 
 
 def test_what_ray_itself_imports_on_a_node_does_not_hold_pytorch_a_second_time() -> None:
@@ -130,7 +132,7 @@ def test_a_cluster_leaves_sigterm_to_the_search_and_limits_follow_what_has_finis
     def known() -> Limits:  # another evaluation of the rung ends meanwhile
         return Limits(900.0) if time.monotonic() - begin < 5 else Limits(3.0)
 
-    executor = Cluster(Ray(address=cluster.address), 0, start, SPEC)
+    executor = Cluster(Ray(address=cluster.address), 0, start, SPEC, {})
     try:
         assert signal.getsignal(signal.SIGTERM) is before
         begin = time.monotonic()
@@ -190,5 +192,5 @@ def test_no_cluster_at_an_address_is_one_line(address: str) -> None:
     from autoloss.workers.ray_cluster import Cluster
 
     with pytest.raises(InputError, match=f"{address}'") as caught:
-        Cluster(Ray(address=address), 0, start, SPEC)
+        Cluster(Ray(address=address), 0, start, SPEC, {})
     assert "\n" not in str(caught.value)

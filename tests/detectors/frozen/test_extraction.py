@@ -131,7 +131,7 @@ def test_features_that_this_machine_cannot_hold_are_refused_in_one_line(
     scenes: dict[str, CocoSource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, dataset = made("FCOS")
-    monkeypatch.setattr(extraction.os, "sysconf", lambda name: 1024 if name == "SC_PAGE_SIZE" else 1)
+    monkeypatch.setattr(extraction, "machine_memory", lambda: 1024)
     with pytest.raises(InputError, match="samples of 40 training images need .* lower images in the rung's task"):
         extraction.training(model, dataset, 40, seed=0)
     with pytest.raises(InputError, match="features of 40 images to evaluate on need .* lower evaluate_images"):

@@ -1,0 +1,111 @@
+"""Progress: where a search is, for whoever watches."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from autoloss.candidate import OWN, Candidate, Evaluation
+from autoloss.search.results import Results
+from autoloss.settings import Settings
+from autoloss.workers.executors import Workers
+from autoloss.workers.limits import WorkerState
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search is.
+
+    Args:
+        generation: number of the present generation, from 0; `generations` while the finale runs.
+        stage: `gates` or the name of a rung.
+        done: evaluations of this stage that have ended.
+        total: evaluations of this stage.
+        running: what is being trained.
+        born: candidates so far.
+        refused: proposals refused so far.
+        own: score of the detector's own loss at the rung that ranks.
+        best: best candidate so far and its score there.
+        left: seconds that what is still to do will take at most, once every rung was timed.
+        workers: what each of them does.
+        latest: evaluation that ended last.
+    """
+
+    generation: int = 0
+    stage: str = "gates"
+    done: int = 0
+    total: int = 0
+    running: str = ""
+    born: int = 0
+    refused: int = 0
+    own: float | None = None
+    best: tuple[Candidate, float] | None = None
+    left: float | None = None
+    workers: tuple[WorkerState, ...] = ()
+    latest: Evaluation | None = None
+
+
+class Watcher(Protocol):
+    """Whoever wants to see the progress."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Called after every change."""
+
+
+class Reporter:
+    """Tells a watcher what changes.
+
+    Args:
+        settings: of the search.
+        candidates: so far, by number; whoever adds to them says so.
+        results: what has ended.
+        refused: proposals so far.
+        workers: evaluate, as many at a time as they are.
+        watch: is told.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        candidates: Mapping[int, Candidate],
+        results: Results,
+        refused: int,
+        workers: Workers,
+        watch: Watcher,
+    ) -> None:
+        self._settings, self._candidates, self._results = settings, candidates, results
+        self._workers, self._watch = workers, watch
+        self.now = Progress(born=len(candidates), refused=refused)
+
+    def tell(self, **changes: Any) -> None:
+        """Tells what changed; the scores and the time left follow from the results."""
+        scores = self._results.scores(self._settings.ladder[-1])
+        top = next((number for number in self._results.standing(self._settings) if number != OWN), None)
+        best = None if top is None else (self._candidates[top], scores[top])
+        self.now = replace(self.now, own=scores.get(OWN), best=best, **changes)
+        self.now = replace(self.now, left=self._left())
+        self._watch(self.now)
+
+    def _left(self) -> float | None:
+        """Seconds to go if every candidate climbs the whole ladder; the finale is taken to cost what ranking does."""
+        settings, now, left = self._settings, self.now, 0.0
+        names = [rung.name for rung in settings.ladder]
+        here = names.index(now.stage) if now.stage in names else -1
+        spent: list[float] = []
+        for index, rung in enumerate(settings.ladder):
+            spent = [evaluation.seconds for evaluation in self._results.ended(rung)]
+            if not spent:
+                return None
+            count = max(settings.generations - now.generation - 1, 0) * settings.births * len(rung.seeds)
+            if now.generation < settings.generations:
+                ahead = settings.births * len(rung.seeds) if index > here else 0
+                count += now.total - now.done if index == here else ahead
+            left += count * statistics.fmean(spent)
+        if settings.finale:
+            finale = settings.finale
+            total = (1 + len(finale.known) + finale.count) * len(finale.rung.seeds)
+            done = now.done if now.generation == settings.generations else 0
+            left += (total - done) * statistics.fmean(spent)
+        return left / self._workers.width
