@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from autoloss.candidate import State
-from autoloss.store.run import FILE, Run
+from autoloss.store.file import FILE
+from autoloss.store.run import Run
 from tests.helpers.command import autoloss, autoloss_process
 from tests.helpers.small import section
 

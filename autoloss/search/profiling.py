@@ -19,7 +19,8 @@ from autoloss.evaluator import Measurable
 from autoloss.search.cost_model import Cost, Measured, Parts
 from autoloss.search.evolution import Birth, Search
 from autoloss.settings import Rung, Settings
-from autoloss.store.run import FILE, Run
+from autoloss.store.file import FILE
+from autoloss.store.run import Run
 from autoloss.workers import executors
 from autoloss.workers.limits import Limited, Limits, WorkerError, limits
 from autoloss.workers.memory import forget_peak, lacks_memory, out_of_memory, peak_of_device, what_to_lower

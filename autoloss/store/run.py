@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +12,8 @@ from typing import Any, TypeVar
 
 from autoloss.candidate import Candidate, Crash, Evaluation, Refusal, State
 from autoloss.settings import completed
-from autoloss.store import records, schema
+from autoloss.store import file, records, schema
+from autoloss.store.file import FILE
 from autoloss.store.ledger import (
     CANDIDATE,
     CRASH,
@@ -25,15 +24,11 @@ from autoloss.store.ledger import (
     Row,
     Table,
     damaged,
-    line,
-    reading,
-    whole,
 )
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.lock import Lock, holder
 from primitives.errors import InputError
 
-FILE = "run.sqlite"
 _Fact = TypeVar("_Fact")
 
 
@@ -79,8 +74,8 @@ class Run:
             raise InputError(f"cannot write to {directory}: {error.strerror}") from None
         try:
             if not (directory / FILE).exists():
-                with _room(directory):
-                    _start(fresh, directory / FILE, settings)
+                with file.writing(directory):
+                    file.start(fresh, directory / FILE, settings)
             run = cls._of(directory, lock)
         except BaseException:
             lock.release()
@@ -103,7 +98,7 @@ class Run:
 
     @classmethod
     def _of(cls, directory: Path, lock: Lock | None = None) -> Run:
-        connection, found = _read(directory / FILE, others=lock is None)
+        connection, found = file.opened_to_read(directory / FILE, others=lock is None)
         run = cls(directory, connection, lock)
         try:
             if found < schema.CHECKED:
@@ -125,7 +120,7 @@ class Run:
         fixed = [{key: one[key] for key in one if key not in free} for one in (before, settings)]
         begun = bool(self._ledger.rows(CANDIDATE))
         if begun:  # until then a config that was wrong may be mended
-            _same(fixed[0], fixed[1], self.directory)
+            file.same_settings(fixed[0], fixed[1], self.directory)
         if (free or not begun) and before != settings:
             self._keep("settings", json.dumps(settings, sort_keys=True), self._ledger.row(META, "settings"))
 
@@ -134,10 +129,10 @@ class Run:
         """One transaction: everything in it is kept, or nothing."""
         if self._lock is None:
             raise RuntimeError("this run was opened to be read; Run.create opens it to go on")
-        with _room(self.directory):
+        with file.writing(self.directory):
             if not self._writes:
                 self._sql.close()
-                self._ledger.sql, self._writes = _write(self.directory / FILE), True
+                self._ledger.sql, self._writes = file.opened_to_write(self.directory / FILE), True
             self._sql.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -296,116 +291,3 @@ class Run:
             return make(row)
         except (ValueError, TypeError, RecursionError) as error:
             raise damaged(self._ledger.file, f"{table.place(row)}: {records.reason(error)}") from None
-
-
-def _start(fresh: Path, file: Path, settings: Mapping[str, Any]) -> None:
-    """Writes a run file beside its place and renames it, so that a run file that is there is whole."""
-    fresh.unlink(missing_ok=True)
-    connection = sqlite3.connect(fresh, isolation_level=None)
-    try:
-        connection.execute("BEGIN")
-        schema.create(connection)
-        Ledger(connection, fresh).add(META, [("settings", json.dumps(settings, sort_keys=True))])
-        connection.execute("COMMIT")
-    finally:
-        connection.close()
-    fresh.rename(file)
-
-
-def _read(file: Path, others: bool = True) -> tuple[sqlite3.Connection, int]:
-    """A connection that leaves the file as it is, and the version that wrote it; that of this one is what it reads."""
-    try:
-        if not file.exists():
-            raise InputError(f"no run in {str(file.parent)!r} ({FILE} is missing); autoloss search CONFIG starts one")
-        file.open("rb").close()
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from None
-    try:
-        connection = _connected(file, others)
-        found = schema.version(connection)
-        if found is None:
-            raise ValueError("it does not say which version wrote it")
-    except (sqlite3.DatabaseError, ValueError) as error:  # the latter from a message that quotes what is damaged, too
-        raise InputError(
-            f"{file} is not a run file, or is damaged: {line(error)}; put back a copy of it, or name another directory"
-        ) from None
-    if not 1 <= found <= schema.SCHEMA:
-        connection.close()
-        raise InputError(
-            f"{file} has schema {found}, this version reads up to {schema.SCHEMA}; use the version that wrote it"
-        )
-    whole(connection, file)
-    if found < schema.SCHEMA:
-        connection = _in_memory(connection)
-        with reading(file):
-            schema.migrate(connection)
-    return connection, found
-
-
-def _connected(file: Path, others: bool) -> sqlite3.Connection:
-    """What nobody writes to is read without locks, and what a killed process left through a copy: both would leave
-    files of SQLite's beside it.
-    """
-    if others and holder(file.parent):
-        return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
-    log = file.with_name(f"{FILE}-wal")
-    if not log.exists():
-        return sqlite3.connect(f"{file.resolve().as_uri()}?immutable=1", uri=True, isolation_level=None)
-    with tempfile.TemporaryDirectory(prefix="autoloss-") as folder:
-        for one in (file, log):
-            shutil.copyfile(one, Path(folder) / one.name)
-        return _in_memory(sqlite3.connect(Path(folder) / FILE, isolation_level=None))
-
-
-def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """A copy; the original is closed."""
-    copy = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        connection.backup(copy)
-    finally:
-        connection.close()
-    return copy
-
-
-def _write(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, isolation_level=None, timeout=30)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")  # what SQLite recommends with WAL: a killed process loses nothing
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("BEGIN IMMEDIATE")
-    schema.migrate(connection)
-    connection.execute("COMMIT")
-    return connection
-
-
-@contextmanager
-def _room(directory: Path) -> Iterator[None]:
-    """Says in one line that the disk is full, or that the file is damaged."""
-    try:
-        yield
-    except (sqlite3.DatabaseError, OSError) as error:
-        if isinstance(error, OSError) or any(sign in str(error) for sign in ("full", "disk I/O", "readonly")):
-            raise InputError(
-                f"cannot write to {directory}: {error}; what finished is kept, make space and run the same command"
-            ) from None
-        if any(sign in str(error) for sign in ("malformed", "not a database")):
-            raise damaged(directory / FILE, line(error)) from None
-        raise
-
-
-def _same(before: Mapping[str, Any], now: Mapping[str, Any], directory: Path) -> None:
-    old, new = _flat(before), _flat(json.loads(json.dumps(now)))
-    for key in sorted({*old, *new}):
-        if old.get(key) != new.get(key):
-            raise InputError(
-                f"{directory} holds a run made with another config: {key} was {old.get(key)!r}, is {new.get(key)!r}; "
-                "name another directory, or the config it was made with"
-            )
-
-
-def _flat(value: Any, prefix: str = "search") -> dict[str, Any]:
-    if isinstance(value, Mapping) and value:
-        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}.{key}").items()}
-    if isinstance(value, list) and value:
-        return {k: v for index, part in enumerate(value) for k, v in _flat(part, f"{prefix}.{index}").items()}
-    return {prefix: value}

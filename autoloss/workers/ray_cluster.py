@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoloss.workers.limits import Limited, Limits, StartError, WorkerError, WorkerState, not_ready, share_of
 from autoloss.workers.process import warn
+from autoloss.workers.ray_code import modules, snapshot
 from autoloss.workers.ray_node import ASK, Board, on_node, start_as_in
 from primitives.errors import InputError
 from primitives.system import scratch
@@ -38,10 +39,8 @@ _MOVES = 20
 """Nodes that may die under a task before it counts as a lost worker, or fail to make one ready before none can."""
 _REST = 15.0
 """Seconds until a task is sent again where no node is known that makes workers ready."""
-_MOST_FILES = 2000
 _VARIABLES = ("AUTOLOSS_CACHE", "AUTOLOSS_DATA")
 """What names data: it lies at the same place on every node."""
-_HIDDEN = {"runs", "results", "build", "node_modules", "__pycache__", "site-packages"}
 
 
 class Cluster(Executor):
@@ -92,8 +91,8 @@ class Cluster(Executor):
 
     def _connect(self, address: str, evaluator: str) -> None:
         environment: dict[str, Any] = {
-            "working_dir": _snapshot(Path(self._code) / "here"),
-            "py_modules": _modules(evaluator),
+            "working_dir": snapshot(Path(self._code) / "here"),
+            "py_modules": modules(evaluator),
             "env_vars": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         }
         theirs = signal.getsignal(signal.SIGTERM)
@@ -300,38 +299,6 @@ def _reach(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
         raise InputError(f"no Ray cluster at {address!r}: {error.strerror or error}") from None
-
-
-def _modules(evaluator: str) -> list[str]:
-    """Code that nodes need: our packages, and the evaluator's where it is not of an installed package."""
-    names = ["autoloss", "primitives", "detectors", evaluator.partition(":")[0].partition(".")[0]]
-    places = []
-    for name in dict.fromkeys(names):
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise InputError(f"cannot find {name!r}, which the nodes of the cluster need")
-        place = Path(spec.origin)
-        if "site-packages" not in place.parts or name in names[:3]:
-            places.append(str(place.parent if place.name == "__init__.py" else place))
-    return places
-
-
-def _snapshot(folder: Path) -> str:
-    """The Python files below the present folder, configs among them, for relative paths to be there on the nodes."""
-    files = []
-    for root, folders, names in os.walk("."):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _HIDDEN]
-        files += [Path(root) / name for name in names if name.endswith(".py")]
-        if len(files) > _MOST_FILES:
-            raise InputError(
-                f"the present folder {Path.cwd()} holds more than {_MOST_FILES} Python files, which a cluster would "
-                "get; run the search from the folder of your configs"
-            )
-    folder.mkdir()
-    for file in files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, folder / file)
-    return str(folder)
 
 
 def _cause(error: Exception) -> str:

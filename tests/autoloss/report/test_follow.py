@@ -14,7 +14,8 @@ from autoloss.report.tensorboard import Scalars, watching
 from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
 from autoloss.settings import from_mapping, seconds
-from autoloss.store.run import FILE, Run
+from autoloss.store.file import FILE
+from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers.command import autoloss
 from tests.helpers.small import section

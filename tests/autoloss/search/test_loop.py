@@ -21,10 +21,11 @@ from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
 from autoloss.search.results import mean_scores
 from autoloss.settings import FREE, from_mapping
+from autoloss.store.file import FILE
 from autoloss.store.ledger import EVALUATION
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.records import of_evaluation
-from autoloss.store.run import FILE, Run
+from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers.small import section
 

@@ -22,8 +22,9 @@ from autoloss.export import selection
 from autoloss.report import tables
 from autoloss.search.loop import discover
 from autoloss.settings import from_mapping
+from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
-from autoloss.store.run import FILE, Run
+from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers.small import section
 

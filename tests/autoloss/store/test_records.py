@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal, State
+from autoloss.store.file import FILE
 from autoloss.store.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL
 from autoloss.store.records import (
     candidate,
@@ -21,7 +22,7 @@ from autoloss.store.records import (
     of_refusal,
     refusal,
 )
-from autoloss.store.run import FILE, Run
+from autoloss.store.run import Run
 from primitives.errors import InputError
 
 CONTRADICTIONS = {

@@ -16,8 +16,9 @@ from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal
 from autoloss.report import tables
 from autoloss.search.loop import discover
 from autoloss.settings import from_mapping
+from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
-from autoloss.store.run import FILE, Run
+from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers import fast_evaluator
 from tests.helpers.command import autoloss
