@@ -105,4 +105,4 @@ def search(
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
-        stdout().print(report.ending(report.summary(store)))
+        report.ending(report.summary(store), stdout())

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage import damaged
 
 from autoloss import cli, export, report
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Refusal, State
@@ -23,6 +22,7 @@ from autoloss.lock import FILE as LOCK
 from autoloss.run import FILE, Run
 from autoloss.settings import from_mapping
 from primitives.errors import InputError
+from tests.helpers.damage import damaged
 from tests.helpers.small import section
 
 
