@@ -7,13 +7,13 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
 
 from autoloss import card, cases, elsewhere
 from autoloss.export import Export
+from primitives import scratch
 from primitives.errors import InputError
 from primitives.function import function_name
 
@@ -70,7 +70,8 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
     files = texts(export, target)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        scratch.sweep(folder.parent)
+        fresh = Path(scratch.make(folder.parent, hidden=True))
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error}") from None
     try:
@@ -94,7 +95,7 @@ def check(export: Export, file: Path, target: str) -> None:
     Raises:
         ExportError: what differs.
     """
-    with tempfile.TemporaryDirectory() as place:
+    with scratch.folder() as place:
         for one in (file, *file.parent.glob("mmcv_ops_*.py")):
             shutil.copy(one, place)
         backend = target if target in ("numpy", "jax") else "torch"
