@@ -106,4 +106,4 @@ def search(
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
-        stdout().print(tables.ending(tables.summary(store)))
+        tables.ending(tables.summary(store), stdout())

@@ -7,7 +7,6 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from autoloss.export import card, isolated_check, reference
 from autoloss.export.selection import Export
 from primitives.codegen.function import function_name
 from primitives.errors import InputError
+from primitives.system import scratch
 
 TARGETS = {
     "mmdet": "detectors.export.mmdet:mmdet",
@@ -70,7 +70,8 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
     files = texts(export, target)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        scratch.sweep(folder.parent)
+        fresh = Path(scratch.make(folder.parent, hidden=True))
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error}") from None
     try:
@@ -94,7 +95,7 @@ def check(export: Export, file: Path, target: str) -> None:
     Raises:
         ExportError: what differs.
     """
-    with tempfile.TemporaryDirectory() as place:
+    with scratch.folder() as place:
         for one in (file, *file.parent.glob("mmcv_ops_*.py")):
             shutil.copy(one, place)
         backend = target if target in ("numpy", "jax") else "torch"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -184,8 +184,14 @@ def funnel(found: Mapping[str, Any]) -> RenderableType:
     return table
 
 
-def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
-    """What a person sees when a search ends."""
+def ending(found: Mapping[str, Any], console: Console, top: int = 10) -> None:
+    """Prints what a person sees when a search ends."""
+    console.print(Group(leaderboard(found, top), funnel(found)))
+    console.print(_what_next(found), soft_wrap=True)  # neither wrapped nor cut off: paths and commands are to be copied
+
+
+def _what_next(found: Mapping[str, Any]) -> Text:
+    """Where the run lies, and commands for a shell."""
     run, rows = found["run"], found["leaderboard"]
     best = next((row for row in rows if row["kind"] == "found"), None)
     shown = f"autoloss show {shlex.quote(run)}"
@@ -198,9 +204,9 @@ def ending(found: Mapping[str, Any], top: int = 10) -> RenderableType:
     seconds = found["seconds"]["wall"]
     ended = f"\nEnded by {found['ended by']}; more of it goes on from here.\n" if found["ended by"] else ""
     place = f"{ended}\nThe run lies in {printable(run, None)} ({seconds / 60:.1f} minutes). What next:\n"
-    text = Text(place, no_wrap=True, overflow="ignore")
+    text = Text(place)
     text.append("".join(f"  {printable(command, None)}\n" for command in commands), style="green")
-    return Group(leaderboard(found, top), funnel(found), text)
+    return text
 
 
 def _quoted(text: str) -> str:

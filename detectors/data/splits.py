@@ -12,7 +12,7 @@ from detectors.data.coco import CocoSource, coco_source, hold_out, one_image_per
 from detectors.data.digits import SPLITS, digit_scenes
 from detectors.data.names import alike
 from detectors.data.resize import resized
-from primitives.errors import InputError
+from primitives.errors import InputError, reading
 from primitives.text.printable import printable
 
 _log = logging.getLogger(__name__)
@@ -33,12 +33,8 @@ def described(data: Mapping[str, Any] | str | Path) -> dict[str, Any]:
 
     if not Path(data).is_file():
         raise InputError(f"no dataset config at {str(data)!r}; the ones that come with the toolkit: configs/datasets/")
-    try:
+    with reading(f"{printable(data)}: not a config that mmengine can read"):
         sections = Config.fromfile(str(data)).to_dict()
-    except Exception as error:
-        raise InputError(
-            f"{data}: not a config that mmengine can read: {printable(' '.join(str(error).split()))}"
-        ) from None
     if set(sections) != {"data"} or not isinstance(sections["data"], Mapping):
         found = printable(", ".join(map(str, sections)) or "nothing")
         raise InputError(f"{data}: a dataset config has one section, data = dict(type=...); found: {found}")

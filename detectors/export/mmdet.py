@@ -9,7 +9,7 @@ from typing import Any
 
 from detectors import mmcv_ops
 from detectors.export.source import LossesFile, losses_file
-from primitives.errors import InputError
+from primitives.errors import InputError, one_line
 from primitives.text.markup import digest, docstring, plain
 
 DETECTORS = {
@@ -130,7 +130,11 @@ def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) ->
     """The detector as the run trained it, with its own losses, and mmdetection's own metric."""
     from detectors.evaluator import DetectorEvaluator
 
-    config = DetectorEvaluator(**{**evaluator, "centerness_target": None}).configured({}, task, seed)
+    try:
+        trained = DetectorEvaluator(**{**evaluator, "centerness_target": None})
+    except TypeError as error:
+        raise InputError(f"the run's evaluator does not take its arguments: {one_line(error)}") from None
+    config = trained.configured({}, task, seed)
     truth = config.val_evaluator.ann_file
     config.val_evaluator = {"type": "CocoMetric", "ann_file": truth, "metric": "bbox"}
     config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator

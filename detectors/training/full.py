@@ -211,6 +211,7 @@ def _runner(config: Config, detector: str) -> Runner:
     Raises:
         InputError: the model or the data cannot be built.
     """
+    _forget_visualizer(config)
     try:
         runner = Runner.from_cfg(config)
     except _WRONG as error:
@@ -227,6 +228,16 @@ def _runner(config: Config, detector: str) -> Runner:
     if not all(len(loop.dataloader) for loop in loops):
         raise _no_image(detector)
     return runner
+
+
+def _forget_visualizer(config: Config) -> None:
+    """mmengine keeps the first visualizer of a name for ever, and with it the folder of another training."""
+    from mmdet.registry import VISUALIZERS
+
+    visualizer = config.get("visualizer") or {}
+    kind = VISUALIZERS.get(str(visualizer.get("type")))
+    if kind is not None:
+        kind._instance_dict.pop(visualizer.get("name"), None)
 
 
 def _no_image(detector: str) -> InputError:

@@ -1,4 +1,3 @@
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -6,22 +5,9 @@ import pytest
 
 from autoloss.evaluator import build, class_of, named
 from primitives.errors import InputError
+from tests.helpers import no_evaluators
 
-CALLED: list[str] = []
-
-
-def function(**_: Any) -> None:
-    CALLED.append("function")
-
-
-class Half:
-    """A class without the methods of an evaluator."""
-
-    def __init__(self, **_: Any) -> None:
-        CALLED.append("Half")
-
-    def prepare(self) -> None:
-        """See Evaluator."""
+OTHERS = "tests.helpers.no_evaluators"
 
 
 def test_an_evaluator_is_built_from_its_name_and_arguments() -> None:
@@ -63,9 +49,9 @@ def test_what_is_no_name_of_a_class_is_not_imported(name: Any, monkeypatch: pyte
     [
         ("os:system", "os:system is no class, but a builtin_function_or_method"),
         ("os:environ", "os:environ is no class"),
-        ("test_evaluator:function", "test_evaluator:function is no class, but a function"),
+        (f"{OTHERS}:function", f"{OTHERS}:function is no class, but a function"),
         ("subprocess:Popen", "is no evaluator: it has no prepare, describe, evaluate"),
-        ("test_evaluator:Half", "is no evaluator: it has no describe, evaluate; needed: prepare, describe, evaluate"),
+        (f"{OTHERS}:Half", "is no evaluator: it has no describe, evaluate; needed: prepare, describe, evaluate"),
         ("builtins:type", "is no evaluator"),
         ("nothing_here:A", "cannot be imported: No module named 'nothing_here'"),
         ("tests.helpers.fast_evaluator:Nobody", "cannot be imported: .*has no attribute 'Nobody'"),
@@ -75,7 +61,7 @@ def test_what_is_named_is_looked_at_and_not_called(name: str, message: str, tmp_
     with pytest.raises(InputError, match=message):
         build({"type": name, "command": f"touch {tmp_path / 'ran'}", "args": ["touch", str(tmp_path / "ran")]})
     assert not list(tmp_path.iterdir())
-    assert not importlib.import_module("test_evaluator").CALLED  # as it was imported by its name
+    assert not no_evaluators.CALLED
 
 
 @pytest.mark.parametrize(

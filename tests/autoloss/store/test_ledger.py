@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage import damaged
 
 from autoloss import cli
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Refusal, State
@@ -26,6 +25,7 @@ from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.run import Run
 from primitives.errors import InputError
+from tests.helpers.damage import damaged
 from tests.helpers.small import section
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -64,6 +64,7 @@ def close(found: Tensor, wanted: Tensor) -> bool:
 
 
 @given(FORMULAS, st.booleans())
+@example(("softmax", GRAMMARS["softmax"].parse("gd(dot(y, y))")), False)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("backend", ["torch", "numpy"])
 def test_the_function_computes_what_the_formula_computes(
