@@ -56,7 +56,7 @@ class Terminal:
     def __hash__(self) -> int:
         return hash((self.name, self.unit))
 
-    @property
-    def symbol(self) -> sympy.Symbol:
-        """Its SymPy symbol."""
-        return sympy.Symbol(self.name, positive=True) if self.positive else sympy.Symbol(self.name, real=True)
+    def symbol(self, column: int | None = None) -> sympy.Symbol:
+        """Its SymPy symbol, or that of one class's column."""
+        name = self.name if column is None else f"{self.name}_{column}"
+        return sympy.Symbol(name, positive=True) if self.positive else sympy.Symbol(name, real=True)
