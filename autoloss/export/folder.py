@@ -14,6 +14,7 @@ import torch
 
 from autoloss.export import card, isolated_check, reference
 from autoloss.export.selection import Export
+from primitives.catalog import GRAMMARS, slots
 from primitives.codegen.function import function_name
 from primitives.errors import InputError
 
@@ -104,7 +105,7 @@ def check(export: Export, folder: Path, target: str) -> None:
             {
                 "function": function_name(export.name, slot),
                 "class": _class_of(export.name, slot) if target == "mmdet" else "",
-                "leaf": "pred" if slot == "loss_bbox" else "x",
+                "arguments": list(GRAMMARS[loss.grammar].kind.arguments),
                 "wanted": reference.wanted(loss, backend),
             }
             for slot, loss in export.losses.items()
@@ -119,7 +120,7 @@ def check(export: Export, folder: Path, target: str) -> None:
 
 
 def _class_of(name: str, slot: str) -> str:
-    return f"{name}{'BoxLoss' if slot == 'loss_bbox' else 'ClassLoss'}"
+    return f"{name}{slots()[slot].capitalize()}Loss"
 
 
 def _last(text: str) -> str:

@@ -59,7 +59,7 @@ def latex_files(
     """losses.tex with a display per loss; arguments as of `files`."""
     lines = [f"% {line}" for paragraph in about for line in textwrap.wrap(paragraph, 100)]
     for slot, loss in losses.items():
-        kind = "bbox" if slot == "loss_bbox" else "cls"
+        kind = slot.removeprefix("loss_")
         rules = GRAMMARS[loss["grammar"]]
         formula = algebra.latex(rules.parse(loss["expression"]), rules.terminals)
         lines += [f"% {function_name(name, slot)}: {loss['expression']}"]

@@ -46,18 +46,17 @@ class Scores:
         return torch.where(positive, column, torch.ones_like(column)).expand_as(self.x)
 
 
-CLASSES = (
-    Terminal("x", (-math.inf, math.inf), "logit", "predicted logits", attrgetter("x")),
-    Terminal("y", (0, 1), "one-hot", "target", attrgetter("y"), aliases=("py",), predicted=False),
-    Terminal(
-        "w",
-        (0, 1),
-        "IoU",
-        "IoU of the predicted box, detached",
-        attrgetter("w"),
-        aliases=("z", "q", "iou"),
-        predicted=False,
-        given="iou",
-    ),
+X = Terminal("x", (-math.inf, math.inf), "logit", "predicted logits", attrgetter("x"))
+Y = Terminal("y", (0, 1), "one-hot", "target", attrgetter("y"), aliases=("py",), predicted=False)
+W = Terminal(
+    "w",
+    (0, 1),
+    "IoU",
+    "IoU of the predicted box, detached",
+    attrgetter("w"),
+    aliases=("z", "q", "iou"),
+    predicted=False,
+    given="iou",
 )
+CLASSES = (X, Y, W)
 """Logits, one-hot target, and IoU of the predicted box."""
