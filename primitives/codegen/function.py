@@ -158,16 +158,9 @@ def _degree(formula: Expression) -> float | None:
     first, last = degrees[0], degrees[-1]
     assert first is not None
     assert last is not None
-    name = formula.head.name
-    if name in ("add", "sub", "neg", "abs", "min", "max", "relu"):
-        return first if first == last else None
-    if name == "mul":
-        return first + last
-    if name == "div":
-        return first - last if formula.arguments[1].head in ("u", "e") else None
-    if name == "square":
-        return 2 * first
-    return 0 if first == last == 0 else None
+    if formula.head.guarded and formula.arguments[-1].head not in ("u", "e"):
+        return None
+    return formula.head.degree(first, last)
 
 
 def _class_body(expression: Expression, grammar: Grammar, alpha: float | None, backend: str) -> list[str]:
