@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import sympy
 
 from primitives.expression import Expression
+from primitives.kinds.terminal import Terminal
 from primitives.operators import OPERATORS, Column, Operator
 
 PROVED = "proved"
 """How something is known that holds on the whole domain."""
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
-_POSITIVE = frozenset("iue")
 _PROBE = (0.31, 0.53, 0.76)
 
 
@@ -36,32 +36,31 @@ def unless_stuck(search: Callable[Given, Found | None]) -> Callable[Given, Found
     return attempt
 
 
-def symbol(name: str) -> sympy.Symbol:
-    """The SymPy symbol of an input; areas are positive, the rest real."""
-    return sympy.Symbol(name, positive=True) if name in _POSITIVE else sympy.Symbol(name, real=True)
-
-
-def columns(expression: Expression, classes: int = 1) -> Column:
+def columns(expression: Expression, terminals: Sequence[Terminal], classes: int = 1) -> Column:
     """The formula per class: a column of SymPy expressions over inputs x_0, x_1, ... (plain names for one class).
 
     The protections of the tensor functions (1e-20 in log and div, exp clamped at 88) have no place here.
 
     Args:
         expression: the formula.
+        terminals: its inputs, which say what SymPy may assume of them.
         classes: length of the class axis.
     """
     if isinstance(expression.head, str):
-        if classes == 1:
-            return (symbol(expression.head),)
-        return tuple(sympy.Symbol(f"{expression.head}_{k}", real=True) for k in range(classes))
+        terminal = _terminal(expression.head, terminals)
+        return (terminal.symbol(),) if classes == 1 else tuple(terminal.symbol(k) for k in range(classes))
     if not isinstance(expression.head, Operator):
         return (sympy.nsimplify(expression.head, rational=True),) * classes
-    arguments = [columns(part, classes) for part in expression.arguments]
+    arguments = [columns(part, terminals, classes) for part in expression.arguments]
     if expression.head.class_axis:
         return tuple(expression.head.algebra(*arguments))  # type: ignore[arg-type]
     width = max(len(argument) for argument in arguments)
     rows = ([argument[k % len(argument)] for argument in arguments] for k in range(width))
     return tuple(expression.head.algebra(*row) for row in rows)
+
+
+def _terminal(name: str, terminals: Sequence[Terminal]) -> Terminal:
+    return next(terminal for terminal in terminals if terminal.name == name)
 
 
 def sign(formula: sympy.Expr) -> int | None:
@@ -107,49 +106,51 @@ def tidy(formula: sympy.Expr) -> sympy.Expr:
     return sympy.simplify(sympy.cancel(sympy.together(formula.rewrite([sympy.tanh], sympy.exp))))
 
 
-def derivative(expression: Expression, name: str) -> sympy.Expr:
+def derivative(expression: Expression, terminals: Sequence[Terminal], name: str) -> sympy.Expr:
     """d formula / d input for a formula without class-axis operators.
 
     Raises:
         ValueError: the formula uses softmax or dot, whose derivative is not one expression.
     """
     if any(isinstance(node.head, Operator) and node.head.class_axis for node in expression.walk()):
-        raise ValueError(f"{expression} works along the class axis; derive columns(expression, classes) instead")
-    return sympy.diff(columns(expression)[0], symbol(name))
+        raise ValueError(
+            f"{expression} works along the class axis; derive columns(expression, terminals, classes) instead"
+        )
+    return sympy.diff(columns(expression, terminals)[0], _terminal(name, terminals).symbol())
 
 
-def simplified(expression: Expression) -> sympy.Expr:
+def simplified(expression: Expression, terminals: Sequence[Terminal]) -> sympy.Expr:
     """A shorter form that was checked: numerically equal to the formula on a probe, or the formula itself."""
-    original = _display(expression)
+    original = _display(expression, terminals)
     if any(isinstance(node.head, Operator) and node.head.class_axis for node in expression.walk()):
         return original
     short = sympy.simplify(original)
     names = sorted(expression.names)
     for shift in range(len(_PROBE)):
-        point = {symbol(name): _PROBE[(k + shift) % len(_PROBE)] for k, name in enumerate(names)}
+        point = {_terminal(name, terminals).symbol(): _PROBE[(k + shift) % len(_PROBE)] for k, name in enumerate(names)}
         before, after = sympy.N(original.subs(point)), sympy.N(short.subs(point))
         if not (before.is_number and after.is_number and abs(before - after) <= 1e-9 * (1 + abs(before))):
             return original
     return short
 
 
-def latex(expression: Expression) -> str:
+def latex(expression: Expression, terminals: Sequence[Terminal]) -> str:
     """The formula as LaTeX, as it was written (not simplified)."""
-    formula = unless_stuck(_display)(expression)
+    formula = unless_stuck(_display)(expression, terminals)
     if formula is None:  # such as a division by i - i inside a maximum
         with sympy.evaluate(False):
-            formula = _display(expression)
+            formula = _display(expression, terminals)
     return str(sympy.latex(formula))
 
 
-def _display(expression: Expression) -> sympy.Expr:
+def _display(expression: Expression, terminals: Sequence[Terminal]) -> sympy.Expr:
     """One expression for people: softmax and dot stay named functions."""
     if isinstance(expression.head, str):
-        return symbol(expression.head)
+        return _terminal(expression.head, terminals).symbol()
     if not isinstance(expression.head, Operator):
         with sympy.evaluate(True):
             return sympy.nsimplify(expression.head, rational=True)
-    arguments = [_display(part) for part in expression.arguments]
+    arguments = [_display(part, terminals) for part in expression.arguments]
     if expression.head.class_axis:
         return sympy.Function(OPERATORS[expression.head.name].name)(*arguments)
     return expression.head.algebra(*arguments)

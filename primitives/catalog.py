@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
 from primitives.errors import InputError
 from primitives.expression import Expression
-from primitives.grammar import Grammar, GrammarError, Terminal
+from primitives.grammar import Grammar, GrammarError
+from primitives.kinds.box.kind import BOX
+from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES
+from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
+from primitives.kinds.classification.scores import CLASSES
 from primitives.operators import OPERATORS
 
 _ELEMENTWISE = tuple(row.name for row in OPERATORS.values() if not row.class_axis)
-_INF = math.inf
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _CLASS_WORDS = frozenset(["x", "y", "w", "z", "q", "iou", "py", "ny"])
 
 
-def _areas(unit: str) -> tuple[Terminal, ...]:
-    return (
-        Terminal("i", (0, _INF), unit, "intersection of the predicted box and its target"),
-        Terminal("u", (0, _INF), unit, "union of the predicted box and its target"),
-        Terminal("e", (0, _INF), unit, "smallest box around both"),
-    )
-
-
-_CLASS = (
-    Terminal("x", (-_INF, _INF), "logit", "predicted logits"),
-    Terminal("y", (0, 1), "one-hot", "target", aliases=("py",), predicted=False),
-    Terminal("w", (0, 1), "IoU", "IoU of the predicted box, detached", aliases=("z", "q", "iou"), predicted=False),
-)
-
 GRAMMARS: dict[str, Grammar] = {
     grammar.name: grammar
     for grammar in (
-        Grammar("box", "loss_bbox", _areas("target area"), _ELEMENTWISE),
-        Grammar("box_pixels", "loss_bbox", _areas("square pixel"), _ELEMENTWISE),
-        Grammar(
-            "box_extended",
-            "loss_bbox",
-            (
-                *_areas("target area"),
-                Terminal("d", (0, 1), "squared diagonal", "squared distance of the centres"),
-                Terminal("v", (0, 1), "1", "squared difference of the aspect angles"),
-            ),
-            _ELEMENTWISE,
-        ),
-        Grammar("softmax", "loss_cls", _CLASS, tuple(OPERATORS), shorthands=(("ny", "sub(1, y)"),)),
-        Grammar("sigmoid", "loss_cls", _CLASS, tuple(OPERATORS), shorthands=(("ny", "sub(1, y)"),)),
+        Grammar("box", BOX, AREAS, _ELEMENTWISE),
+        Grammar("box_pixels", BOX, PIXELS, _ELEMENTWISE),
+        Grammar("box_extended", BOX, (*AREAS, *SHAPES), _ELEMENTWISE),
+        Grammar("softmax", SOFTMAX, CLASSES, tuple(OPERATORS)),
+        Grammar("sigmoid", SIGMOID, CLASSES, tuple(OPERATORS)),
     )
 }
 

@@ -88,7 +88,7 @@ def _formula(name: str, slot: str, loss: Mapping[str, Any]) -> list[str]:
     return [
         f"## {_TITLES[slot]}: `{function_name(name, slot)}`",
         f"    {expression}",
-        f"$$ {algebra.latex(expression)} $$",
+        f"$$ {algebra.latex(expression, rules.terminals)} $$",
         f"Grammar {rules.name}{outside}; {expression.size} nodes.",
         "\n".join(rows),
         f"![Loss, gradient, descent beside {known.title}]({slot}.png)",

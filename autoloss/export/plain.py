@@ -60,7 +60,8 @@ def latex_files(
     lines = [f"% {line}" for paragraph in about for line in textwrap.wrap(paragraph, 100)]
     for slot, loss in losses.items():
         kind = "bbox" if slot == "loss_bbox" else "cls"
-        formula = algebra.latex(GRAMMARS[loss["grammar"]].parse(loss["expression"]))
+        rules = GRAMMARS[loss["grammar"]]
+        formula = algebra.latex(rules.parse(loss["expression"]), rules.terminals)
         lines += [f"% {function_name(name, slot)}: {loss['expression']}"]
         if loss.get("alpha") is not None:
             lines.append(f"% times {loss['alpha']} in the column of the target and {1 - loss['alpha']} elsewhere")

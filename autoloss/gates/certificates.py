@@ -86,19 +86,19 @@ def _resolution(expression: Expression, grammar: Grammar) -> Certificate:
 
 
 @algebra.unless_stuck
-def _perfect(expression: Expression) -> sympy.Expr | None:
+def _perfect(expression: Expression, grammar: Grammar) -> sympy.Expr | None:
     """Value of a formula in pixels where the boxes are equal, of area A."""
     if not _plain(expression):
         return None
     area = sympy.Symbol("A", positive=True)
-    value = algebra.columns(expression)[0].subs({algebra.symbol(name): area for name in expression.names})
+    value = algebra.columns(expression, grammar.terminals)[0].subs({one.symbol(): area for one in grammar.terminals})
     return sympy.simplify(value)
 
 
 def _box_optimum(expression: Expression, grammar: Grammar) -> Certificate:
     """Areas count in units of the target's, so all perfect boxes are one case, or in pixels."""
     if grammar.name == "box_pixels":
-        value = _perfect(expression)
+        value = _perfect(expression, grammar)
         if value is not None and value.free_symbols:
             text = f"{value}, A being the target's area in square pixels"
             return Certificate("optimum", f"the loss of a perfect box is {text}", algebra.PROVED)
@@ -115,10 +115,10 @@ def _box_slopes(expression: Expression, grammar: Grammar) -> list[str] | None:
     if grammar.name == "box_extended" or expression.size > _PROOF_SIZE or not _plain(expression):
         return None
     i, p, q = sympy.symbols("i p q", positive=True)
-    domain = {algebra.symbol("u"): i + p, algebra.symbol("e"): i + p + q, algebra.symbol("i"): i}
-    formula, proved = algebra.columns(expression)[0], []
+    domain = {_symbol("u"): i + p, _symbol("e"): i + p + q, _symbol("i"): i}
+    formula, proved = algebra.columns(expression, grammar.terminals)[0], []
     for name, area in (("i", "intersection"), ("u", "union"), ("e", "enclosing area")):
-        slope = algebra.sign(sympy.diff(formula, algebra.symbol(name)).subs(domain))
+        slope = algebra.sign(sympy.diff(formula, _symbol(name)).subs(domain))
         if slope and name in expression.names:
             proved.append(f"{'rises' if slope > 0 else 'falls'} with the {area}")
     return proved
@@ -200,17 +200,17 @@ def _logit_formulas(expression: Expression, grammar: Grammar) -> list[tuple[symp
     """The loss at w = 1 over t = e^x > 0: along the target logit, then along another."""
     if grammar.name == "sigmoid":
         t = sympy.Symbol("t", positive=True)
-        column = algebra.columns(expression)[0]
+        column = algebra.columns(expression, grammar.terminals)[0]
         if any(node.text.startswith(("softmax", "dot")) for node in expression.walk()):
             return []
-        names = [algebra.symbol(name) for name in ("y", "w", "x")]
+        names = [_symbol(name) for name in ("y", "w", "x")]
         return [(column.subs(dict(zip(names, (hit, hit, sympy.log(t)), strict=True))), t) for hit in (1, 0)]
     classes, ts = 3, sympy.symbols("t:3", positive=True)
     values: dict[sympy.Symbol, sympy.Expr] = {}
     for k in range(classes):
         at = {"x": sympy.log(ts[k]), "y": sympy.Integer(k == 0), "w": sympy.Integer(1)}
         values.update({sympy.Symbol(f"{name}_{k}", real=True): value for name, value in at.items()})
-    parts = algebra.columns(expression, classes)
+    parts = algebra.columns(expression, grammar.terminals, classes)
     total = sympy.Add(*parts).subs(values)
     return [(total, ts[0]), (total, ts[1])]
 
@@ -301,3 +301,7 @@ def _noise(expression: Expression, grammar: Grammar, alpha: float | None) -> Cer
     kind = "symmetric, so robust to random labels" if share < 0.02 else "not symmetric"
     statement = f"{kind}: its mean over all labels varies {share:.2f} times as much as the loss"
     return Certificate("label noise", statement, f"sampled on {len(x)}", {"asymmetry": share})
+
+
+def _symbol(name: str) -> sympy.Symbol:
+    return sympy.Symbol(name, positive=True) if name in "iue" else sympy.Symbol(name, real=True)

@@ -107,9 +107,9 @@ def _weighted(expression: Expression, grammar: Grammar, alpha: float | None, kno
             return None
         weights[w] = weight / rest
     formula = _ratio(expression, known)
-    if formula is not None and formula.free_symbols <= {algebra.symbol("w")}:
+    if formula is not None and formula.free_symbols <= {_symbol("w")}:
         everywhere = grammar.name == "softmax"
-        everywhere = everywhere and abs(float(formula.subs(algebra.symbol("w"), 1)) - rest) < _ALIKE * rest
+        everywhere = everywhere and abs(float(formula.subs(_symbol("w"), 1)) - rest) < _ALIKE * rest
         shown = _tidy(formula, 1.0 if everywhere else rest)
         if shown is not None:
             where = "" if everywhere else " at positives"
@@ -154,12 +154,12 @@ def _ratio(expression: Expression, known: KnownLoss) -> sympy.Expr | None:
 def _positive(expression: Expression, grammar: str) -> sympy.Expr:
     """A box formula as it is; a class formula for a positive of the first of its classes."""
     if GRAMMARS[grammar].slot == "loss_bbox":
-        return algebra.columns(expression)[0]
-    w = algebra.symbol("w")
+        return algebra.columns(expression, GRAMMARS[grammar].terminals)[0]
+    w = _symbol("w")
     if grammar == "sigmoid":
-        return algebra.columns(expression)[0].subs(algebra.symbol("y"), 1)
+        return algebra.columns(expression, GRAMMARS[grammar].terminals)[0].subs(_symbol("y"), 1)
     values = {f"y_{k}": sympy.Integer(k == 0) for k in range(2)} | {f"w_{k}": w for k in range(2)}
-    total = sympy.Add(*algebra.columns(expression, 2))
+    total = sympy.Add(*algebra.columns(expression, GRAMMARS[grammar].terminals, 2))
     return total.subs({sympy.Symbol(name, real=True): value for name, value in values.items()})
 
 
@@ -180,3 +180,7 @@ def _family(grammar: str) -> str:
 def recognise(name: str, grammar: Grammar) -> KnownLoss | None:
     """The known loss with this identity, or None."""
     return _known_identities().get((_family(grammar.name), name))
+
+
+def _symbol(name: str) -> sympy.Symbol:
+    return sympy.Symbol(name, real=True)

@@ -286,7 +286,7 @@ def _closure(names: list[str]) -> set[str]:
 
 def _doc(expression: Expression, grammar: Grammar) -> list[str]:
     """The formula in plain text and in LaTeX, and what its inputs mean."""
-    lines = [f"Formula: {expression}", f"LaTeX: {algebra.latex(expression)}", "Inputs:"]
+    lines = [f"Formula: {expression}", f"LaTeX: {algebra.latex(expression, grammar.terminals)}", "Inputs:"]
     used = [terminal for terminal in grammar.terminals if terminal.name in expression.names]
     lines += [f"    {terminal.name}: {terminal.text} ({terminal.unit})" for terminal in used]
     wrapped = []
