@@ -11,7 +11,6 @@ from primitives.grammar import Grammar, GrammarError
 from primitives.kinds.box.kind import BOX
 from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES
 from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
-from primitives.kinds.classification.scores import CLASSES
 from primitives.operators import OPERATORS
 
 _ELEMENTWISE = tuple(row.name for row in OPERATORS.values() if not row.class_axis)
@@ -25,8 +24,8 @@ GRAMMARS: dict[str, Grammar] = {
         Grammar("box", BOX, AREAS, _ELEMENTWISE),
         Grammar("box_pixels", BOX, PIXELS, _ELEMENTWISE),
         Grammar("box_extended", BOX, (*AREAS, *SHAPES), _ELEMENTWISE),
-        Grammar("softmax", SOFTMAX, CLASSES, tuple(OPERATORS)),
-        Grammar("sigmoid", SIGMOID, CLASSES, tuple(OPERATORS)),
+        Grammar("softmax", SOFTMAX, SOFTMAX.terminals, tuple(OPERATORS)),
+        Grammar("sigmoid", SIGMOID, SIGMOID.terminals, tuple(OPERATORS)),
     )
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from detectors.losses import weighted_loss
 from primitives.catalog import grammar as find_grammar
-from primitives.codegen.function import function, function_name, imports, reads_iou
+from primitives.codegen.function import function, function_name, imports
 
 _USE = (
     "In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and {classes} "

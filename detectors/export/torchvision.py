@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from primitives.catalog import GRAMMARS
-from primitives.codegen.function import function, function_name, imports, reads_iou
+from primitives.codegen.function import function, function_name, imports
 
 _TWO_STAGE = 10.0  # what mmdetection weights GIoU by in two-stage heads (faster-rcnn_r50_fpn_giou_1x_coco)
 _PUT = '''"""Puts the losses of losses.py into a torchvision detector, without a subclass; its other losses stay.

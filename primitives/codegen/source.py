@@ -37,7 +37,11 @@ class Source:
 
 
 def source(
-    expression: Expression, backend: str = "torch", above_zero: frozenset[str] = frozenset(), prefix: str = "t"
+    expression: Expression,
+    backend: str = "torch",
+    above_zero: frozenset[str] = frozenset(),
+    prefix: str = "t",
+    like: str = "",
 ) -> Source:
     """The formula as statements: shared parts computed once, constants folded, identities removed.
 
@@ -46,6 +50,7 @@ def source(
         backend: `torch`, `numpy` or `jax`.
         above_zero: inputs that are never below 1e-3, by which division needs no protection: 1e-20 is lost beside them.
         prefix: of the names of statements.
+        like: a tensor of the inputs' full shape, for a formula whose inputs are columns alone.
 
     Raises:
         ValueError: no such backend, or a constant of the formula is not finite.
@@ -55,7 +60,8 @@ def source(
     formula = folded(expression)
     uses = Counter(_operators(formula))
     shared = {text for text, count in uses.items() if count > 1}
-    writer = _Writer(backend, shared, above_zero, formula.names, prefix)
+    wide_names = (name for name in formula.names if wide(Expression(name)))
+    writer = _Writer(backend, shared, above_zero, min(wide_names, default=like), prefix)
     result, _ = writer.write(formula, inside=False)
     return Source(tuple(writer.statements), _bare(result), tuple(sorted(formula.names)))
 
@@ -64,7 +70,7 @@ def wide(formula: Expression, constants: bool = True) -> bool:
     """Whether the value of a class formula has a column per class; `dot` leaves one, and so has what stands at labels.
 
     Args:
-        formula: of inputs x, y, w, and of those that `picked` puts in.
+        formula: of class inputs, and of those that stand at labels.
         constants: whether a constant counts as one value per class, as it does when a formula is evaluated.
     """
     if isinstance(formula.head, Operator):
@@ -146,13 +152,12 @@ class _Writer:
         backend: str,
         shared: set[str],
         above_zero: frozenset[str],
-        names: frozenset[str],
+        like: str,
         prefix: str,
     ) -> None:
         self.statements: list[str] = []
         self._backend, self._shared, self._above_zero = backend, shared, above_zero
-        # What has the shape of all inputs; beside what stands at labels that is x.
-        self._like = min((name for name in names if wide(Expression(name))), default="x")
+        self._like = like  # what has the shape of all inputs
         self._names: dict[str, str] = {}
         self._prefix = prefix
 

@@ -89,6 +89,15 @@ def test_the_function_computes_what_the_formula_computes(
     assert close(found[finite], wanted[finite]), (text, found[finite] - wanted[finite])
 
 
+def test_a_sum_over_the_target_within_another_is_at_the_label_once(tmp_path: Path) -> None:
+    rules = GRAMMARS["sigmoid"]
+    formula = rules.parse("min(alf(max(y, 0.5)), dot(dot(y, x), y))")
+    inputs = inputs_of("sigmoid", reads_iou=False)
+    for alpha in (None, 0.25):
+        call = module(function(formula, rules, "loss", alpha), "torch", tmp_path).loss
+        assert close(call(**inputs), expected(formula, "sigmoid", inputs, alpha))
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_gradients_of_known_losses_are_those_of_the_formula(name: str, tmp_path: Path) -> None:
     known = KNOWN[name]
