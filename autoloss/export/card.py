@@ -86,7 +86,7 @@ def _formula(name: str, slot: str, loss: Mapping[str, Any]) -> list[str]:
     known = known_loss(loss_plot.BESIDE[rules.name])
     outside = f", alpha {loss['alpha']:g} in the column of the target" if loss["alpha"] is not None else ""
     return [
-        f"## {_TITLES[slot]}: `{function_name(name, slot)}`",
+        f"## {_TITLES[slot]}: `{function_name(name, rules.kind)}`",
         f"    {expression}",
         f"$$ {algebra.latex(expression, rules.terminals)} $$",
         f"Grammar {rules.name}{outside}; {expression.size} nodes.",

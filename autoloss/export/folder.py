@@ -14,6 +14,7 @@ import torch
 
 from autoloss.export import card, isolated_check, reference
 from autoloss.export.selection import Export
+from primitives.catalog import GRAMMARS
 from primitives.codegen.function import function_name
 from primitives.errors import InputError
 
@@ -102,12 +103,13 @@ def check(export: Export, folder: Path, target: str) -> None:
         backend = target if target in ("numpy", "jax") else "torch"
         losses = [
             {
-                "function": function_name(export.name, slot),
-                "class": _class_of(export.name, slot) if target == "mmdet" else "",
-                "leaf": "pred" if slot == "loss_bbox" else "x",
+                "function": function_name(export.name, kind),
+                "class": f"{export.name}{kind.word.title()}Loss" if target == "mmdet" else "",
+                "leaf": kind.arguments[0],
                 "wanted": reference.wanted(loss, backend),
             }
-            for slot, loss in export.losses.items()
+            for loss in export.losses.values()
+            for kind in [GRAMMARS[loss.grammar].kind]
         ]
         torch.save({"backend": backend, "losses": losses}, Path(place) / "case.pt")
         line = [sys.executable, "-I", "-W", "ignore", isolated_check.__file__, place]
@@ -116,10 +118,6 @@ def check(export: Export, folder: Path, target: str) -> None:
         raise ExportError(f"what was exported cannot be used elsewhere: {_last(done.stderr)}")
     if done.stdout.strip():
         raise ExportError(f"what was exported differs from the formula: {'; '.join(done.stdout.splitlines())}")
-
-
-def _class_of(name: str, slot: str) -> str:
-    return f"{name}{'BoxLoss' if slot == 'loss_bbox' else 'ClassLoss'}"
 
 
 def _last(text: str) -> str:

@@ -26,7 +26,7 @@ from mmdet.models.roi_heads import StandardRoIHead  # noqa: E402
 from mmdet.models.utils import unpack_gt_instances  # noqa: E402
 from mmdet.structures.bbox import get_box_tensor  # noqa: E402
 
-from detectors.heads.registry import MECHANISMS, PREFIX  # noqa: E402
+from detectors.heads.registry import MECHANISMS, stock  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
 
 POSITIVES, NEGATIVES = 128, 64
@@ -110,7 +110,7 @@ def check(model: Any) -> None:
         raise InputError(
             "a rung of kind 'frozen' takes two-stage heads that classify by softmax; this loss_cls uses sigmoid"
         )
-    if head.removeprefix(PREFIX) not in known or not plain:
+    if stock(head) not in known or not plain:
         name = head if plain else type(region).__name__
         raise InputError(f"a rung of kind 'frozen' does not know the head {name}; known: {', '.join(known)}")
 

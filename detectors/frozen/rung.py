@@ -216,9 +216,16 @@ def _pair(config: Config, losses: Mapping[str, Mapping[str, Any]], boxes: small_
     changed = Config({"model": config.model.to_dict()})
     put_losses(changed, losses)
     head = next(box_heads(changed))
+    losses_of = MODELS.build(head["loss_cls"]), MODELS.build(head["loss_bbox"])
+    missing = {name for loss in losses_of for name in getattr(loss, "reads", ())} - set(small_heads.HANDS_OVER)
+    if missing:
+        raise InputError(
+            f"a rung of kind 'frozen' hands over {', '.join(small_heads.HANDS_OVER)} beside prediction and target, a "
+            f"formula reads {', '.join(sorted(missing))}; leave such rungs out of the ladder"
+        )
     # Heads that scale their outputs decode them before the loss; the others do where they are told to.
     decoded = boxes.scaled or bool(head.get("reg_decoded_bbox", False))
-    return small_heads.Pair(MODELS.build(head["loss_cls"]), MODELS.build(head["loss_bbox"]), decoded)
+    return small_heads.Pair(*losses_of, decoded)
 
 
 def write(file: Path, model: Any, config: Config, counts: tuple[int, int], seed: int, text: str = "") -> None:

@@ -8,6 +8,7 @@ import textwrap
 from primitives import algebra
 from primitives.expression import Expression
 from primitives.grammar import Grammar
+from primitives.kinds.kind import Kind
 
 IMPORTS = {
     "torch": {"math": "import math", "torch": "import torch", "functional": "from torch.nn import functional"},
@@ -59,10 +60,10 @@ def imports(text: str, backend: str) -> str:
     return "\n".join([*plain, *([""] if plain and other else []), *other])
 
 
-def function_name(name: str, slot: str) -> str:
-    """Name of an exported function: CseA for `loss_bbox` as cse_a_box_loss."""
+def function_name(name: str, kind: Kind) -> str:
+    """Name of an exported function: CseA for a box loss as cse_a_box_loss."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    return f"{snake}_{'box' if slot == 'loss_bbox' else 'class'}_loss"
+    return f"{snake}_{kind.word}_loss"
 
 
 def _doc(expression: Expression, grammar: Grammar) -> list[str]:

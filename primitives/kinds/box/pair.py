@@ -119,7 +119,11 @@ SHAPES = (
 """What DIoU and CIoU add."""
 
 
+# Exported files carry it, so it needs PyTorch alone.
 def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
     """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
-    pair = Pair(Sample(pred, target))
-    return (pair.intersection / pair.union.clamp(min=AREA_EPS)).clamp(0, 1)
+    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
+    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
+    i = wh_i[:, 0] * wh_i[:, 1]
+    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
+    return (i / u.clamp(min=1e-7)).clamp(0, 1)

@@ -19,7 +19,8 @@ from detectors.evaluator import DetectorEvaluator  # noqa: E402
 from detectors.frozen import extraction, small_heads  # noqa: E402
 from detectors.frozen import rung as frozen  # noqa: E402
 from primitives.catalog import GRAMMARS, KNOWN  # noqa: E402
-from primitives.features import box_features, class_features, pairwise_iou, per_sample  # noqa: E402
+from primitives.features import box_features, class_features, per_sample  # noqa: E402
+from primitives.kinds.box.pair import aligned_iou  # noqa: E402
 
 TASK = {"kind": "frozen", "iterations": 4, "pretrain": 60, "images": 40, "evaluate_on": "val"}
 
@@ -59,7 +60,7 @@ def test_the_loss_of_an_iteration_is_that_of_the_formulas_by_hand(name: str, sce
     decoded = head_of(found).bbox_coder.decode(data.priors[:6], pred)
     share = data.negatives * 6 / 10
     weight = torch.cat((torch.ones(6), torch.full((10,), share)))
-    iou = torch.cat((pairwise_iou(decoded, data.boxes[:6]), torch.zeros(10))).detach()
+    iou = torch.cat((aligned_iou(decoded, data.boxes[:6]), torch.zeros(10))).detach()
 
     def formula(name: str, inputs: dict[str, Tensor]) -> Tensor:
         return per_sample(KNOWN[name].expression(inputs), inputs, KNOWN[name].alpha)

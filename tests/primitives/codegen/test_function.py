@@ -151,12 +151,12 @@ def test_the_function_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "slot", "called"),
+    ("name", "grammar", "called"),
     [
-        ("Candidate36", "loss_bbox", "candidate36_box_loss"),
-        ("CseA", "loss_cls", "cse_a_class_loss"),
-        ("GIoU", "loss_bbox", "g_io_u_box_loss"),
+        ("Candidate36", "box", "candidate36_box_loss"),
+        ("CseA", "softmax", "cse_a_class_loss"),
+        ("GIoU", "box_pixels", "g_io_u_box_loss"),
     ],
 )
-def test_functions_are_named_as_the_export_is(name: str, slot: str, called: str) -> None:
-    assert function_name(name, slot) == called
+def test_functions_are_named_as_the_export_is(name: str, grammar: str, called: str) -> None:
+    assert function_name(name, GRAMMARS[grammar].kind) == called
