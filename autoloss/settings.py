@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
 
-from autoloss.candidate import SLOTS
-from autoloss.gates.simulation import THRESHOLDS
-from primitives.catalog import KNOWN, grammar, known_loss
+from primitives.catalog import KNOWN, grammar, kinds, known_loss, slots
 from primitives.errors import InputError
 
 FREE = ("generations",)
@@ -118,22 +116,17 @@ class Variation(_Frozen):
     extended: bool = False
 
 
-class Thresholds(_Frozen):
-    """Least numbers of the descent of free boxes and logits; `autoloss thresholds` derives the defaults.
+_ASKED = {one.name: one for kind in kinds() for one in kind.outcomes if one.least is not None}
 
-    Args:
-        iou: mean IoU at the end, of pairs that overlapped at the start.
-        arrived: share of these that ever reached IoU 0.9.
-        accuracy: of the classes, at the end.
-        rank: correlation of the score of positives with their IoU.
-        ap: of the ranking of all samples by score.
-    """
 
-    iou: float = Field(default=THRESHOLDS["iou"], ge=0, le=1)
-    arrived: float = Field(default=THRESHOLDS["arrived"], ge=0, le=1)
-    accuracy: float = Field(default=THRESHOLDS["accuracy"], ge=0, le=1)
-    rank: float = Field(default=THRESHOLDS["rank"], ge=-1, le=1)
-    ap: float = Field(default=THRESHOLDS["ap"], ge=0, le=1)
+class Thresholds(
+    create_model(  # type: ignore[misc]
+        "_Thresholds",
+        __base__=_Frozen,
+        **{name: (float, Field(default=one.least, ge=one.low, le=1)) for name, one in _ASKED.items()},
+    )
+):
+    """Least numbers of the simulation, those that the kinds of losses ask for; `autoloss thresholds` derives them."""
 
 
 class Finale(_Frozen):
@@ -248,13 +241,13 @@ class Settings(_Frozen):
 
     @field_validator("slots")
     @classmethod
-    def _known_slots(cls, slots: dict[str, Slot]) -> dict[str, Slot]:
-        for name in slots:
-            if name not in SLOTS:
-                raise ValueError(f"unknown slot {name!r}; choices: {', '.join(SLOTS)}")
-            if grammar(slots[name].grammar).slot != name:
-                raise ValueError(f"grammar {slots[name].grammar!r} is not for {name}")
-        return slots
+    def _known_slots(cls, given: dict[str, Slot]) -> dict[str, Slot]:
+        for name, slot in given.items():
+            if name not in slots():
+                raise ValueError(f"unknown slot {name!r}; choices: {', '.join(slots())}")
+            if grammar(slot.grammar).slot != name:
+                raise ValueError(f"grammar {slot.grammar!r} is not for {name}")
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

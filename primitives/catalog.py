@@ -11,11 +11,12 @@ from primitives.grammar import Grammar, GrammarError
 from primitives.kinds.box.kind import BOX
 from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES
 from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
+from primitives.kinds.classification.scores import CLASSES
+from primitives.kinds.kind import Kind
 from primitives.operators import OPERATORS
 
 _ELEMENTWISE = tuple(row.name for row in OPERATORS.values() if not row.class_axis)
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_CLASS_WORDS = frozenset(["x", "y", "w", "z", "q", "iou", "py", "ny"])
 
 
 GRAMMARS: dict[str, Grammar] = {
@@ -24,10 +25,36 @@ GRAMMARS: dict[str, Grammar] = {
         Grammar("box", BOX, AREAS, _ELEMENTWISE),
         Grammar("box_pixels", BOX, PIXELS, _ELEMENTWISE),
         Grammar("box_extended", BOX, (*AREAS, *SHAPES), _ELEMENTWISE),
-        Grammar("softmax", SOFTMAX, SOFTMAX.terminals, tuple(OPERATORS)),
-        Grammar("sigmoid", SIGMOID, SIGMOID.terminals, tuple(OPERATORS)),
+        Grammar("softmax", SOFTMAX, CLASSES, tuple(OPERATORS)),
+        Grammar("sigmoid", SIGMOID, CLASSES, tuple(OPERATORS)),
     )
 }
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Every kind that a grammar is of."""
+    return tuple(dict.fromkeys(grammar.kind for grammar in GRAMMARS.values()))
+
+
+def slots() -> dict[str, str]:
+    """Word for the losses of every slot, by the slot; what is classified comes first, as in detectors' configs."""
+    return {kind.slot: kind.word for kind in reversed(kinds())}
+
+
+def thresholds() -> dict[str, float]:
+    """Least numbers of a simulation that passes, of every kind."""
+    return {name: least for kind in kinds() for name, least in kind.thresholds.items()}
+
+
+def check_alpha(alpha: float | None, rules: Grammar) -> None:
+    """Whether a target may be weighted outside a formula.
+
+    Raises:
+        InputError: it may not.
+    """
+    if alpha is not None and not rules.kind.weighs_target:
+        takes = ", ".join(kind.name for kind in kinds() if kind.weighs_target)
+        raise InputError(f"--alpha {alpha:g} is for {takes} losses, this formula's grammar is {rules.name}")
 
 
 @dataclass(frozen=True)
@@ -174,19 +201,26 @@ def find_grammar(text: str) -> Grammar:
         GrammarError: the text is no formula, or it fits more than one grammar.
     """
     words = {word.lower() for word in _NAME.findall(text)}
-    if words & _CLASS_WORDS:
-        expression = GRAMMARS["softmax"].parse(text)  # sigmoid has the same names
-    else:
-        expression = GRAMMARS["box_extended" if words & {"d", "v"} else "box"].parse(text)
+    fitting = next(filter(None, (_fitting(slot, words) for slot in slots())), [next(iter(GRAMMARS.values()))])
+    expression = fitting[0].parse(text)
     for known in KNOWN.values():
         if known.expression == expression:
             return GRAMMARS[known.grammar]
-    if not words & _CLASS_WORDS:
-        return GRAMMARS["box_extended" if words & {"d", "v"} else "box"]
-    of_sigmoid, of_softmax = words & {"q", "py", "ny"}, words & {"softmax", "dot", "z"}
-    if bool(of_sigmoid) == bool(of_softmax):
-        raise GrammarError(
-            f"the inputs {', '.join(sorted(expression.names))} fit two grammars; "
-            "name one with --grammar: softmax, sigmoid"
-        )
-    return GRAMMARS["sigmoid" if of_sigmoid else "softmax"]
+    marked = [one for one in fitting if words & one.kind.marks] if len(fitting) > 1 else fitting
+    if len(marked) == 1:
+        return marked[0]
+    raise GrammarError(
+        f"the inputs {', '.join(sorted(expression.names))} fit two grammars; "
+        f"name one with --grammar: {', '.join(one.name for one in fitting)}"
+    )
+
+
+def _fitting(slot: str, words: set[str]) -> list[Grammar]:
+    """Of every kind for a slot that has one of the words as an input, the first grammar that has most of them."""
+    found = []
+    for kind in kinds():
+        names = {name for one in kind.terminals for name in (one.name, *one.aliases)}
+        if kind.slot == slot and words & (names | {name for name, _ in kind.shorthands}):
+            own = (grammar for grammar in GRAMMARS.values() if grammar.kind is kind)
+            found.append(max(own, key=lambda one: len(words & {terminal.name for terminal in one.terminals})))
+    return found

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from primitives.errors import InputError
 from primitives.expression import Expression
+from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
@@ -54,6 +55,10 @@ class Grammar:
     def slot(self) -> str:
         """Where its losses sit in a detector."""
         return self.kind.slot
+
+    def formula(self, expression: Expression, alpha: float | None = None) -> Formula:
+        """An expression as a kind is asked about it, `alpha` weighting the target outside."""
+        return Formula(expression, self.terminals, alpha)
 
     def inputs(self, sample: Sample) -> dict[str, Tensor]:
         """Its inputs by name; those are left out for which the sample lacks what a head must give.

@@ -105,7 +105,7 @@ def check(export: Export, folder: Path, target: str) -> None:
             {
                 "function": function_name(export.name, kind),
                 "class": f"{export.name}{kind.word.title()}Loss" if target == "mmdet" else "",
-                "leaf": kind.arguments[0],
+                "arguments": list(kind.arguments),
                 "wanted": reference.wanted(loss, backend),
             }
             for loss in export.losses.values()

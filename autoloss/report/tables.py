@@ -11,9 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.candidate import GATES, SLOTS, Candidate, Evaluation, Kind, State
+from autoloss.candidate import GATES, Candidate, Evaluation, Kind, State
 from autoloss.search.ladder import mean_ranked
 from autoloss.store.run import Run
+from primitives.catalog import GRAMMARS, kinds, slots
 
 if TYPE_CHECKING:
     from autoloss.search.fidelity import Measured
@@ -141,10 +142,12 @@ def formula(row: Mapping[str, Any]) -> str:
 def formula_lines(losses: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """`slot = formula (scale)` for each slot."""
     lines = []
-    for slot in (slot for slot in SLOTS if slot in losses):
+    for slot in (slot for slot in slots() if slot in losses):
         loss = losses[slot]
         alpha = f", alpha {loss['alpha']:g}" if loss["alpha"] is not None else ""
-        unit = ", in pixels" if loss["grammar"] == "box_pixels" else ""
+        rules = GRAMMARS[loss["grammar"]]
+        remark = rules.kind.remark(rules.terminals)
+        unit = f", {remark}" if remark else ""
         lines.append(f"{slot} = {loss['expression']}  (x {loss['loss_weight']:.3g}{alpha}{unit})")
     return lines
 
@@ -252,7 +255,7 @@ def poured(found: Funnel) -> RenderableType:
 
 def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], margin: float) -> RenderableType:
     """How predictions fare under the known losses, and the thresholds that follow."""
-    names = ("iou", "arrived", "disjoint", "accuracy", "rank", "ap")
+    names = list(dict.fromkeys(one.name for kind in kinds() for one in kind.outcomes))
     table = Table(title="Free boxes and logits descended under the known losses", title_justify="left")
     table.add_column("loss")
     table.add_column("grammar")

@@ -184,7 +184,8 @@ class Search:
             if trees and proposal == trees[0][0]:
                 log.refuse(slot, str(proposal), "distinct", "it is the formula of its parent")
                 continue
-            judgement = pipeline.judge(proposal, grammar, alpha, self._thresholds)
+            least = {**grammar.kind.thresholds, **self._thresholds}
+            judgement = pipeline.judge(proposal, grammar, alpha, least)
             if judgement.passed:
                 return self._loss(slot, judgement.expression, grammar.name, alpha)
             log.refuse(slot, str(proposal), judgement.verdicts[-1].gate, judgement.verdicts[-1].reason)

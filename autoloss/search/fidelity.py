@@ -17,6 +17,7 @@ from autoloss.search.evolution import OWN, Search
 from autoloss.search.loop import Watcher, looping, mean_scores, prepared
 from autoloss.settings import Budget, Rung, Settings
 from autoloss.store.run import Run
+from primitives.catalog import slots
 from primitives.errors import InputError
 
 FREE = ("ladder", "finale")
@@ -195,7 +196,7 @@ def _correlation(measure: Any, pairs: np.ndarray[Any, np.dtype[np.float64]]) -> 
 
 def _kind(candidate: Candidate) -> str:
     if len(candidate.losses) == 1:
-        return "class" if "loss_cls" in candidate.losses else "box"
+        return slots()[next(iter(candidate.losses))]
     return "pairs" if candidate.losses else "own"
 
 

@@ -160,9 +160,7 @@ def _changes(before: Sequence[Any], after: Sequence[Any], name: str) -> tuple[An
         if changed.get("type") in TWINS:
             head, mechanism = TWINS[changed["type"]]
             if mechanism not in MECHANISMS.values():
-                raise InputError(
-                    f"{changed['type']} is not exported: a folder carries heads that hand over the IoU alone"
-                )
+                raise InputError(f"{changed['type']}: only heads that hand over iou and no more are exported")
             stock = head.__name__
             changed["type"] = f"{name}{stock}"
         heads.append((old, changed))

@@ -13,6 +13,7 @@ from typing import Any
 from detectors.losses import weighted_loss
 from primitives.catalog import grammar as find_grammar
 from primitives.codegen.function import function, function_name, imports
+from primitives.kinds.box.pair import aligned_iou
 from primitives.kinds.classification.kind import SIGMOID
 
 _USE = (
@@ -139,7 +140,7 @@ def losses_file(
     for ours, theirs in _REWRITTEN:
         body = body.replace(ours, theirs)
     lines = ["import importlib.util"]
-    lines += ["from collections.abc import Callable", "from typing import Any"] if head else []
+    lines += [*(["from collections.abc import Callable"] if head else []), "from typing import Any"]
     needs = imports(body, "torch").replace("import torch\n", "import torch\nfrom torch import Tensor, nn\n", 1)
     if needs.endswith("import torch"):
         needs += "\nfrom torch import Tensor, nn"
@@ -165,7 +166,7 @@ def _head_parts(head: str, name: str) -> list[str]:
     sources = [
         inspect.getsource(part)
         for part in vars(iou_aware).values()
-        if getattr(part, "__module__", None) in (iou_aware.__name__, iou_aware.aligned_iou.__module__)
+        if getattr(part, "__module__", None) in (iou_aware.__name__, aligned_iou.__module__)
         and (part in used or not (inspect.isclass(part) and issubclass(part, iou_aware.IoUAware)))
     ]
     package = next(iter(kin)).__module__.rpartition(".")[0]

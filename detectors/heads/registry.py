@@ -16,7 +16,7 @@ from detectors.heads.iou_aware import AnchorCenternessIoUAware, AnchorIoUAware, 
 from primitives.errors import InputError  # noqa: E402
 
 PREFIX = "IoUAware"
-MECHANISMS: dict[type, type] = {
+MECHANISMS: dict[type, type[IoUAware]] = {
     FCOSHead: PointIoUAware,
     ATSSHead: AnchorCenternessIoUAware,
     RetinaHead: AnchorIoUAware,
@@ -26,15 +26,15 @@ MECHANISMS: dict[type, type] = {
 """The mechanism by stock head. ATSS always hands over boxes, FCOS and the two-stage heads those of positives only."""
 AWARE = (GFLHead,)
 """Stock heads that know the IoU: they call their class loss with (labels, IoU), which `ClassLoss` takes as it is."""
-TWINS: dict[str, tuple[type, type]] = {}
+TWINS: dict[str, tuple[type, type[IoUAware]]] = {}
 """Stock head and mechanism by the `type` of their twin; the first that hands over enough is taken."""
 
 
-def register(mechanism: type, head: type, prefix: str = PREFIX) -> str:
+def register(mechanism: type[IoUAware], head: type, prefix: str = PREFIX) -> str:
     """Registers a stock head once more, with a mechanism that hands more to its losses.
 
     Args:
-        mechanism: a class like `IoUAware`, mixed in before the head; `hands_over` says what its losses get.
+        mechanism: mixed in before the head; `hands_over` says what its losses get.
         head: the stock head.
         prefix: of the name.
 

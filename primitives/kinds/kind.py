@@ -3,45 +3,64 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
+import sympy
+import torch
 from torch import Tensor
 
-from primitives.codegen.lines import needed
-from primitives.codegen.source import source
-from primitives.expression import Expression
+from primitives.kinds import draws
+from primitives.kinds.field import Descend, Field, Outcome
+from primitives.kinds.formula import Formula
+from primitives.kinds.panel import Panel
+from primitives.kinds.probe import Probe
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
+from primitives.kinds.verdict import Certificate, Verdict
+from primitives.kinds.written import Written
+
+BESIDE = 48
+"""Last rows of a whole sample, whose predictions are right or next to it."""
+TYPICAL = 256
+"""Rows of a typical sample."""
+REFERENCE = 1000
+"""Rows of a reference sample."""
 
 
-class Kind(ABC):
+class Kind(Written, ABC):
     """What a loss is about: its inputs, and what must hold of a formula over them.
 
     Args:
         name: unique; losses of one kind can be compared with each other.
         word: for people and generated names, such as `box`; kinds of one slot share it.
         slot: where such a loss sits in a detector, by mmdetection's name; a name of its own where there is none.
-        terminals: every input a grammar of this kind may choose.
+        terminals: every input that a grammar of this kind may choose.
+        stand_in: the known loss that stock detectors train with.
+        outcomes: what a simulation comes to, and what is asked of it.
+        score: the outcome by which a simulation ranks losses.
         shorthands: published names that stand for a formula, such as NY for 1 - y.
+        marks: words that published text uses in formulas of this kind only.
         weighs_target: whether `alpha` may weight the target outside the formula.
-        arguments: of a generated function, the prediction first.
-        floating: those of them that half precision is widened in.
-        says: first line of a generated function's docstring.
     """
 
     name: str
     word: str
     slot: str
     terminals: tuple[Terminal, ...]
+    stand_in: str
+    outcomes: tuple[Outcome, ...]
+    score: str
     shorthands: tuple[tuple[str, str], ...] = ()
+    marks: frozenset[str] = frozenset()
     weighs_target: bool = False
-    arguments: tuple[str, ...] = ("pred", "target")
-    floating: tuple[str, ...] = ("pred", "target")
-    says: str = "Losses (N,) of predictions (N,) and targets (N,)."
 
     def __repr__(self) -> str:
         return f"Kind({self.name})"
+
+    # Inputs and losses
 
     @abstractmethod
     def derived(self, sample: Sample) -> Any:
@@ -85,43 +104,141 @@ class Kind(ABC):
             raise ValueError(f"expected {given} per sample, {tuple(sample.target.shape[:1])}, got {tuple(value.shape)}")
         return value.detach().to(sample.pred.dtype)
 
-    def written(self, terminal: Terminal, backend: str) -> str:
-        """Lines of generated code that end with the assignment of an input; empty where it is an argument.
+    # Samples: drawn as they come about, never as inputs that are independent of each other: areas that no pair of boxes
+    # has say nothing about a loss.
 
-        Raises:
-            ValueError: its row has no code for the backend.
-        """
-        if terminal.compute is None:
-            return f"{terminal.name} = {self.spread_code(terminal.given, backend)}"
-        if backend not in terminal.code and terminal.name not in self.arguments:
-            raise ValueError(
-                f"input {terminal.name}: no code for {backend}; known: {', '.join(terminal.code) or 'none'}"
-            )
-        return terminal.code.get(backend, "")
+    @abstractmethod
+    def whole_sample(self) -> Sample:
+        """Everything that may come in float64: the extremes, and at the end BESIDE predictions that are right."""
 
-    def spread_code(self, given: str, backend: str) -> str:
-        """`spread` in generated code."""
-        texts = {"torch": f"{given}.detach().to({self.arguments[0]}.dtype)", "jax": f"jax.lax.stop_gradient({given})"}
-        return texts.get(backend, given)
+    @abstractmethod
+    def typical_sample(self) -> Sample:
+        """What a detector in training meets, TYPICAL rows in float64: identity and scale are measured here."""
 
-    def body(
-        self,
-        expression: Expression,
-        terminals: Sequence[Terminal],
-        alpha: float | None,  # noqa: ARG002
-        backend: str,
-    ) -> list[str]:
-        """Statements of a generated function, from its arguments to `return`.
+    @abstractmethod
+    def moved(self, sample: Sample) -> Sample:
+        """Every prediction moved by a thousandth of its size."""
+
+    @abstractmethod
+    def reference_sample(self) -> Sample:
+        """REFERENCE rows in float64 on which exported functions are compared with the formula."""
+
+    def given(self, sample: Sample, terminals: Sequence[Terminal]) -> Sample:
+        """The sample, and beside it drawn numbers for whatever else the head must give."""
+        drawn = draws.given(terminals, len(sample.pred))
+        return replace(sample, given={**drawn, **sample.given})
+
+    @abstractmethod
+    def probe(self, sample: Sample, terminals: Sequence[Terminal], dtype: torch.dtype) -> Probe:
+        """Inputs from a sample, computed as exactly as it is given, with the way back to the prediction."""
+
+    def whole(self, terminals: tuple[Terminal, ...]) -> Probe:
+        """The whole sample as a probe, in float32."""
+        return _whole(self, terminals)
+
+    def typical(self, terminals: tuple[Terminal, ...]) -> Probe:
+        """The typical sample as a probe, in float64."""
+        return _typical(self, terminals)
+
+    def neighbours(self, terminals: tuple[Terminal, ...]) -> Probe:
+        """The typical sample, moved, as a probe, in float64."""
+        return _neighbours(self, terminals)
+
+    # What gates, certificates and equivalence ask
+
+    def complaint(self, names: frozenset[str]) -> str:  # noqa: ARG002
+        """Why a formula that reads these inputs cannot be a loss, or nothing."""
+        return ""
+
+    @abstractmethod
+    def course(self, formula: Formula, everywhere: Callable[[], Verdict]) -> tuple[list[Verdict], bool]:
+        """What must hold at the optimum and on the way to it: finite, minimum and monotone up to the first refusal.
 
         Args:
-            expression: the formula.
-            terminals: of its grammar.
-            alpha: weight of the target; None weights nothing.
-            backend: `torch`, `numpy` or `jax`.
+            formula: to judge; most are refused here, so the cheapest look comes first.
+            everywhere: whether the formula is finite on the whole probe; costs more than a look at a few values.
 
-        Raises:
-            ValueError: no such backend, or a constant of the formula is not finite.
+        Returns:
+            The verdicts, and whether they are those of the negated formula: the loss runs the wrong way round.
         """
-        found = source(expression, backend)
-        lines = [line for one in terminals for line in self.written(one, backend).split("\n")]
-        return [*needed(lines, found.inputs), *found.statements, f"return {found.result}"]
+
+    @abstractmethod
+    def field(self, terminals: Sequence[Terminal]) -> Field:
+        """The predictions that are simulated, as they stand when a detector begins to train."""
+
+    @abstractmethod
+    def certificates(self, formula: Formula, descend: Descend) -> list[Certificate]:
+        """What is known of a formula that passed the gates.
+
+        Args:
+            formula: as the gates left it.
+            descend: simulates it.
+        """
+
+    @abstractmethod
+    def related(
+        self, formula: Formula, known: Formula, title: str, ratio: Callable[[], sympy.Expr | None]
+    ) -> tuple[str, str] | None:
+        """What a formula has to do with a known loss of this kind which it does not equal.
+
+        Args:
+            formula: of this kind.
+            known: the known loss.
+            title: of the known loss.
+            ratio: derivative of the formula over that of the known loss, where algebra finds one.
+
+        Returns:
+            The relation in words, and how it is known; None where there is none.
+        """
+
+    @abstractmethod
+    def algebra(self, formula: Formula) -> sympy.Expr:
+        """One SymPy expression that stands for a formula where two are compared."""
+
+    # What people see
+
+    @abstractmethod
+    def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
+        """What a loss does, drawn.
+
+        Args:
+            formula: the loss.
+            scale: mean length of its gradient on the typical probe; values are divided by it.
+            descend: simulates it.
+        """
+
+    def beside(self, terminals: Sequence[Terminal]) -> str:  # noqa: ARG002
+        """The known loss that is drawn beside a formula of these inputs."""
+        return self.stand_in
+
+    def remark(self, terminals: Sequence[Terminal]) -> str:  # noqa: ARG002
+        """What must be said wherever a formula of these inputs is shown, or nothing."""
+        return ""
+
+    def limits(self, formula: Formula) -> list[str]:
+        """What a person who takes the loss home must know."""
+        return [
+            f"It reads {one.name}, the {one.text.removesuffix(', detached')}: it needs a head that hands it over."
+            for one in formula.reads
+            if one.given
+        ]
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Least numbers of a simulation that passes."""
+        return {one.name: one.least for one in self.outcomes if one.least is not None}
+
+
+@cache
+def _whole(kind: Kind, terminals: tuple[Terminal, ...]) -> Probe:
+    return kind.probe(kind.given(kind.whole_sample(), terminals), terminals, torch.float32)
+
+
+@cache
+def _typical(kind: Kind, terminals: tuple[Terminal, ...]) -> Probe:
+    return kind.probe(kind.given(kind.typical_sample(), terminals), terminals, torch.float64)
+
+
+@cache
+def _neighbours(kind: Kind, terminals: tuple[Terminal, ...]) -> Probe:
+    return kind.probe(kind.moved(kind.given(kind.typical_sample(), terminals)), terminals, torch.float64)

@@ -26,7 +26,7 @@ class Terminal:
             (see `Kind.derived`). None takes what the head hands over as `given`, without a gradient.
         code: lines of generated code by backend (`torch`, `numpy`, `jax`) that end with its assignment; none where it
             is an argument of the generated function, or taken as it is given. Class inputs that are given may say how
-            PyTorch computes them `at label`.
+            PyTorch computes them `at label`, and what differs where the `background` has a column.
         aliases: names that published text uses for it.
         predicted: a gradient flows through it to the prediction.
         positive: it is above 0, which SymPy may rely on; else it is real.

@@ -35,6 +35,15 @@ _AT_LABEL = {
 }
 
 
+_BACKGROUND = ", background"
+
+
+def of_kind(code: Mapping[str, str], background: bool) -> dict[str, str]:
+    """A row's code where the background has a column or not; what differs there stands under names of its own."""
+    own = {name.removesuffix(_BACKGROUND): text for name, text in code.items() if name.endswith(_BACKGROUND)}
+    return {**code, **(own if background else {})}
+
+
 @dataclass(frozen=True)
 class ClassCode:
     """How the inputs of a class formula are written.
