@@ -116,7 +116,7 @@ def of_text(
         texts: per slot.
         name: what the classes' names begin with; None for the known loss's name, or Exported.
         class_grammar: of the class formula, where its inputs leave a doubt.
-        alpha: weight of the target column of a sigmoid class loss; a known loss brings its own.
+        alpha: weight of the target outside a class formula; a known loss brings its own.
         weights: loss_weight per slot; without one the formula gets the gradient norm of the loss detectors train with.
         setup: see Export.
 
@@ -155,7 +155,7 @@ def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
     pairs: dict[str, dict[str, Any]] = {"cse_a": {}, "cse_b": {"centerness_target": "iou"}}
     found = {}
     for name, more in pairs.items():
-        texts = {"loss_cls": f"{name}_cls", "loss_bbox": f"{name}_reg"}
+        texts = {GRAMMARS[one.grammar].slot: one.name for one in KNOWN.values() if one.name.rpartition("_")[0] == name}
         title = "".join(part.title() for part in name.split("_"))
         found[name] = of_text(texts, title, setup={**(setup or {}), **more})
     for known in KNOWN.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from autoloss.gates import equivalence
+from autoloss.gates.distinct import GATE, Distinct
 from autoloss.gates.simulation import STEPS, descend_all
 from primitives.expression import Expression
 from primitives.grammar import Grammar
@@ -20,6 +21,7 @@ from primitives.operators import OPERATORS
 
 MAX_AT_TARGET = 1_000
 """Largest gradient beside the target, in mean gradients; known losses have up to 50 (IoU to the power of 5)."""
+_NONE = Distinct()
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ class Trial:
         expression: the formula.
         grammar: of it.
         alpha: weight of the target outside the formula.
-        seen: identities that are not to come again.
+        seen: what is not to come again.
     """
 
     def __init__(
-        self, expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Container[str] = ()
+        self, expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Distinct = _NONE
     ) -> None:
         self.given, self.grammar, self.alpha, self.seen = expression, grammar, alpha, seen
         self.negated = False
@@ -136,11 +138,9 @@ def gradient(trial: Trial) -> Verdict:
 def distinct(trial: Trial) -> Verdict:
     """Its gradient is not that of a formula before; a pass says which known loss it is."""
     identity, _ = trial.direction
-    if identity in trial.seen:
-        return Verdict("distinct", False, "its gradient is that of an earlier formula")
     known = equivalence.recognise(identity, trial.grammar)
     reason = f"its gradient is that of {known.title}" if known else "no known loss has its gradient"
-    return Verdict("distinct", True, reason)
+    return trial.seen.verdict(identity, reason)
 
 
 GATES: tuple[Callable[[Trial], Verdict], ...] = (structure, finite, minimum, monotone, gradient, distinct)
@@ -152,7 +152,7 @@ def judge(
     grammar: Grammar,
     alpha: float | None = None,
     thresholds: Mapping[str, float] | None = None,
-    seen: Container[str] = (),
+    seen: Distinct = _NONE,
 ) -> Judgement:
     """Leads a formula through the gates: structure, finite, minimum, monotone, gradient, distinct, converges.
 
@@ -161,21 +161,19 @@ def judge(
         grammar: of it.
         alpha: weight of the target outside the formula.
         thresholds: least numbers of the simulation; None for those of the kind.
-        seen: identities that are not to come again.
+        seen: what is not to come again.
     """
     return converged([sifted(expression, grammar, alpha, seen)], grammar, alpha, thresholds)[0]
 
 
-def sifted(
-    expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Container[str] = ()
-) -> Judgement:
+def sifted(expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Distinct = _NONE) -> Judgement:
     """Leads a formula through all gates but the last, `converges`."""
     trial, verdicts = Trial(expression, grammar, alpha, seen), []
     for gate in GATES:
         verdicts.append(gate(trial))
         if not verdicts[-1].passed:
             break
-    known = trial.direction if verdicts[-1].gate == distinct.__name__ else ("", 0.0)
+    known = trial.direction if verdicts[-1].gate == GATE else ("", 0.0)
     return Judgement(trial.expression, tuple(verdicts), trial.negated, *known)
 
 

@@ -269,7 +269,11 @@ def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], 
     return table
 
 
-_KINDS = {"top": "losses of the better half", "class": "class losses", "box": "box losses", "pairs": "pairs"}
+_KINDS = {
+    "top": "losses of the better half",
+    **{word: f"{word} losses" for word in slots().values()},
+    "pairs": "pairs",
+}
 
 
 def fidelity(found: Sequence[Measured]) -> RenderableType:

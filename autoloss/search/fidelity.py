@@ -22,7 +22,7 @@ from primitives.errors import InputError
 
 FREE = ("ladder", "finale")
 """Settings that may change when a measurement goes on: rungs come and go, what was measured at others stays."""
-KINDS = ("all", "top", "class", "box", "pairs")
+KINDS = ("all", "top", *slots().values(), "pairs")
 """Kinds of losses that agreement is told of; `top` is the better half by the truth."""
 RESAMPLES = 2000
 """Populations drawn with replacement for an interval."""

@@ -8,6 +8,7 @@ from strategies import expressions
 
 from autoloss.candidate import GATES
 from autoloss.gates import equivalence, pipeline
+from autoloss.gates.distinct import Distinct
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
 from primitives.operators import OPERATORS
@@ -83,6 +84,10 @@ def test_a_refusal_says_what_is_wrong(grammar: str, text: str, reason: str) -> N
     assert reason in judgement.verdicts[-1].reason
 
 
+def test_the_gates_have_the_names_that_are_stored() -> None:
+    assert (*(gate.__name__ for gate in pipeline.GATES), "converges") == GATES
+
+
 def test_thresholds_are_settings() -> None:
     giou = KNOWN["giou"].expression
     verdict = pipeline.judge(giou, GRAMMARS["box"], thresholds={"disjoint": 0.5}).verdicts[-1]
@@ -93,7 +98,7 @@ def test_thresholds_are_settings() -> None:
 def test_a_gradient_that_came_before_is_refused_as_such() -> None:
     rules = GRAMMARS["box"]
     name = pipeline.judge(KNOWN["iou"].expression, rules).identity
-    verdict = pipeline.judge(rules.parse("mul(2, sub(3, div(i, u)))"), rules, seen={name}).verdicts[-1]
+    verdict = pipeline.judge(rules.parse("mul(2, sub(3, div(i, u)))"), rules, seen=Distinct([name])).verdicts[-1]
     assert (verdict.gate, verdict.passed) == ("distinct", False)
 
 
