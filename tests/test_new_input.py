@@ -80,7 +80,7 @@ def test_gates_simulation_calibration_and_certificates_take_the_formula(rules: G
     loss = calibrated(formula, rules, None, SIGMOID.stand_in)
     assert (loss.grammar, loss.expression) == (NAME, str(formula))
     assert 0 < loss.loss_weight < math.inf
-    assert {"optimum", "monotone", "convex"} <= {one.name for one in certify(formula, rules)}
+    assert {"optimum", "monotone", "convexity"} <= {one.name for one in certify(formula, rules)}
 
 
 def test_gates_refuse_a_formula_that_reads_the_new_input_alone(rules: Grammar) -> None:

@@ -25,6 +25,7 @@ from mmengine.runner import set_random_seed
 
 from detectors.data.coco import cache_folder, once
 from detectors.frozen import extraction, small_heads
+from detectors.frozen.assigned import two_stage
 from detectors.frozen.postprocess import scored
 from detectors.training.coco_metric import Truth
 from detectors.training.config import box_heads, put_losses
@@ -142,7 +143,7 @@ def check(config: Config) -> None:
 
 
 def _rules(model: Any) -> Mapping[str, Any]:
-    return dict(model.test_cfg["rcnn"] if extraction.two_stage(model) else model.test_cfg)
+    return dict(model.test_cfg["rcnn"] if two_stage(model) else model.test_cfg)
 
 
 def evaluate(
@@ -168,9 +169,7 @@ def evaluate(
     Returns:
         For every candidate `score` and the COCO metrics, or what went wrong.
     """
-    boxes = small_heads.Boxes(
-        frozen.model.roi_head.bbox_head if extraction.two_stage(frozen.model) else frozen.model.bbox_head
-    )
+    boxes = small_heads.Boxes(frozen.model.roi_head.bbox_head if two_stage(frozen.model) else frozen.model.bbox_head)
     there = len(frozen.training.boxes)
     if there < positives:
         _log.warning(

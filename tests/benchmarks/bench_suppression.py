@@ -3,7 +3,7 @@
 `python tests/benchmarks/bench_suppression.py`: one process, one thread, what K heads on the digits' 200 validation
 images hand over. torchvision's `batched_nms` is called per head and image, which is how mmdetection calls it; one call
 for everything (classes of every head and image told apart) is tried on a tenth only, for it looks for every class
-among all boxes.
+among all boxes. The same for drawn boxes of one class, and with equal scores among them.
 """
 
 from __future__ import annotations
@@ -97,6 +97,27 @@ def equal(calls: list[tuple[Any, ...]]) -> str:
     return f"{same} of {total}"
 
 
+def drawn(classes: int, ties: bool) -> tuple[Any, ...]:
+    """1,000 boxes in each of 50 groups, spread over 400 pixels."""
+    generator = torch.Generator().manual_seed(0)
+    centre, size = (
+        400 * torch.rand(50, 1000, 2, generator=generator),
+        20 + 30 * torch.rand(50, 1000, 2, generator=generator),
+    )
+    scores = torch.rand(50, 1000, generator=generator)
+    labels = torch.randint(0, classes, (50, 1000), generator=generator)
+    boxes = torch.cat((centre - size / 2, centre + size / 2), dim=-1)
+    return boxes, (50 * scores).round() / 50 if ties else scores, labels, 0.6, 100
+
+
+def row(name: str, count: str, calls: list[tuple[Any, ...]]) -> list[str]:
+    """A row of the table."""
+    tenth = [(*(part[: len(part) // 10] for part in args[:3]), *args[3:]) for args in calls]
+    groups, boxes = sum(len(args[0]) for args in calls), sum(int((args[1] >= 0).sum()) for args in calls)
+    took = [seconds(postprocess.suppressed, calls), seconds(each_group, calls), seconds(at_once, tenth)]
+    return [name, count, str(groups), f"{boxes:,}", *(f"{one:.2f}" for one in took), equal(calls)]
+
+
 def main() -> None:
     """Prints a row per detector and K."""
     torch.set_num_threads(1)
@@ -117,18 +138,9 @@ def main() -> None:
         task = evaluator._task(TASK)
         found = evaluator._features(task, 77)
         for count in COUNTS:
-            calls = handed_over(found, names, count, task)
-            tenth = [(*(part[: len(part) // 10] for part in args[:3]), *args[3:]) for args in calls]
-            table.add_row(
-                name,
-                str(count),
-                str(sum(len(args[0]) for args in calls)),
-                f"{sum(int((args[1] >= 0).sum()) for args in calls):,}",
-                f"{seconds(postprocess.suppressed, calls):.2f}",
-                f"{seconds(each_group, calls):.2f}",
-                f"{seconds(at_once, tenth):.2f}",
-                equal(calls),
-            )
+            table.add_row(*row(name, str(count), handed_over(found, names, count, task)))
+    for classes, ties in ((1, False), (10, False), (10, True)):
+        table.add_row(*row(f"drawn, {classes} classes{', ties' * ties}", "", [drawn(classes, ties)]))
     Console(width=120).print(table)
 
 
