@@ -9,7 +9,6 @@ from torch import Tensor
 from primitives.kinds.box.kind import BOX
 from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES, aligned_iou
 from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
-from primitives.kinds.classification.scores import CLASSES
 from primitives.kinds.sample import Sample
 
 
@@ -26,7 +25,8 @@ def class_features(
 ) -> dict[str, Tensor]:
     """Inputs of class formulas; see `primitives.kinds.classification.scores`."""
     given = {} if iou is None else {"iou": iou}
-    return (SIGMOID if use_sigmoid else SOFTMAX).inputs(Sample(logits, labels, given), CLASSES)
+    kind = SIGMOID if use_sigmoid else SOFTMAX
+    return kind.inputs(Sample(logits, labels, given), kind.terminals)
 
 
 def per_sample(value: Tensor, inputs: Mapping[str, Tensor], alpha: float | None = None) -> Tensor:

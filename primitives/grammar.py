@@ -68,6 +68,11 @@ class Grammar:
         """
         return self.kind.inputs(sample, self.terminals)
 
+    def given(self, expression: Expression) -> tuple[str, ...]:
+        """What the head must hand over for a formula beside prediction and target, as its keywords."""
+        found = (one.given for one in self.terminals if one.given and one.name in expression.names)
+        return tuple(dict.fromkeys(found))
+
     @property
     def predicted(self) -> frozenset[str]:
         """Names of the inputs through which the gradient reaches the prediction."""

@@ -85,7 +85,7 @@ def _formula(name: str, slot: str, loss: Mapping[str, Any]) -> list[str]:
     known = known_loss(rules.kind.beside(rules.terminals))
     outside = f", alpha {loss['alpha']:g} in the column of the target" if loss["alpha"] is not None else ""
     return [
-        f"## {_title(loss)}: `{function_name(name, slot)}`",
+        f"## {_title(loss)}: `{function_name(name, rules.kind)}`",
         f"    {expression}",
         f"$$ {algebra.latex(expression, rules.terminals)} $$",
         f"Grammar {rules.name}{outside}; {expression.size} nodes.",

@@ -14,7 +14,7 @@ import torch
 
 from autoloss.export import card, isolated_check, reference
 from autoloss.export.selection import Export
-from primitives.catalog import GRAMMARS, slots
+from primitives.catalog import GRAMMARS
 from primitives.codegen.function import function_name
 from primitives.errors import InputError
 
@@ -103,12 +103,13 @@ def check(export: Export, folder: Path, target: str) -> None:
         backend = target if target in ("numpy", "jax") else "torch"
         losses = [
             {
-                "function": function_name(export.name, slot),
-                "class": _class_of(export.name, slot) if target == "mmdet" else "",
-                "arguments": list(GRAMMARS[loss.grammar].kind.arguments),
+                "function": function_name(export.name, kind),
+                "class": f"{export.name}{kind.word.title()}Loss" if target == "mmdet" else "",
+                "arguments": list(kind.arguments),
                 "wanted": reference.wanted(loss, backend),
             }
-            for slot, loss in export.losses.items()
+            for loss in export.losses.values()
+            for kind in [GRAMMARS[loss.grammar].kind]
         ]
         torch.save({"backend": backend, "losses": losses}, Path(place) / "case.pt")
         line = [sys.executable, "-I", "-W", "ignore", isolated_check.__file__, place]
@@ -117,10 +118,6 @@ def check(export: Export, folder: Path, target: str) -> None:
         raise ExportError(f"what was exported cannot be used elsewhere: {_last(done.stderr)}")
     if done.stdout.strip():
         raise ExportError(f"what was exported differs from the formula: {'; '.join(done.stdout.splitlines())}")
-
-
-def _class_of(name: str, slot: str) -> str:
-    return f"{name}{slots()[slot].capitalize()}Loss"
 
 
 def _last(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from detectors import mmcv_ops
 from detectors.export.source import class_name, losses_file
+from primitives.catalog import grammar
 from primitives.errors import InputError
 
 DETECTORS = {
@@ -68,7 +69,7 @@ def mmdet(
         config = _of_run(evaluator, setup["task"], setup["seed"])
         base = detector = "detector.py"
     else:
-        kinds = [loss["grammar"] for slot, loss in losses.items() if slot == "loss_cls"]
+        kinds = [grammar(loss["grammar"]).kind.name for slot, loss in losses.items() if slot == "loss_cls"]
         detector = detector or DETECTORS[kinds[0] if kinds else "softmax"]
         config = load(detector)
         base = detector if "::" in detector else "detector.py"
@@ -141,7 +142,7 @@ def _text(values: Mapping[str, Any]) -> str:
 
 def _changes(before: Sequence[Any], after: Sequence[Any], name: str) -> tuple[Any, str | None]:
     """What config.py says of the head or heads, and the stock head that needs a class of its own."""
-    from detectors.heads.registry import PREFIX
+    from detectors.heads.registry import MECHANISMS, TWINS
 
     stock = None
     heads = []
@@ -156,8 +157,11 @@ def _changes(before: Sequence[Any], after: Sequence[Any], name: str) -> tuple[An
                     **{key: changed[slot][key] for key in keep},
                     **({"reduction": changed[slot]["reduction"]} if changed[slot]["reduction"] != "mean" else {}),
                 }
-        if str(changed.get("type", "")).startswith(PREFIX):
-            stock = changed["type"].removeprefix(PREFIX)
+        if changed.get("type") in TWINS:
+            head, mechanism = TWINS[changed["type"]]
+            if mechanism not in MECHANISMS.values():
+                raise InputError(f"{changed['type']}: only heads that hand over iou and no more are exported")
+            stock = head.__name__
             changed["type"] = f"{name}{stock}"
         heads.append((old, changed))
     if len(heads) == 1:

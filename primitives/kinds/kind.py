@@ -20,6 +20,7 @@ from primitives.kinds.probe import Probe
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate, Verdict
+from primitives.kinds.written import Written
 
 BESIDE = 48
 """Last rows of a whole sample, whose predictions are right or next to it."""
@@ -29,7 +30,7 @@ REFERENCE = 1000
 """Rows of a reference sample."""
 
 
-class Kind(ABC):
+class Kind(Written, ABC):
     """What a loss is about: its inputs, and what must hold of a formula over them.
 
     Args:
@@ -37,7 +38,6 @@ class Kind(ABC):
         word: for people and generated names, such as `box`; kinds of one slot share it.
         slot: where such a loss sits in a detector, by mmdetection's name; a name of its own where there is none.
         terminals: every input that a grammar of this kind may choose.
-        arguments: names of prediction and target in generated functions.
         stand_in: the known loss that stock detectors train with.
         outcomes: what a simulation comes to, and what is asked of it.
         score: the outcome by which a simulation ranks losses.
@@ -50,7 +50,6 @@ class Kind(ABC):
     word: str
     slot: str
     terminals: tuple[Terminal, ...]
-    arguments: tuple[str, str]
     stand_in: str
     outcomes: tuple[Outcome, ...]
     score: str

@@ -24,7 +24,9 @@ class Terminal:
         text: one line for people.
         compute: its values, one per sample, or one per sample and class, from what its kind derives from a `Sample`
             (see `Kind.derived`). None takes what the head hands over as `given`, without a gradient.
-        code: how it is written in generated code, a line by backend (`torch`, `numpy`, `jax`).
+        code: lines of generated code by backend (`torch`, `numpy`, `jax`) that end with its assignment; none where it
+            is an argument of the generated function, or taken as it is given. Class inputs that are given may say how
+            PyTorch computes them `at label`, and what differs where the `background` has a column.
         aliases: names that published text uses for it.
         predicted: a gradient flows through it to the prediction.
         positive: it is above 0, which SymPy may rely on; else it is real.

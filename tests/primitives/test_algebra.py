@@ -10,7 +10,7 @@ from primitives import algebra
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.kinds.box.pair import AREAS
-from primitives.kinds.classification.scores import CLASSES
+from primitives.kinds.classification.kind import SOFTMAX
 
 INPUTS = {"i": 0.4, "u": 1.3, "e": 1.7}
 
@@ -28,7 +28,7 @@ def test_tensor_and_algebra_agree_where_both_are_ordinary_numbers(expression: Ex
 
 def test_softmax_and_dot_work_on_columns() -> None:
     known = KNOWN["cross_entropy"].expression
-    (column,) = algebra.columns(known, CLASSES, classes=3)
+    (column,) = algebra.columns(known, SOFTMAX.terminals, classes=3)
     logits, target = [0.3, -1.0, 2.0], [0.0, 1.0, 0.0]
     point = {sympy.Symbol(f"x_{k}", real=True): v for k, v in enumerate(logits)}
     point |= {sympy.Symbol(f"y_{k}", real=True): v for k, v in enumerate(target)}
@@ -40,7 +40,7 @@ def test_derivative_of_log_iou() -> None:
     i = AREAS[0].symbol()
     assert sympy.simplify(algebra.derivative(KNOWN["log_iou"].expression, AREAS, "i") + 1 / i) == 0
     with pytest.raises(ValueError, match="class axis"):
-        algebra.derivative(KNOWN["cross_entropy"].expression, CLASSES, "x")
+        algebra.derivative(KNOWN["cross_entropy"].expression, SOFTMAX.terminals, "x")
 
 
 def test_simplification_is_equal_to_the_formula() -> None:
@@ -51,4 +51,4 @@ def test_simplification_is_equal_to_the_formula() -> None:
 
 def test_latex_of_giou() -> None:
     assert algebra.latex(KNOWN["iou"].expression, AREAS) == r"- \frac{i}{u} + 1"
-    assert "softmax" in algebra.latex(KNOWN["cross_entropy"].expression, CLASSES)
+    assert "softmax" in algebra.latex(KNOWN["cross_entropy"].expression, SOFTMAX.terminals)

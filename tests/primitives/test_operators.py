@@ -4,7 +4,7 @@ import pytest
 import sympy
 import torch
 
-from primitives.operators import OPERATORS, Operator
+from primitives.operators import BACKENDS, OPERATORS, Operator
 
 PAPER = "add sub mul div dot neg exp log abs sqrt softmax softplus sigmoid gd alf erf erfc tanh relu sin cos".split()
 ELEMENTWISE = [row for row in OPERATORS.values() if not row.class_axis]
@@ -51,8 +51,13 @@ def test_published_protections_hold() -> None:
         ({"arity": 2, "tensor": torch.neg}, "does not take 2 arguments"),
         ({"arity": 1, "tensor": torch.sum}, "shape"),
         ({"arity": 1, "tensor": torch.log}, "not finite"),
+        ({"arity": 1, "tensor": torch.neg, "code": {"torch": "-{a}", "numpy": "-{a}"}}, "code for jax reads"),
+        (
+            {"arity": 2, "tensor": torch.add, "code": dict.fromkeys(BACKENDS, "-{a}")},
+            "code for torch reads .'a'., not 2",
+        ),
     ],
 )
 def test_a_row_that_contradicts_itself_cannot_be_declared(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Operator("bad", algebra=lambda a: a, domain=(-math.inf, math.inf), text="", **arguments)
+        Operator("bad", algebra=lambda a: a, domain=(-math.inf, math.inf), text="", **{"code": {}, **arguments})

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from primitives import algebra
-from primitives.kinds.box import certificates, panels, paths, samples, simulation
+from primitives.expression import Expression
+from primitives.kinds.box import certificates, code, panels, paths, samples, simulation
 from primitives.kinds.box.certificates import in_pixels
-from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES, Pair
+from primitives.kinds.box.pair import AREAS, PIXEL_AREA, PIXELS, SHAPES, TARGET_AREA, Pair
 from primitives.kinds.field import Descend, Field
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
@@ -32,6 +33,7 @@ class BoxKind(Kind):
     slot = "loss_bbox"
     terminals = (*AREAS, *PIXELS, *SHAPES)
     arguments = ("pred", "target")
+    says = "Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."
     stand_in = "giou"
     outcomes = simulation.OUTCOMES
     score = "iou"
@@ -43,6 +45,19 @@ class BoxKind(Kind):
     def losses(self, value: Tensor, inputs: Mapping[str, Tensor], alpha: float | None = None) -> Tensor:  # noqa: ARG002
         """See Kind."""
         return value.expand(next(iter(inputs.values())).shape)
+
+    def body(
+        self,
+        expression: Expression,
+        terminals: Sequence[Terminal],
+        alpha: float | None,  # noqa: ARG002
+        backend: str,
+    ) -> list[str]:
+        """See Written."""
+        areas = self.written([one for one in terminals if one.unit in (TARGET_AREA, PIXEL_AREA)], backend)
+        others = self.written([one for one in terminals if one.name not in areas], backend)
+        scaled = any(one.unit == TARGET_AREA for one in terminals)
+        return code.body(expression, backend, areas, [*others.values()], scaled)
 
     def whole_sample(self) -> Sample:
         """Pairs of every sort; off their targets by up to 1e-4 sizes at the end."""

@@ -9,6 +9,7 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
+from primitives.kinds.box.code import by_backend
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 
@@ -83,28 +84,46 @@ class Pair:
 _INTERSECTION = "intersection of the predicted box and its target"
 _UNION = "union of the predicted box and its target"
 _ENCLOSING = "smallest box around both"
-_TARGET, _PIXEL = "target area", "square pixel"
+TARGET_AREA, PIXEL_AREA = "target area", "square pixel"
 
+_I = by_backend("i = w_i * h_i")
+_U = by_backend("u = w_p * h_p + area - i + 1e-7")
+_E = by_backend("e = w_e * h_e + 1e-7")
+_D = by_backend(
+    "d_x, d_y = (x1_p + x2_p - x1_t - x2_t) / 2, (y1_p + y2_p - y1_t - y2_t) / 2",
+    "d = (d_x * d_x + d_y * d_y) / (w_e * w_e + h_e * h_e + 1e-7)",
+)
+_V = by_backend(
+    "angle_t = torch.atan(w_t / (h_t + 1e-7))",
+    "angle_p = torch.atan(w_p / (h_p + 1e-7))",
+    "v = (4 / math.pi**2) * (angle_t - angle_p) ** 2",
+)
+
+# Generated code divides by the target's area once, for all areas, and where the unit does not cancel.
 AREAS = (
-    Terminal("i", (0, _INF), _TARGET, _INTERSECTION, attrgetter("i"), positive=True),
-    Terminal("u", (0, _INF), _TARGET, _UNION, attrgetter("u"), positive=True),
-    Terminal("e", (0, _INF), _TARGET, _ENCLOSING, attrgetter("e"), positive=True),
+    Terminal("i", (0, _INF), TARGET_AREA, _INTERSECTION, attrgetter("i"), _I, positive=True),
+    Terminal("u", (0, _INF), TARGET_AREA, _UNION, attrgetter("u"), _U, positive=True),
+    Terminal("e", (0, _INF), TARGET_AREA, _ENCLOSING, attrgetter("e"), _E, positive=True),
 )
 """Areas in units of the target's: a formula cannot depend on image resolution."""
 PIXELS = (
-    Terminal("i", (0, _INF), _PIXEL, _INTERSECTION, attrgetter("intersection"), positive=True),
-    Terminal("u", (0, _INF), _PIXEL, _UNION, attrgetter("union"), positive=True),
-    Terminal("e", (0, _INF), _PIXEL, _ENCLOSING, attrgetter("enclosing"), positive=True),
+    Terminal("i", (0, _INF), PIXEL_AREA, _INTERSECTION, attrgetter("intersection"), _I, positive=True),
+    Terminal("u", (0, _INF), PIXEL_AREA, _UNION, attrgetter("union"), _U, positive=True),
+    Terminal("e", (0, _INF), PIXEL_AREA, _ENCLOSING, attrgetter("enclosing"), _E, positive=True),
 )
 """Areas in square pixels, as the published formulas count them."""
 SHAPES = (
-    Terminal("d", (0, 1), "squared diagonal", "squared distance of the centres", attrgetter("d")),
-    Terminal("v", (0, 1), "1", "squared difference of the aspect angles", attrgetter("v")),
+    Terminal("d", (0, 1), "squared diagonal", "squared distance of the centres", attrgetter("d"), _D),
+    Terminal("v", (0, 1), "1", "squared difference of the aspect angles", attrgetter("v"), _V),
 )
 """What DIoU and CIoU add."""
 
 
+# Exported files carry it, so it needs PyTorch alone.
 def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
     """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
-    pair = Pair(Sample(pred, target))
-    return (pair.intersection / pair.union.clamp(min=AREA_EPS)).clamp(0, 1)
+    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
+    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
+    i = wh_i[:, 0] * wh_i[:, 1]
+    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
+    return (i / u.clamp(min=1e-7)).clamp(0, 1)

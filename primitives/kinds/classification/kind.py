@@ -9,7 +9,9 @@ import sympy
 import torch
 from torch import Tensor
 
+from primitives.expression import Expression
 from primitives.kinds.classification import certificates, curves, panels, relation, samples, simulation
+from primitives.kinds.classification.code import ClassCode, of_kind
 from primitives.kinds.classification.scores import CLASSES, Scores, W, X, Y
 from primitives.kinds.field import Descend, Field
 from primitives.kinds.formula import Formula
@@ -37,6 +39,7 @@ class ClassKind(Kind):
     slot = "loss_cls"
     terminals = CLASSES
     arguments = ("x", "labels")
+    floating = ("x",)
     outcomes = simulation.OUTCOMES
     score = "ap"
     shorthands = (("ny", "sub(1, y)"),)
@@ -44,6 +47,8 @@ class ClassKind(Kind):
     def __init__(self, name: str, *, background: bool, stand_in: str, heads: str, marks: frozenset[str]) -> None:
         self.name, self.background, self.weighs_target = name, background, not background
         self.stand_in, self.heads, self.marks = stand_in, heads, marks
+        shape = "(N, C + 1) with the background last" if background else "(N, C)"
+        self.says = f"Losses (N,) of logits x, {shape}, and labels (N,); C is background."
 
     def derived(self, sample: Sample) -> Scores:
         """See Kind."""
@@ -67,6 +72,25 @@ class ClassKind(Kind):
         if alpha is not None:
             value = value * (alpha * inputs[Y.name] + (1 - alpha) * (1 - inputs[Y.name]))
         return value.sum(-1)
+
+    def spread_code(self, given: str, backend: str) -> str:
+        """See Written; the same in every column."""
+        column = f"{super().spread_code(given, backend)}[:, None]"
+        if backend == "torch":
+            return f"{column}.expand_as(x)"
+        return f"{'np' if backend == 'numpy' else 'jnp'}.broadcast_to({column}, x.shape)"
+
+    def body(
+        self, expression: Expression, terminals: Sequence[Terminal], alpha: float | None, backend: str
+    ) -> list[str]:
+        """See Written."""
+        rows = [replace(one, code=of_kind(one.code, self.background)) for one in terminals]
+        at_label = {
+            one.name: one.code.get("at label", f"{super(ClassKind, self).spread_code(one.given, 'torch')}{{column}}")
+            for one in rows
+            if one.given
+        }
+        return ClassCode(self.background, backend, self.written(rows, backend), at_label).body(expression, alpha)
 
     def whole_sample(self) -> Sample:
         """Logits up to +-50; of 10 to 50 where they belong at the end."""

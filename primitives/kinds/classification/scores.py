@@ -46,14 +46,41 @@ class Scores:
         return torch.where(positive, column, torch.ones_like(column)).expand_as(self.x)
 
 
+_POSITIVE = "positive = ((labels >= 0) & (labels < x.shape[1] - 1))[:, None]"
 X = Terminal("x", (-math.inf, math.inf), "logit", "predicted logits", attrgetter("x"))
-Y = Terminal("y", (0, 1), "one-hot", "target", attrgetter("y"), aliases=("py",), predicted=False)
+Y = Terminal(
+    "y",
+    (0, 1),
+    "one-hot",
+    "target",
+    attrgetter("y"),
+    {
+        "torch": "y = target.to(x.dtype)",
+        "numpy": "y = (labels[:, None] == np.arange(x.shape[1])).astype(x.dtype)",
+        "jax": "y = (labels[:, None] == jnp.arange(x.shape[1])).astype(x.dtype)",
+    },
+    aliases=("py",),
+    predicted=False,
+)
 W = Terminal(
     "w",
     (0, 1),
     "IoU",
     "IoU of the predicted box, detached",
     attrgetter("w"),
+    {
+        "torch": "w = torch.where(target, iou.detach().to(x.dtype)[:, None], 0.0)",
+        "numpy": "w = y * iou[:, None]",
+        "jax": "w = y * jax.lax.stop_gradient(iou)[:, None]",
+        "at label": "iou.detach().to(x.dtype){column}",
+        "torch, background": f"{_POSITIVE}\n"
+        "w = torch.where(positive, iou.detach().to(x.dtype)[:, None], 1.0).expand_as(x)",
+        "numpy, background": f"{_POSITIVE}\n"
+        "w = np.broadcast_to(np.where(positive, iou[:, None], 1.0), x.shape).astype(x.dtype)",
+        "jax, background": f"{_POSITIVE}\n"
+        "w = jnp.broadcast_to(jnp.where(positive, jax.lax.stop_gradient(iou)[:, None], 1.0), x.shape).astype(x.dtype)",
+        "at label, background": "torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0){column}",
+    },
     aliases=("z", "q", "iou"),
     predicted=False,
     given="iou",

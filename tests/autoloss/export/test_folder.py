@@ -23,14 +23,13 @@ from primitives.errors import InputError
 
 def put(loss: Loss, name: str, folder: Path) -> None:
     """What `package.check` compares, in a folder of its own."""
-    slot = GRAMMARS[loss.grammar].slot
-    export = Export(name, {slot: loss}, ["By a test."])
+    kind = GRAMMARS[loss.grammar].kind
+    export = Export(name, {kind.slot: loss}, ["By a test."])
     folder.mkdir()
     for file, text in package.texts(export, "torch").items():
         (folder / file).write_text(text)
-    leaf = "pred" if slot == "loss_bbox" else "x"
-    case = {"function": function_name(name, slot), "class": "", "leaf": leaf, "wanted": reference.wanted(loss)}
-    torch.save({"backend": "torch", "losses": [case]}, folder / "case.pt")
+    case = {"function": function_name(name, kind), "class": "", "arguments": list(kind.arguments)}
+    torch.save({"backend": "torch", "losses": [{**case, "wanted": reference.wanted(loss)}]}, folder / "case.pt")
 
 
 def compared(folders: list[Path]) -> str:

@@ -89,6 +89,15 @@ def test_the_function_computes_what_the_formula_computes(
     assert close(found[finite], wanted[finite]), (text, found[finite] - wanted[finite])
 
 
+def test_a_sum_over_the_target_within_another_is_at_the_label_once(tmp_path: Path) -> None:
+    rules = GRAMMARS["sigmoid"]
+    formula = rules.parse("min(alf(max(y, 0.5)), dot(dot(y, x), y))")
+    inputs = inputs_of("sigmoid", reads_iou=False)
+    for alpha in (None, 0.25):
+        call = module(function(formula, rules, "loss", alpha), "torch", tmp_path).loss
+        assert close(call(**inputs), expected(formula, "sigmoid", inputs, alpha))
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_gradients_of_known_losses_are_those_of_the_formula(name: str, tmp_path: Path) -> None:
     known = KNOWN[name]
@@ -142,12 +151,12 @@ def test_the_function_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "slot", "called"),
+    ("name", "grammar", "called"),
     [
-        ("Candidate36", "loss_bbox", "candidate36_box_loss"),
-        ("CseA", "loss_cls", "cse_a_class_loss"),
-        ("GIoU", "loss_bbox", "g_io_u_box_loss"),
+        ("Candidate36", "box", "candidate36_box_loss"),
+        ("CseA", "softmax", "cse_a_class_loss"),
+        ("GIoU", "box_pixels", "g_io_u_box_loss"),
     ],
 )
-def test_functions_are_named_as_the_export_is(name: str, slot: str, called: str) -> None:
-    assert function_name(name, slot) == called
+def test_functions_are_named_as_the_export_is(name: str, grammar: str, called: str) -> None:
+    assert function_name(name, GRAMMARS[grammar].kind) == called
