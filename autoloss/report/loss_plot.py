@@ -37,7 +37,7 @@ class Drawn:
 
 
 def draw(mine: Drawn, other: Drawn, file: Path) -> None:
-    """Writes one picture of four panels, as the kind of the losses has them: loss, gradient, descent, and one more.
+    """Writes one picture of the panels that the kind of the losses has, such as loss, gradient and descent.
 
     Losses and gradients are scaled to mean gradient norm 1 on the typical probe.
 
@@ -49,14 +49,19 @@ def draw(mine: Drawn, other: Drawn, file: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    panels: Any = figure.subplots(2, 2).flatten()
-    for loss, style in ((other, "--"), (mine, "-")):
-        for axes, panel in zip(panels, _panels(loss), strict=False):
-            _add(axes, panel, loss.title, style)
-    for axes in panels:
+    drawn = [(loss.title, style, _panels(loss)) for loss, style in ((other, "--"), (mine, "-"))]
+    count = max(len(panels) for *_, panels in drawn)
+    rows = math.ceil(count / 2)
+    figure = Figure(figsize=(11, 4 * rows), layout="constrained")
+    places: Any = figure.subplots(rows, 2, squeeze=False).flatten()
+    for title, style, panels in drawn:
+        for axes, panel in zip(places, panels, strict=False):
+            _add(axes, panel, title, style)
+    for axes in places[:count]:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
+    for axes in places[count:]:
+        axes.remove()
     text = str(mine.expression)
     figure.suptitle(text if len(text) <= 130 else f"{text[:127]}...", fontsize=9)
     save(figure, file)

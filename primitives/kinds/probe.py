@@ -30,6 +30,30 @@ class Probe:
     jacobian: Tensor | None
     losses: Losses
 
+    @classmethod
+    def by_jacobian(
+        cls,
+        place: Tensor,
+        inputs_at: Callable[[Tensor], dict[str, Tensor]],
+        leaves: tuple[str, ...],
+        losses: Losses,
+        dtype: torch.dtype,
+    ) -> Probe:
+        """A probe of inputs with one value per sample, derived once and as exactly as the predictions are given.
+
+        Args:
+            place: (N, D) predictions, in coordinates in which their parts are alike.
+            inputs_at: the inputs from them.
+            leaves: names of the inputs that depend on them.
+            losses: how the value of a formula becomes losses.
+            dtype: in which formulas are to be computed.
+        """
+        place = place.detach().requires_grad_()
+        inputs = inputs_at(place)
+        rows = [torch.autograd.grad(inputs[name].sum(), place, retain_graph=True)[0] for name in leaves]
+        values = {name: value.detach().to(dtype) for name, value in inputs.items()}
+        return cls(values, leaves, torch.stack(rows, dim=1).to(dtype), losses)
+
     def gradient(self, expression: Expression, alpha: float | None = None) -> tuple[Tensor, Tensor]:
         """Losses (N,) and their gradients with respect to the prediction, (N, D)."""
         inputs = dict(self.inputs)

@@ -80,15 +80,13 @@ class BoxKind(Kind):
         """See Kind; the coordinates are (cx / w, cy / h, log w, log h) of the predicted box."""
         pred = sample.pred
         centre, wh = (pred[:, :2] + pred[:, 2:]) / 2, pred[:, 2:] - pred[:, :2]
-        normal = torch.cat((centre / wh, wh.log()), dim=-1).requires_grad_()
-        moved = samples.boxes(normal[:, :2] * wh, normal[:, 2:])
-        inputs = self.inputs(replace(sample, pred=moved), terminals)
-        leaves = tuple(one.name for one in terminals if one.predicted)
-        jacobian = torch.stack(
-            [torch.autograd.grad(inputs[name].sum(), normal, retain_graph=True)[0] for name in leaves], dim=1
+        return Probe.by_jacobian(
+            torch.cat((centre / wh, wh.log()), dim=-1),
+            lambda place: self.inputs(replace(sample, pred=samples.boxes(place[:, :2] * wh, place[:, 2:])), terminals),
+            tuple(one.name for one in terminals if one.predicted),
+            self.losses,
+            dtype,
         )
-        values = {name: value.detach().to(dtype) for name, value in inputs.items()}
-        return Probe(values, leaves, jacobian.to(dtype), self.losses)
 
     def course(self, formula: Formula, everywhere: Callable[[], Verdict]) -> tuple[list[Verdict], bool]:
         """Lowest at the target, and falling as the IoU rises, on the paths of boxes onto their targets."""
