@@ -16,8 +16,6 @@ PROVED = "proved"
 """How something is known that holds on the whole domain."""
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
-# Operators with which algebra is quick.
-_QUICK = frozenset(("add", "sub", "mul", "div", "neg", "exp", "log", "sigmoid", "softplus", "softmax", "dot"))
 _PROBE = (0.31, 0.53, 0.76)
 
 
@@ -69,7 +67,7 @@ def plain(expression: Expression, terminals: Sequence[Terminal]) -> bool:
     """Whether what depends on the prediction is made of operators with which algebra is quick."""
     predicted = {terminal.name for terminal in terminals if terminal.predicted}
     nodes = (node.head for node in expression.walk() if node.names & predicted)
-    return all(head.name in _QUICK for head in nodes if isinstance(head, Operator))
+    return all(head.quick for head in nodes if isinstance(head, Operator))
 
 
 def sign(formula: sympy.Expr) -> int | None:

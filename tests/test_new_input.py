@@ -66,6 +66,17 @@ def formula(rules: Grammar) -> Expression:
     return rules.parse(FORMULA)
 
 
+def exported(export: Export, backend: str, place: Path) -> Any:
+    """The exported file, imported."""
+    (place / "losses.py").write_text(folder.texts(export, backend)["losses.py"])
+    spec = importlib.util.spec_from_file_location("losses", place / "losses.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_the_parser_knows_both_where_the_grammar_does(rules: Grammar, formula: Expression) -> None:
     assert rules.parse(str(formula)) == formula
     assert rules.given(formula) == ("progress",)
@@ -105,13 +116,7 @@ def test_generated_code_computes_what_the_formula_computes(
         pytest.importorskip("jax", reason="JAX is an optional extra: pip install 'autoloss[jax]'")
     expression = rules.parse(text)
     loss = calibrated(expression, rules, alpha, SIGMOID.stand_in)
-    files = folder.texts(Export("New", {"loss_cls": loss}, ["By a test."]), backend)
-    (tmp_path / "losses.py").write_text(files["losses.py"])
-    spec = importlib.util.spec_from_file_location("losses", tmp_path / "losses.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = exported(Export("New", {"loss_cls": loss}, ["By a test."]), backend, tmp_path)
     inputs = inputs_of(expression, rules, torch.float32)
     assert set(inputs) == {"x", "labels", "progress"}
     arrays = {name: value if backend == "torch" else value.numpy() for name, value in inputs.items()}
@@ -129,6 +134,29 @@ def test_an_export_is_checked_where_the_toolkit_is_not(rules: Grammar, formula: 
     assert SIGMOID.limits(rules.formula(formula))[-1].startswith("It reads t, the share of the training that is over")
 
 
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_a_box_loss_may_read_it_as_well(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detectors import mmcv_ops
+
+    mmcv_ops.install()
+    from detectors.losses.expression import ExpressionBoxLoss
+
+    boxes = GRAMMARS["box"]
+    rules = Grammar("box_in_time", boxes.kind, (*boxes.terminals, T), boxes.operators)
+    monkeypatch.setitem(GRAMMARS, rules.name, rules)
+    expression = rules.parse("mul(add(1, t), sub(1, div(i, u)))")
+    inputs = inputs_of(expression, rules, torch.float32)
+    found = ExpressionBoxLoss(str(expression), rules.name, reduction="none")(**inputs)
+    plain = ExpressionBoxLoss("sub(1, div(i, u))", reduction="none")(inputs["pred"], inputs["target"])
+    torch.testing.assert_close(found, (1 + inputs["progress"]) * plain)
+    with pytest.raises(ValueError, match="ExpressionBoxLoss reads progress; this head hands over none"):
+        ExpressionBoxLoss(str(expression), rules.name)(inputs["pred"], inputs["target"])
+    export = Export("New", {"loss_bbox": calibrated(expression, rules, None, "giou")}, ["By a test."])
+    arrays = {name: value if backend == "torch" else value.numpy() for name, value in inputs.items()}
+    written = np.asarray(exported(export, backend, tmp_path).new_box_loss(**arrays))
+    np.testing.assert_allclose(written, found.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
     formula: Expression, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +168,7 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
 
     from detectors.data.digits import digit_scenes
     from detectors.export.mmdet import mmdet
+    from detectors.frozen.rung import _pair
     from detectors.heads import registry
     from detectors.heads.iou_aware import PointIoUAware
     from detectors.training.config import configure, load
@@ -176,6 +205,8 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
         assert config.model.bbox_head.type == twin == "TimeAwareFCOSHead"
         assert "mAP" in train(config)
         assert seen == [0.0, 0.5]
+        with pytest.raises(InputError, match="a rung of kind 'frozen' hands over iou .*, a formula reads progress"):
+            _pair(load("configs/detectors/tiny_fcos.py"), losses, boxes=None)
         with pytest.raises(InputError, match="TimeAwareFCOSHead: only heads that hand over iou"):
             mmdet(losses, "New", ["By a test."], {"detector": "configs/detectors/tiny_fcos.py"})
     finally:

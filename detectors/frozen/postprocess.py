@@ -146,9 +146,9 @@ def suppressed(
     A box falls when a box of its class that stands overlaps it more; asked again of all boxes until nothing changes,
     which gives what the greedy loop gives (Cluster-NMS).
 
-    torchvision's `batched_nms`, called per group, keeps the same boxes, but for the order of equal scores, in 0.21 s
-    where this takes 0.04 s (16 heads of the tiny Faster R-CNN on 200 images, one thread), and in 0.33 s for 0.28 s
-    (FCOS): tests/benchmarks/bench_suppression.py. For 1,000 boxes of a single class it would be the faster one.
+    torchvision's `batched_nms`, called per group, keeps the same boxes where no two scores are equal, in 0.21 s where
+    this takes 0.04 s (16 heads of the tiny Faster R-CNN on 200 images, one thread) and in 0.33 s where it takes 0.28 s
+    (FCOS); for 1,000 boxes of a single class it is the faster one. See tests/benchmarks/bench_suppression.py.
 
     Args:
         boxes: (G, n, 4) xyxy.

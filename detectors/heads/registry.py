@@ -27,7 +27,8 @@ MECHANISMS: dict[type, type[IoUAware]] = {
 AWARE = (GFLHead,)
 """Stock heads that know the IoU: they call their class loss with (labels, IoU), which `ClassLoss` takes as it is."""
 TWINS: dict[str, tuple[type, type[IoUAware]]] = {}
-"""Stock head and mechanism by the `type` of their twin; the first that hands over enough is taken."""
+"""Stock head and mechanism by the `type` of their twin, which those of AWARE are themselves; the first that hands over
+enough is taken."""
 
 
 def register(mechanism: type[IoUAware], head: type, prefix: str = PREFIX) -> str:
@@ -50,6 +51,7 @@ def register(mechanism: type[IoUAware], head: type, prefix: str = PREFIX) -> str
 
 for _head, _mechanism in MECHANISMS.items():
     register(_mechanism, _head)
+TWINS.update({_head.__name__: (_head, IoUAware) for _head in AWARE})
 
 
 def stock(name: str) -> str:
@@ -67,13 +69,11 @@ def head_type(name: str, reads: Collection[str]) -> str:
     Raises:
         InputError: there is none.
     """
-    aware = [head.__name__ for head in AWARE]
-    enough = [(twin, head.__name__) for twin, (head, how) in TWINS.items() if set(reads) <= set(how.hands_over)]
-    if not reads or (name in aware and set(reads) <= set(IoUAware.hands_over)):
+    enough = {twin: head.__name__ for twin, (head, how) in TWINS.items() if set(reads) <= set(how.hands_over)}
+    if not reads or name in enough:
         return name
-    for twin, head in sorted(enough, key=lambda pair: pair[0] != name):  # a twin that is enough stays
+    for twin, head in enough.items():
         if head == stock(name):
             return twin
-    choices = [*dict.fromkeys(head for _, head in enough), *(aware if set(reads) <= set(IoUAware.hands_over) else [])]
-    wanted, known = ", ".join(sorted(reads)), ", ".join(choices) or "none"
+    wanted, known = ", ".join(sorted(reads)), ", ".join(dict.fromkeys(enough.values())) or "none"
     raise InputError(f"no head that hands over {wanted} stands in for {name!r}; known: {known}")

@@ -11,6 +11,7 @@ CrossEntropyClassLoss as the type of loss_cls or loss_bbox. config.py beside thi
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
@@ -35,6 +38,8 @@ class Loss(nn.Module):
     Raises:
         ValueError: no such reduction.
     """
+
+    reads: tuple[str, ...] = ()
 
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
         super().__init__()
@@ -48,6 +53,12 @@ class Loss(nn.Module):
         if avg_factor is not None and how == "sum":
             raise ValueError('avg_factor can not be used with reduction="sum"')
         return how
+
+    def _given(self, handed: dict[str, Any]) -> dict[str, Tensor]:
+        missing = [name for name in self.reads if handed.get(name) is None]
+        if missing:
+            raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
+        return {name: handed[name] for name in self.reads}
 
     def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
@@ -65,17 +76,15 @@ class Loss(nn.Module):
 
 
 class ClassLoss(Loss):
-    """A `loss_cls`; a subclass has `formula(x, labels, iou)`, which gives losses (N,), and the two facts about it.
+    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
 
     `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
-    `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
     use_sigmoid: bool
-    reads_iou: bool
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
-        """Losses (N,) of logits x, labels (N,) and IoU (N,)."""
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -86,7 +95,7 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        **kwargs: object,  # what heads hand to other losses
+        **kwargs: object,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -97,25 +106,24 @@ class ClassLoss(Loss):
             avg_factor: divides the sum; not with reduction `sum`.
             reduction_override: takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            kwargs: not used.
+            kwargs: what else the formula reads, and what heads hand to other losses.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none.
+            ValueError: the head did not hand over what the formula reads.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
-        if self.reads_iou and iou is None:
-            raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
+        given = self._given({**kwargs, "iou": iou})
         pred = at_least_float32(pred)
         if weight is not None:
             weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -155,7 +163,6 @@ class CrossEntropyClassLoss(ClassLoss):
     """
 
     use_sigmoid = False
-    reads_iou = False
 
     def __init__(
         self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 1.0
@@ -164,7 +171,7 @@ class CrossEntropyClassLoss(ClassLoss):
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+    def formula(self, x: Tensor, labels: Tensor) -> Tensor:
         """See cross_entropy_class_loss."""
         return cross_entropy_class_loss(x, labels)
 

@@ -11,6 +11,7 @@ as the type of loss_cls or loss_bbox. config.py beside this file does it.
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
@@ -34,6 +37,8 @@ class Loss(nn.Module):
     Raises:
         ValueError: no such reduction.
     """
+
+    reads: tuple[str, ...] = ()
 
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
         super().__init__()
@@ -47,6 +52,12 @@ class Loss(nn.Module):
         if avg_factor is not None and how == "sum":
             raise ValueError('avg_factor can not be used with reduction="sum"')
         return how
+
+    def _given(self, handed: dict[str, Any]) -> dict[str, Tensor]:
+        missing = [name for name in self.reads if handed.get(name) is None]
+        if missing:
+            raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
+        return {name: handed[name] for name in self.reads}
 
     def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
@@ -64,10 +75,10 @@ class Loss(nn.Module):
 
 
 class BoxLoss(Loss):
-    """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
 
-    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -77,7 +88,7 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        **kwargs: object,  # what heads hand to other losses
+        **kwargs: object,
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -87,19 +98,22 @@ class BoxLoss(Loss):
             weight: (N,), or (N, 4), which is averaged over its last axis.
             avg_factor: divides the sum; not with reduction `sum`.
             reduction_override: takes the place of `reduction`.
-            kwargs: not used.
+            kwargs: what the formula reads, and what heads hand to other losses.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: the head did not hand over what the formula reads.
         """
-        how = self._how(avg_factor, reduction_override)
+        how, given = self._how(avg_factor, reduction_override), self._given(kwargs)
         pred, target = at_least_float32(pred), at_least_float32(target)
         if weight is not None:
             weight = weight.mean(-1) if weight.dim() == 2 else weight
             pred = alive(pred, weight)
         if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, target), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
