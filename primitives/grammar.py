@@ -73,6 +73,11 @@ class Grammar:
         found = (one.given for one in self.terminals if one.given and one.name in expression.names)
         return tuple(dict.fromkeys(found))
 
+    def losses(self, expression: Expression, sample: Sample, alpha: float | None = None) -> Tensor:
+        """Losses (N,) of a formula on a raw input; see `inputs` and `Kind.losses`."""
+        inputs = self.inputs(sample)
+        return self.kind.losses(expression(inputs), inputs, alpha)
+
     @property
     def predicted(self) -> frozenset[str]:
         """Names of the inputs through which the gradient reaches the prediction."""

@@ -47,6 +47,7 @@ def imported(file: Path) -> set[str]:
 
 
 OF_ONE_FILE = {
+    "course.py": {"numpy"},  # on a few hundred values half as slow as torch, where most formulas fall
     "settings.py": {"mmengine"},
     "isolated_check.py": {"jax"},
     "ray_cluster.py": {"ray"},

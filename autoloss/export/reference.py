@@ -80,7 +80,6 @@ def _wide(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
 def _both(loss: Loss, rules: Grammar, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     first, second = rules.kind.arguments
     leaf = inputs[first].clone().requires_grad_()
-    named = rules.inputs(Sample(leaf, inputs[second], inputs))
-    values = rules.kind.losses(rules.parse(loss.expression)(named), named, loss.alpha)
+    values = rules.losses(rules.parse(loss.expression), Sample(leaf, inputs[second], inputs), loss.alpha)
     (gradient,) = torch.autograd.grad(values.sum(), leaf)
     return values.detach(), gradient

@@ -15,7 +15,7 @@ from torch import Tensor
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.codegen.function import function, function_name, imports
 from primitives.expression import Expression
-from primitives.features import box_features, class_features, per_sample
+from primitives.kinds.sample import Sample
 
 FORMULAS = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: st.tuples(st.just(name), expressions(GRAMMARS[name])))
 _NUMBERS = itertools.count()
@@ -50,13 +50,8 @@ def inputs_of(grammar: str, reads_iou: bool) -> dict[str, Tensor]:
 
 
 def expected(expression: Expression, grammar: str, inputs: dict[str, Tensor], alpha: float | None) -> Tensor:
-    if GRAMMARS[grammar].slot == "loss_bbox":
-        named = box_features(
-            inputs["pred"], inputs["target"], pixels=grammar == "box_pixels", extended=grammar == "box_extended"
-        )
-    else:
-        named = class_features(inputs["x"], inputs["labels"], inputs.get("iou"), use_sigmoid=grammar == "sigmoid")
-    return per_sample(expression(named), named, alpha)
+    pred, target = (inputs[name] for name in GRAMMARS[grammar].kind.arguments)
+    return GRAMMARS[grammar].losses(expression, Sample(pred, target, inputs), alpha)
 
 
 def close(found: Tensor, wanted: Tensor) -> bool:
