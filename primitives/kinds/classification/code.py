@@ -139,7 +139,7 @@ def _assigned(name: str, formula: Expression, wide_value: bool = False, prefix: 
     """Statements that end in an assignment."""
     found = source(formula, prefix=prefix, like="x")
     result = found.result
-    if isinstance(formula.head, float) and not wide_value:
+    if not formula.names and not wide_value:
         result = f"x.new_full((len(x), 1), {result})"
     elif wide_value and not wide(formula, constants=False):
         result = f"({result}).expand_as(x)" if formula.names else f"torch.full_like(x, {result})"

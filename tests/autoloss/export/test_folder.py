@@ -101,7 +101,7 @@ def test_a_folder_with_files_is_kept_unless_forced(tmp_path: Path) -> None:
 
 
 def test_an_export_that_fails_its_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "RELATIVE", dict.fromkeys(reference.RELATIVE, -1.0))
+    monkeypatch.setattr(package.reference, "RELATIVE", dict.fromkeys(reference.RELATIVE, -1.0))
     with pytest.raises(package.ExportError):
         package.write(of_text({"loss_bbox": "giou"}), "numpy", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
