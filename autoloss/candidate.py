@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Any
 
 _WORD = re.compile(r"[\w.+-]+")
-SLOTS = ("loss_cls", "loss_bbox")
 OWN = 0
 """Number of the candidate that keeps all of the detector's own losses."""
 GATES = ("structure", "finite", "minimum", "monotone", "gradient", "distinct", "converges")
@@ -24,7 +23,7 @@ class Loss:
         expression: canonical text.
         grammar: name of its grammar.
         loss_weight: factor that gives it the gradient norm of the loss it replaces.
-        alpha: weight of the target column for sigmoid losses, None for none.
+        alpha: weight of the target outside the formula, None for none.
     """
 
     expression: str
@@ -78,16 +77,6 @@ class Candidate:
     def spec(self) -> dict[str, dict[str, object]]:
         """What an evaluator gets: plain values per slot."""
         return {slot: asdict(loss) for slot, loss in self.losses.items()}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a gate said of a formula, with its numbers."""
-
-    gate: str
-    passed: bool
-    reason: str
-    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
-from autoloss.candidate import SLOTS, Loss
+from autoloss.candidate import Loss
 from autoloss.evaluator import named
-from autoloss.gates.simulation import THRESHOLDS
-from primitives.catalog import KNOWN, grammar, known_loss
+from primitives.catalog import KNOWN, grammar, kinds, known_loss, slots
 from primitives.errors import InputError, reading
 from primitives.grammar import RANGE, in_range
 from primitives.text.printable import printable
@@ -178,22 +186,17 @@ class Variation(_Frozen):
     extended: bool = False
 
 
-class Thresholds(_Frozen):
-    """Least numbers of the descent of free boxes and logits; `autoloss thresholds` derives the defaults.
+_ASKED = {one.name: one for kind in kinds() for one in kind.outcomes if one.least is not None}
 
-    Args:
-        iou: mean IoU at the end, of pairs that overlapped at the start.
-        arrived: share of these that ever reached IoU 0.9.
-        accuracy: of the classes, at the end.
-        rank: correlation of the score of positives with their IoU.
-        ap: of the ranking of all samples by score.
-    """
 
-    iou: Share = THRESHOLDS["iou"]
-    arrived: Share = THRESHOLDS["arrived"]
-    accuracy: Share = THRESHOLDS["accuracy"]
-    rank: float = Field(default=THRESHOLDS["rank"], ge=-1, le=1)
-    ap: Share = THRESHOLDS["ap"]
+class Thresholds(
+    create_model(  # type: ignore[misc]
+        "_Thresholds",
+        __base__=_Frozen,
+        **{name: (float, Field(default=one.least, ge=one.low, le=1)) for name, one in _ASKED.items()},
+    )
+):
+    """Least numbers of the simulation, those that the kinds of losses ask for; `autoloss thresholds` derives them."""
 
 
 class Finale(_Frozen):
@@ -315,13 +318,13 @@ class Settings(_Frozen):
 
     @field_validator("slots")
     @classmethod
-    def _known_slots(cls, slots: dict[str, Slot]) -> dict[str, Slot]:
-        for name in slots:
-            if name not in SLOTS:
-                raise ValueError(f"unknown slot {name!r}; choices: {', '.join(SLOTS)}")
-            if grammar(slots[name].grammar).slot != name:
-                raise ValueError(f"grammar {slots[name].grammar!r} is not for {name}")
-        return slots
+    def _known_slots(cls, given: dict[str, Slot]) -> dict[str, Slot]:
+        for name, slot in given.items():
+            if name not in slots():
+                raise ValueError(f"unknown slot {name!r}; choices: {', '.join(slots())}")
+            if grammar(slot.grammar).slot != name:
+                raise ValueError(f"grammar {slot.grammar!r} is not for {name}")
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

@@ -1,1 +1,1 @@
-"""The language of losses: operators, expressions, grammars, features, algebra and the catalog."""
+"""The language of losses: operators, expressions, kinds, grammars, algebra and the catalog."""

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:  # for the process of SymPy imports this module, and is to do without torch
     from primitives.expression import Expression
+    from primitives.kinds.terminal import Terminal
 
 PROVED = "proved"
 """How something is known that holds on the whole domain."""
@@ -81,11 +82,12 @@ def start() -> None:
     _asked.start()
 
 
-def latex(expression: Expression) -> str:
+def latex(expression: Expression, terminals: Sequence[Terminal]) -> str:
     """The formula as LaTeX, as it was written (not simplified); in call form where SymPy does not come to an end."""
     from primitives.symbolic import latex as written
 
-    return ask(written, expression.tree).value or _calls(expression.tree)
+    positive = frozenset(terminal.name for terminal in terminals if terminal.positive)
+    return ask(written, expression.tree, positive).value or _calls(expression.tree)
 
 
 def _calls(tree: object) -> str:

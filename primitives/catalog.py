@@ -2,54 +2,59 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
 from primitives.errors import InputError
 from primitives.expression import Expression
-from primitives.grammar import Grammar, GrammarError, Terminal
+from primitives.grammar import Grammar, GrammarError
+from primitives.kinds.box.kind import BOX
+from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES
+from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
+from primitives.kinds.classification.scores import CLASSES
+from primitives.kinds.kind import Kind
 from primitives.operators import OPERATORS
 
 _ELEMENTWISE = tuple(row.name for row in OPERATORS.values() if not row.class_axis)
-_INF = math.inf
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_CLASS_WORDS = frozenset(["x", "y", "w", "z", "q", "iou", "py", "ny"])
 
-
-def _areas(unit: str) -> tuple[Terminal, ...]:
-    return (
-        Terminal("i", (0, _INF), unit, "intersection of the predicted box and its target"),
-        Terminal("u", (0, _INF), unit, "union of the predicted box and its target"),
-        Terminal("e", (0, _INF), unit, "smallest box around both"),
-    )
-
-
-_CLASS = (
-    Terminal("x", (-_INF, _INF), "logit", "predicted logits"),
-    Terminal("y", (0, 1), "one-hot", "target", aliases=("py",), predicted=False),
-    Terminal("w", (0, 1), "IoU", "IoU of the predicted box, detached", aliases=("z", "q", "iou"), predicted=False),
-)
 
 GRAMMARS: dict[str, Grammar] = {
     grammar.name: grammar
     for grammar in (
-        Grammar("box", "loss_bbox", _areas("target area"), _ELEMENTWISE),
-        Grammar("box_pixels", "loss_bbox", _areas("square pixel"), _ELEMENTWISE),
-        Grammar(
-            "box_extended",
-            "loss_bbox",
-            (
-                *_areas("target area"),
-                Terminal("d", (0, 1), "squared diagonal", "squared distance of the centres"),
-                Terminal("v", (0, 1), "1", "squared difference of the aspect angles"),
-            ),
-            _ELEMENTWISE,
-        ),
-        Grammar("softmax", "loss_cls", _CLASS, tuple(OPERATORS), shorthands=(("ny", "sub(1, y)"),)),
-        Grammar("sigmoid", "loss_cls", _CLASS, tuple(OPERATORS), shorthands=(("ny", "sub(1, y)"),)),
+        Grammar("box", BOX, AREAS, _ELEMENTWISE),
+        Grammar("box_pixels", BOX, PIXELS, _ELEMENTWISE),
+        Grammar("box_extended", BOX, (*AREAS, *SHAPES), _ELEMENTWISE),
+        Grammar("softmax", SOFTMAX, CLASSES, tuple(OPERATORS)),
+        Grammar("sigmoid", SIGMOID, CLASSES, tuple(OPERATORS)),
     )
 }
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Every kind that a grammar is of."""
+    return tuple(dict.fromkeys(grammar.kind for grammar in GRAMMARS.values()))
+
+
+def slots() -> dict[str, str]:
+    """Word for the losses of every slot, by the slot; what is classified comes first, as in detectors' configs."""
+    return {kind.slot: kind.word for kind in reversed(kinds())}
+
+
+def thresholds() -> dict[str, float]:
+    """Least numbers of a simulation that passes, of every kind."""
+    return {name: least for kind in kinds() for name, least in kind.thresholds.items()}
+
+
+def check_alpha(alpha: float | None, rules: Grammar) -> None:
+    """Whether a target may be weighted outside a formula.
+
+    Raises:
+        InputError: it may not.
+    """
+    if alpha is not None and not rules.kind.weighs_target:
+        takes = ", ".join(kind.name for kind in kinds() if kind.weighs_target)
+        raise InputError(f"--alpha {alpha:g} is for {takes} losses, this formula's grammar is {rules.name}")
 
 
 @dataclass(frozen=True)
@@ -196,19 +201,26 @@ def find_grammar(text: str) -> Grammar:
         GrammarError: the text is no formula, or it fits more than one grammar.
     """
     words = {word.lower() for word in _NAME.findall(text)}
-    if words & _CLASS_WORDS:
-        expression = GRAMMARS["softmax"].parse(text)  # sigmoid has the same names
-    else:
-        expression = GRAMMARS["box_extended" if words & {"d", "v"} else "box"].parse(text)
+    fitting = next(filter(None, (_fitting(slot, words) for slot in slots())), [next(iter(GRAMMARS.values()))])
+    expression = fitting[0].parse(text)
     for known in KNOWN.values():
         if known.expression == expression:
             return GRAMMARS[known.grammar]
-    if not words & _CLASS_WORDS:
-        return GRAMMARS["box_extended" if words & {"d", "v"} else "box"]
-    of_sigmoid, of_softmax = words & {"q", "py", "ny"}, words & {"softmax", "dot", "z"}
-    if bool(of_sigmoid) == bool(of_softmax):
-        raise GrammarError(
-            f"the inputs {', '.join(sorted(expression.names))} fit two grammars; "
-            "name one with --grammar: softmax, sigmoid"
-        )
-    return GRAMMARS["sigmoid" if of_sigmoid else "softmax"]
+    marked = [one for one in fitting if words & one.kind.marks] if len(fitting) > 1 else fitting
+    if len(marked) == 1:
+        return marked[0]
+    raise GrammarError(
+        f"the inputs {', '.join(sorted(expression.names))} fit two grammars; "
+        f"name one with --grammar: {', '.join(one.name for one in fitting)}"
+    )
+
+
+def _fitting(slot: str, words: set[str]) -> list[Grammar]:
+    """Of every kind for a slot that has one of the words as an input, the first grammar that has most of them."""
+    found = []
+    for kind in kinds():
+        names = {name for one in kind.terminals for name in (one.name, *one.aliases)}
+        if kind.slot == slot and words & (names | {name for name, _ in kind.shorthands}):
+            own = (grammar for grammar in GRAMMARS.values() if grammar.kind is kind)
+            found.append(max(own, key=lambda one: len(words & {terminal.name for terminal in one.terminals})))
+    return found

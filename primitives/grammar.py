@@ -7,8 +7,14 @@ import math
 import re
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from primitives.errors import InputError
 from primitives.expression import Expression
+from primitives.kinds.formula import Formula
+from primitives.kinds.kind import Kind
+from primitives.kinds.sample import Sample
+from primitives.kinds.terminal import Terminal
 from primitives.operators import OPERATORS, Operator
 
 MAX_NESTING = 64
@@ -32,49 +38,56 @@ class GrammarError(InputError):
 
 
 @dataclass(frozen=True)
-class Terminal:
-    """An input of a formula.
-
-    Args:
-        name: canonical lower-case name.
-        interval: values it can take.
-        unit: what one unit is.
-        text: one line for people.
-        aliases: names that published text uses for it.
-        predicted: a gradient flows through it to the prediction.
-    """
-
-    name: str
-    interval: tuple[float, float]
-    unit: str
-    text: str
-    aliases: tuple[str, ...] = ()
-    predicted: bool = True
-
-
-@dataclass(frozen=True)
 class Grammar:
     """Operators, terminals, constants and size limits for one kind of loss.
 
     Args:
         name: as `--grammar` and configs name it.
-        slot: `loss_bbox` or `loss_cls`.
-        terminals: the inputs.
+        kind: what its losses are about.
+        terminals: the inputs, of those of the kind.
         operators: names of the operators that text may use.
         constants: what a search draws; text may hold any number that is in RANGE.
         max_depth: deepest tree that a search keeps, the root being at depth 0.
         max_size: most nodes that a search keeps.
-        shorthands: published names that stand for a formula, such as NY for 1 - y.
     """
 
     name: str
-    slot: str
+    kind: Kind
     terminals: tuple[Terminal, ...]
     operators: tuple[str, ...]
     constants: tuple[float, ...] = (1.0, 2.0, 3.0)
     max_depth: int = 10
     max_size: int = 50
-    shorthands: tuple[tuple[str, str], ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.constants))
+
+    @property
+    def slot(self) -> str:
+        """Where its losses sit in a detector."""
+        return self.kind.slot
+
+    def formula(self, expression: Expression, alpha: float | None = None) -> Formula:
+        """An expression as a kind is asked about it, `alpha` weighting the target outside."""
+        return Formula(expression, self.terminals, alpha)
+
+    def inputs(self, sample: Sample) -> dict[str, Tensor]:
+        """Its inputs by name; those are left out for which the sample lacks what a head must give.
+
+        Raises:
+            ValueError: shapes that do not belong together.
+        """
+        return self.kind.inputs(sample, self.terminals)
+
+    def given(self, expression: Expression) -> tuple[str, ...]:
+        """What the head must hand over for a formula beside prediction and target, as its keywords."""
+        found = (one.given for one in self.terminals if one.given and one.name in expression.names)
+        return tuple(dict.fromkeys(found))
+
+    def losses(self, expression: Expression, sample: Sample, alpha: float | None = None) -> Tensor:
+        """Losses (N,) of a formula on a raw input; see `inputs` and `Kind.losses`."""
+        inputs = self.inputs(sample)
+        return self.kind.losses(expression(inputs), inputs, alpha)
 
     @property
     def predicted(self) -> frozenset[str]:
@@ -117,7 +130,7 @@ class _Parser:
         self.grammar = grammar
         self.text = text
         self.words = grammar._vocabulary()
-        self.shorthands = dict(grammar.shorthands)
+        self.shorthands = dict(grammar.kind.shorthands)
         if len(text) > MAX_TEXT:
             raise GrammarError(f"a formula has at most {MAX_TEXT} characters, this text has {len(text)}")
         self.tokens = list(self._tokens())

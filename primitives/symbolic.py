@@ -1,6 +1,7 @@
 """Symbolic: a formula as SymPy sees it. SymPy has no bound on time: only `algebra`'s process of its own runs this.
 
-Formulas come as trees of plain values (`Expression.tree`), so that the process needs no torch.
+Formulas come as trees of plain values (`Expression.tree`), so that the process needs no torch. The protections of the
+tensor functions (1e-20 in log and div, exp clamped at 88) have no place here.
 """
 
 from __future__ import annotations
@@ -9,77 +10,45 @@ from collections.abc import Callable
 
 import sympy
 
+from primitives.operators import OPERATORS, Column
+
 Tree = str | float | tuple[object, ...]
-Column = tuple[sympy.Expr, ...]
-_POSITIVE = frozenset("iue")
-_HALF = sympy.Rational(1, 2)
-
-TWINS: dict[str, Callable[..., sympy.Expr]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "neg": lambda a: -a,
-    "exp": sympy.exp,
-    "log": sympy.log,
-    "abs": sympy.Abs,
-    "sqrt": sympy.sqrt,
-    "softplus": lambda a: sympy.log(1 + sympy.exp(a)),
-    "sigmoid": lambda a: 1 / (1 + sympy.exp(-a)),
-    "gd": lambda a: _HALF + 2 / sympy.pi * sympy.atan(sympy.tanh(sympy.pi * a / 8)),
-    "alf": lambda a: _HALF + a / (2 * sympy.sqrt(4 + a**2)),
-    "erf": lambda a: (sympy.erf(sympy.sqrt(sympy.pi) * a / 4) + 1) / 2,
-    "erfc": lambda a: sympy.erfc(sympy.sqrt(sympy.pi) * a / 4) / 2,
-    "tanh": sympy.tanh,
-    "relu": lambda a: sympy.Max(a, 0),
-    "sin": sympy.sin,
-    "cos": sympy.cos,
-    "square": lambda a: a**2,
-    "min": sympy.Min,
-    "max": sympy.Max,
-}
-"""What an operator is in SymPy, without the protections of its tensor function (1e-20, the clamp at 88)."""
+Names = frozenset[str]
+Case = Callable[[Tree, Names, Names], sympy.Expr]
+"""From a formula, the names of its positive inputs and of those that are not predicted, to one SymPy expression."""
 
 
-def _softmax(a: Column) -> Column:
-    total = sympy.Add(*[sympy.exp(item) for item in a])
-    return tuple(sympy.exp(item) / total for item in a)
+def symbol(name: str, positive: Names, column: int | None = None) -> sympy.Symbol:
+    """The SymPy symbol of an input, or of one class's column of it; real where it is not positive."""
+    called = name if column is None else f"{name}_{column}"
+    return sympy.Symbol(called, positive=True) if name in positive else sympy.Symbol(called, real=True)
 
 
-def _dot(a: Column, b: Column) -> Column:
-    width = max(len(a), len(b))
-    return (sympy.Add(*[a[k % len(a)] * b[k % len(b)] for k in range(width)]),)
-
-
-COLUMN_TWINS: dict[str, Callable[..., Column]] = {"softmax": _softmax, "dot": _dot}
-"""The same for operators along the class axis, of columns."""
-
-
-def symbol(name: str) -> sympy.Symbol:
-    """The SymPy symbol of an input; areas are positive, the rest real."""
-    return sympy.Symbol(name, positive=True) if name in _POSITIVE else sympy.Symbol(name, real=True)
-
-
-def columns(tree: Tree, classes: int = 1) -> Column:
+def columns(tree: Tree, positive: Names, classes: int = 1) -> Column:
     """The formula per class: a column of SymPy expressions over inputs x_0, x_1, ... (plain names for one class).
 
     Args:
         tree: the formula.
+        positive: names of the inputs that are above 0.
         classes: length of the class axis.
     """
     if isinstance(tree, str):
-        return (
-            (symbol(tree),) if classes == 1 else tuple(sympy.Symbol(f"{tree}_{k}", real=True) for k in range(classes))
-        )
+        return (symbol(tree, positive),) if classes == 1 else tuple(symbol(tree, positive, k) for k in range(classes))
     if not isinstance(tree, tuple):
         return (sympy.nsimplify(tree, rational=True),) * classes
     head, *parts = tree
-    arguments = [columns(part, classes) for part in parts]  # type: ignore[arg-type]
-    if head in COLUMN_TWINS:
-        return COLUMN_TWINS[str(head)](*arguments)
+    operator = OPERATORS[str(head)]
+    arguments = [columns(part, positive, classes) for part in parts]  # type: ignore[arg-type]
+    if operator.class_axis:
+        return tuple(operator.algebra(*arguments))  # type: ignore[arg-type]
     width = max(len(argument) for argument in arguments)
     rows = ([argument[k % len(argument)] for argument in arguments] for k in range(width))
-    return tuple(TWINS[str(head)](*row) for row in rows)
+    return tuple(operator.algebra(*row) for row in rows)
+
+
+def whole(tree: Tree, positive: Names, fixed: Names) -> sympy.Expr:  # noqa: ARG001  see Case
+    """The formula as it is, where it has no class axis."""
+    return columns(tree, positive)[0]
 
 
 def sign(formula: sympy.Expr) -> int | None:
@@ -119,22 +88,54 @@ def tidy(formula: sympy.Expr) -> sympy.Expr:
     return sympy.simplify(sympy.cancel(sympy.together(formula.rewrite([sympy.tanh], sympy.exp))))
 
 
-def latex(tree: Tree) -> str:
+def affine(case: Case, tree: Tree, known: Tree, positive: Names, fixed: Names) -> bool:
+    """Whether a loss is another up to an affine map."""
+    found = ratio(case, tree, known, positive, fixed)
+    return found is not None and bool(found.is_number)
+
+
+def ratio(case: Case, tree: Tree, known: Tree, positive: Names, fixed: Names) -> sympy.Expr | None:
+    """Derivative of a formula over that of another, where algebra finds it to be one for every predicted input."""
+    first, second = (case(formula, positive, fixed) for formula in (tree, known))
+    found: sympy.Expr | None = None
+    for name in sorted(first.free_symbols | second.free_symbols, key=str):
+        if str(name) in fixed:
+            continue
+        below = sympy.diff(second, name)
+        if below == 0:
+            if sympy.simplify(sympy.diff(first, name)) != 0:
+                return None
+            continue
+        here = tidy(sympy.diff(first, name) / below)
+        if found is not None and sympy.simplify(here - found) != 0:
+            return None
+        found = here
+    return found
+
+
+def ratio_text(case: Case, tree: Tree, known: Tree, positive: Names, fixed: Names) -> str | None:
+    """The same as text."""
+    found = ratio(case, tree, known, positive, fixed)
+    return None if found is None else str(found)
+
+
+def latex(tree: Tree, positive: Names) -> str:
     """The formula as LaTeX, as it was written (not simplified); softmax and dot stay named functions."""
     try:
-        formula = _display(tree)
+        formula = _display(tree, positive)
     except Exception:  # of any kind, such as for a division by i - i inside a maximum
         with sympy.evaluate(False):
-            formula = _display(tree)
+            formula = _display(tree, positive)
     return str(sympy.latex(formula))
 
 
-def _display(tree: Tree) -> sympy.Expr:
+def _display(tree: Tree, positive: Names) -> sympy.Expr:
     if isinstance(tree, str):
-        return symbol(tree)
+        return symbol(tree, positive)
     if not isinstance(tree, tuple):
         with sympy.evaluate(True):
             return sympy.nsimplify(tree, rational=True)
     head, *parts = tree
-    arguments = [_display(part) for part in parts]  # type: ignore[arg-type]
-    return sympy.Function(head)(*arguments) if head in COLUMN_TWINS else TWINS[str(head)](*arguments)
+    operator = OPERATORS[str(head)]
+    arguments = [_display(part, positive) for part in parts]  # type: ignore[arg-type]
+    return sympy.Function(head)(*arguments) if operator.class_axis else operator.algebra(*arguments)

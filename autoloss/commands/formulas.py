@@ -49,12 +49,11 @@ def check(
 
         fidelity_plot.check(plot)
     rules = catalog.grammar(grammar) if grammar else catalog.find_grammar(formula)
-    if alpha is not None and rules.name != "sigmoid":
-        raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
+    catalog.check_alpha(alpha, rules)
     expression = rules.parse(formula)
     found = examined(expression, rules, alpha)
     if plot is not None:
-        known = catalog.known_loss(beside or loss_plot.BESIDE[rules.name])
+        known = catalog.known_loss(beside or rules.kind.beside(rules.terminals))
         if catalog.GRAMMARS[known.grammar].slot != rules.slot:
             raise InputError(f"--beside {known.name} is a loss for {catalog.GRAMMARS[known.grammar].slot}")
         other = loss_plot.Drawn(known.title, known.expression, catalog.GRAMMARS[known.grammar], known.alpha)

@@ -15,7 +15,6 @@ from primitives.codegen.function import function_name
 from primitives.text.markup import MOST, markdown, plain
 
 FILE = "card.md"
-_TITLES = {"loss_cls": "Class loss", "loss_bbox": "Box loss"}
 _USE = {
     "mmdet": "```console\n$ python tools/train.py config.py\n```\n\nfrom this folder, with mmdetection's own "
     "`tools/train.py`; it needs nothing of the toolkit. `{losses}.py` can also be imported without mmdetection.\n\nThe "
@@ -53,7 +52,7 @@ def write(
     """
     for slot, loss in losses.items():
         rules = GRAMMARS[loss["grammar"]]
-        known = known_loss(loss_plot.BESIDE[rules.name])
+        known = known_loss(rules.kind.beside(rules.terminals))
         other = loss_plot.Drawn(known.title, known.expression, GRAMMARS[known.grammar], known.alpha)
         mine = loss_plot.Drawn("this", rules.parse(loss["expression"]), rules, loss["alpha"])
         loss_plot.draw(mine, other, folder / f"{slot}.png")
@@ -88,16 +87,20 @@ def _formula(name: str, slot: str, loss: Mapping[str, Any]) -> list[str]:
     expression = rules.parse(loss["expression"])
     rows = ["| input | meaning | unit |", "|---|---|---|"]
     rows += [f"| {one.name} | {one.text} | {one.unit} |" for one in rules.terminals if one.name in expression.names]
-    known = known_loss(loss_plot.BESIDE[rules.name])
+    known = known_loss(rules.kind.beside(rules.terminals))
     outside = f", alpha {loss['alpha']:g} in the column of the target" if loss["alpha"] is not None else ""
     return [
-        f"## {_TITLES[slot]}: `{function_name(name, slot)}`",
+        f"## {_title(loss)}: `{function_name(name, rules.kind)}`",
         f"    {expression}",
-        f"$$ {algebra.latex(expression)} $$",
+        f"$$ {algebra.latex(expression, rules.terminals)} $$",
         f"Grammar {rules.name}{outside}; {expression.size} nodes.",
         "\n".join(rows),
         f"![Loss, gradient, descent beside {known.title}]({slot}.png)",
     ]
+
+
+def _title(loss: Mapping[str, Any]) -> str:
+    return f"{GRAMMARS[loss['grammar']].kind.word.capitalize()} loss"
 
 
 def _evidence(row: Mapping[str, Any]) -> list[str]:
@@ -128,7 +131,7 @@ def _certificates(slot: str, loss: Mapping[str, Any], row: Mapping[str, Any]) ->
     lines += [
         "| " + " | ".join(_name(one[part], 1000) for part in ("name", "statement", "how")) + " |" for one in found
     ]
-    return [f"## What is known of the {_TITLES[slot].lower()}", "\n".join(lines)]
+    return [f"## What is known of the {_title(loss).lower()}", "\n".join(lines)]
 
 
 def _name(text: str, most: int = MOST) -> str:
@@ -138,25 +141,9 @@ def _name(text: str, most: int = MOST) -> str:
 
 def _limits(losses: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> list[str]:
     limits = []
-    if "loss_cls" in losses:
-        loss = losses["loss_cls"]
-        sigmoid = loss["grammar"] == "sigmoid"
-        limits.append(
-            "Class loss: for heads that classify by sigmoid (FCOS, ATSS, RetinaNet)."
-            if sigmoid
-            else "Class loss: for heads that classify by softmax (the box heads of Faster, Cascade and Mask R-CNN)."
-        )
-        if "w" in GRAMMARS[loss["grammar"]].parse(loss["expression"]).names:
-            limits.append("It reads w, the IoU of the predicted box: it needs a head that hands it over.")
-    if "loss_bbox" in losses:
-        limits.append("Box loss: for decoded boxes, in pixels (`reg_decoded_bbox=True` in heads with anchors or RoIs).")
-        if losses["loss_bbox"]["grammar"] == "box_pixels":
-            limits.append(
-                "It counts areas in square pixels, so it changes with image size; in FCOS with `norm_on_bbox` a pixel "
-                "is a stride."
-            )
-        else:
-            limits.append("Areas count in units of the target's area: image size does not matter.")
+    for loss in losses.values():
+        rules = GRAMMARS[loss["grammar"]]
+        limits += rules.kind.limits(rules.formula(rules.parse(loss["expression"]), loss["alpha"]))
     limits.append("`loss_weight` gives it the gradient norm of the loss it replaces; elsewhere it may want another.")
     if row:
         limits.append("What it gains was measured on the data, detector and schedule named above, and nowhere else.")

@@ -13,6 +13,7 @@ import torch
 
 from autoloss.export import card, isolated_check, reference
 from autoloss.export.selection import Export
+from primitives.catalog import GRAMMARS
 from primitives.codegen.function import function_name
 from primitives.errors import InputError
 from primitives.system import scratch
@@ -101,12 +102,13 @@ def check(export: Export, file: Path, target: str) -> None:
         backend = target if target in ("numpy", "jax") else "torch"
         losses = [
             {
-                "function": function_name(export.name, slot),
+                "function": function_name(export.name, kind),
                 "slot": slot if target == "mmdet" else "",  # whose class is tried too
-                "leaf": "pred" if slot == "loss_bbox" else "x",
+                "arguments": list(kind.arguments),
                 "wanted": reference.wanted(loss, backend),
             }
             for slot, loss in export.losses.items()
+            for kind in [GRAMMARS[loss.grammar].kind]
         ]
         torch.save({"file": file.name, "backend": backend, "losses": losses}, Path(place) / "case.pt")
         line = [sys.executable, "-I", "-W", "ignore", isolated_check.__file__, place]

@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
                 _compare(loss["function"], wanted, {"values": found})
                 continue
             inputs = dict(wanted["inputs"])
-            leaf = inputs[loss["leaf"]].requires_grad_()
+            leaf = inputs[loss["arguments"][0]].requires_grad_()
             values = getattr(module, loss["function"])(**inputs)
             (gradient,) = torch.autograd.grad(values.sum(), leaf)
             _compare(loss["function"], wanted, {"values": values.detach(), "gradient": gradient})
@@ -83,7 +83,8 @@ def _narrow(module: Any, loss: dict[str, Any], inputs: dict[str, Any]) -> None:
     for dtype in (torch.float16, torch.bfloat16):
         named = {n: v.detach().to(dtype) if v.is_floating_point() else v for n, v in inputs.items()}
         if loss["slot"]:
-            named = {{"x": "pred", "labels": "target"}.get(name, name): value for name, value in named.items()}
+            modules = dict(zip(loss["arguments"], ("pred", "target"), strict=True))  # as mmdetection's losses name them
+            named = {modules.get(name, name): value for name, value in named.items()}
         with torch.autocast("cpu", dtype=torch.bfloat16):
             values = call(**named)
         finite = bool(values.isfinite().all())

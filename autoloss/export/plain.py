@@ -33,16 +33,16 @@ def files(
         Text by file name.
     """
     parts = []
-    for slot, loss in losses.items():
+    for loss in losses.values():
         rules = GRAMMARS[loss["grammar"]]
-        called = function_name(name, slot)
+        called = function_name(name, rules.kind)
         formula = rules.parse(loss["expression"])
         weight = f"{called.upper()}_WEIGHT = {loss['loss_weight']!r}"
         text = function(formula, rules, called, loss.get("alpha"), backend, upcast=backend == "torch")
         parts.append(f"{weight}  # the gradient norm of the loss that detectors train with\n\n\n{text}")
     body = "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
     says = "\n\n".join(textwrap.fill(part, 118) for part in about)
-    title = ", ".join(function_name(name, slot) for slot in losses)
+    title = ", ".join(function_name(name, GRAMMARS[loss["grammar"]].kind) for loss in losses.values())
     text = (
         f'"""{docstring(f"{title}: plain functions.")}\n\n{docstring(says)}\n"""\n\n{imports(body, backend)}\n\n{body}'
     )
@@ -63,11 +63,11 @@ def latex_files(
     """losses.tex with a display per loss; arguments as of `files`."""
     lines = [f"% {line}" for paragraph in about for line in textwrap.wrap(paragraph, 100)]
     for slot, loss in losses.items():
-        kind = "bbox" if slot == "loss_bbox" else "cls"
-        expression = GRAMMARS[loss["grammar"]].parse(loss["expression"])
-        formula = algebra.latex(expression)
-        lines += [f"% {function_name(name, slot)}: {expression}"]
+        rules = GRAMMARS[loss["grammar"]]
+        expression = rules.parse(loss["expression"])
+        formula = algebra.latex(expression, rules.terminals)
+        lines += [f"% {function_name(name, rules.kind)}: {expression}"]
         if loss.get("alpha") is not None:
             lines.append(f"% times {loss['alpha']} in the column of the target and {1 - loss['alpha']} elsewhere")
-        lines += ["\\[", f"  L_{{\\mathrm{{{kind}}}}} = {formula}", "\\]"]
+        lines += ["\\[", f"  L_{{\\mathrm{{{slot.removeprefix('loss_')}}}}} = {formula}", "\\]"]
     return {"losses.tex": "\n".join(lines) + "\n"}

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from autoloss.candidate import Loss
-from autoloss.gates import sampling
 from primitives.catalog import GRAMMARS
-from primitives.features import box_features, class_features, per_sample
+from primitives.expression import Expression
 from primitives.grammar import Grammar
+from primitives.kinds import draws
+from primitives.kinds.sample import Sample
 
-COUNT = 1000
 RELATIVE = {torch.float32: 1e-6, torch.float64: 1e-12}
 """What may differ, relative to the value of a loss, or to the longest component of its gradient; and a thousandth of
 it relative to their mean, for where they vanish."""
@@ -22,22 +22,12 @@ _TRIES = 4
 _SLACK = 16.0
 
 
-def inputs_of(grammar: Grammar, dtype: torch.dtype, reads_iou: bool) -> dict[str, Tensor]:
-    """COUNT random inputs: boxes near their targets and, one in ten, far from them; or logits, labels and IoU."""
-    generator = sampling.generator(7)
-    if grammar.slot == "loss_bbox":
-        corner = sampling.uniform((COUNT, 2), 0, 100, generator)
-        size = sampling.uniform((COUNT, 2), 4, 64, generator)
-        target = torch.cat((corner, corner + size), dim=-1)
-        pred = target + sampling.uniform((COUNT, 4), -0.4, 0.4, generator) * size.repeat(1, 2)
-        pred[::10] += 200
-        return {"pred": pred.to(dtype), "target": target.to(dtype)}
-    width = 5 if grammar.name == "sigmoid" else 6
-    x = sampling.uniform((COUNT, width), -6, 6, generator)
-    inputs = {"x": x.to(dtype), "labels": torch.arange(COUNT) % 6}
-    if reads_iou:
-        inputs["iou"] = sampling.uniform((COUNT,), 0, 1, generator).to(dtype)
-    return inputs
+def inputs_of(expression: Expression, grammar: Grammar, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Random arguments of an exported function by name: prediction, target, and what the formula wants of the head."""
+    sample = grammar.kind.given(grammar.kind.reference_sample(), grammar.terminals)
+    wanted = {one.given: sample.given[one.given] for one in grammar.formula(expression).reads if one.given}
+    named = {**dict(zip(grammar.kind.arguments, (sample.pred, sample.target), strict=True)), **wanted}
+    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in named.items()}
 
 
 def wanted(loss: Loss, backend: str = "torch") -> list[dict[str, Any]]:
@@ -49,14 +39,14 @@ def wanted(loss: Loss, backend: str = "torch") -> list[dict[str, Any]]:
     rules = GRAMMARS[loss.grammar]
     found = []
     for dtype in (torch.float32,) if backend == "jax" else (torch.float32, torch.float64):
-        inputs = inputs_of(rules, dtype, "w" in rules.parse(loss.expression).names)
+        inputs = inputs_of(rules.parse(loss.expression), rules, dtype)
         values, gradient = _both(loss, rules, _wide(inputs))
         slack = [torch.zeros_like(values), torch.zeros_like(gradient)]
         others = [_both(loss, rules, inputs)] if dtype is torch.float32 else []
-        generator = sampling.generator(8)
+        generator = draws.generator(8)
         for _ in range(_TRIES):
             moved = {
-                name: value * (1 + _ROUNDING[dtype] * sampling.uniform(tuple(value.shape), -1, 1, generator))
+                name: value * (1 + _ROUNDING[dtype] * draws.uniform(tuple(value.shape), -1, 1, generator))
                 if value.is_floating_point()
                 else value
                 for name, value in _wide(inputs).items()
@@ -88,12 +78,8 @@ def _wide(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _both(loss: Loss, rules: Grammar, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    leaf = inputs["pred" if rules.slot == "loss_bbox" else "x"].clone().requires_grad_()
-    if rules.slot == "loss_bbox":
-        pixels, extended = rules.name == "box_pixels", rules.name == "box_extended"
-        named = box_features(leaf, inputs["target"], pixels=pixels, extended=extended)
-    else:
-        named = class_features(leaf, inputs["labels"], inputs.get("iou"), use_sigmoid=rules.name == "sigmoid")
-    values = per_sample(rules.parse(loss.expression)(named), named, loss.alpha)
+    first, second = rules.kind.arguments
+    leaf = inputs[first].clone().requires_grad_()
+    values = rules.losses(rules.parse(loss.expression), Sample(leaf, inputs[second], inputs), loss.alpha)
     (gradient,) = torch.autograd.grad(values.sum(), leaf)
     return values.detach(), gradient

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from autoloss import __version__
-from autoloss.candidate import SLOTS, Kind, Loss
-from autoloss.gates.calibration import LIKE, calibrated
+from autoloss.candidate import Kind, Loss
+from autoloss.gates.calibration import calibrated
 from autoloss.report import tables
 from autoloss.store.run import Run
-from primitives.catalog import GRAMMARS, KNOWN, find_grammar, grammar
+from primitives.catalog import GRAMMARS, KNOWN, check_alpha, find_grammar, grammar, kinds, slots
 from primitives.errors import InputError
 from primitives.grammar import Grammar, GrammarError
 from primitives.text.markup import digest, plain
@@ -44,7 +44,7 @@ class Export:
 
     def spec(self) -> dict[str, dict[str, Any]]:
         """The losses as plain values."""
-        return {slot: asdict(self.losses[slot]) for slot in SLOTS if slot in self.losses}
+        return {slot: asdict(self.losses[slot]) for slot in slots() if slot in self.losses}
 
 
 def folder_name(export: Export) -> str:
@@ -126,7 +126,7 @@ def of_text(
         texts: per slot.
         name: what the classes' names begin with; None for the names of the known losses, with Formula for others.
         class_grammar: of the class formula, where its inputs leave a doubt.
-        alpha: weight of the target column of a sigmoid class loss; a known loss brings its own.
+        alpha: weight of the target outside a class formula; a known loss brings its own.
         weights: loss_weight per slot; without one the formula gets the gradient norm of the loss detectors train with.
         setup: see Export.
 
@@ -142,10 +142,10 @@ def of_text(
         rules = _rules(slot, text, class_grammar)
         expression = rules.parse(known.text if known else text)
         named.append(known.title if known else f"a formula given as text for {slot}")
-        own_alpha = (known.alpha if known and alpha is None else alpha) if rules.name == "sigmoid" else None
-        if alpha is not None and slot == "loss_cls" and rules.name != "sigmoid":
-            raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
-        loss = calibrated(expression, rules, own_alpha, LIKE[rules.name])
+        own_alpha = (known.alpha if known and alpha is None else alpha) if rules.kind.weighs_target else None
+        if _in_doubt(slot):
+            check_alpha(alpha, rules)
+        loss = calibrated(expression, rules, own_alpha, rules.kind.stand_in)
         given = weights.get(slot)
         losses[slot] = loss if given is None else Loss(loss.expression, loss.grammar, given, own_alpha)
     if name is None:
@@ -183,7 +183,7 @@ def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
     """
     found = {}
     for name, more in PAIRS.items():
-        texts = {"loss_cls": f"{name}_cls", "loss_bbox": f"{name}_reg"}
+        texts = {GRAMMARS[one.grammar].slot: one.name for one in KNOWN.values() if one.name.rpartition("_")[0] == name}
         found[name] = of_text(texts, setup={**(setup or {}), **more})
     for known in KNOWN.values():
         if known.name.rpartition("_")[0] not in PAIRS:
@@ -208,11 +208,16 @@ def changed(export: Export, setup: Mapping[str, Any], weights: Mapping[str, floa
     return replace(export, setup={**export.setup, **given}, losses=losses, about=about)
 
 
+def _in_doubt(slot: str) -> bool:
+    """Whether losses of several kinds sit in a slot."""
+    return sum(kind.slot == slot for kind in kinds()) > 1
+
+
 def _rules(slot: str, text: str, class_grammar: str | None) -> Grammar:
     known = KNOWN.get(text)
     if known:
         rules = GRAMMARS[known.grammar]
-    elif slot == "loss_cls" and class_grammar:
+    elif class_grammar and _in_doubt(slot):
         rules = grammar(class_grammar)
     else:
         try:

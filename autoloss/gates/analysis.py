@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from autoloss.candidate import Verdict
 from autoloss.gates import certificates, pipeline, simulation
 from autoloss.gates.equivalence import recognise
 from primitives import algebra
@@ -20,18 +19,14 @@ def examined(expression: Expression, grammar: Grammar, alpha: float | None = Non
     Args:
         expression: the formula.
         grammar: of it.
-        alpha: weight of the target column of a sigmoid loss.
+        alpha: weight of the target outside the formula.
 
     Returns:
         Plain values; `judged` is the formula as the gates left it: negated where it ran the wrong way round.
     """
     algebra.start()  # it comes up while the gates judge
     judgement = pipeline.judge(expression, grammar, alpha)
-    verdicts = list(judgement.verdicts)
     known = recognise(judgement.identity, grammar) if judgement.identity else None
-    if judgement.identity:
-        reason = f"its gradient is that of {known.title}" if known else "no known loss has its gradient"
-        verdicts.insert(-1, Verdict("distinct", True, reason))
     found = certificates.certify(judgement.expression, grammar, alpha) if judgement.passed else ()
     return {
         "formula": str(expression),
@@ -43,7 +38,7 @@ def examined(expression: Expression, grammar: Grammar, alpha: float | None = Non
         "negated": judgement.negated,
         "judged": str(judgement.expression),
         "known": known and {"name": known.name, "title": known.title, "source": known.source},
-        "verdicts": [asdict(verdict) for verdict in verdicts],
+        "verdicts": [asdict(verdict) for verdict in judgement.verdicts],
         "certificates": [asdict(certificate) for certificate in found],
     }
 

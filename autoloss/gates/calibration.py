@@ -11,15 +11,6 @@ from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 
-LIKE = {
-    "box": "giou",
-    "box_pixels": "giou",
-    "box_extended": "giou",
-    "softmax": "cross_entropy",
-    "sigmoid": "focal",
-}
-"""The known loss that stock detectors train with, by grammar."""
-
 
 def calibrated(expression: Expression, grammar: Grammar, alpha: float | None, like: str, weight: float = 1.0) -> Loss:
     """The formula with the mean gradient norm of a known loss, on boxes or logits as a detector meets them.
@@ -27,7 +18,7 @@ def calibrated(expression: Expression, grammar: Grammar, alpha: float | None, li
     Args:
         expression: the formula.
         grammar: of it.
-        alpha: weight of the target column of a sigmoid loss.
+        alpha: weight of the target outside the formula.
         like: name of the known loss.
         weight: loss_weight of that loss.
 

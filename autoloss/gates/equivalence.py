@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import TypeVar
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from autoloss.gates import probes, proofs, sampling
-from primitives import algebra
+from primitives import algebra, symbolic
 from primitives.algebra import Answer
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
 from primitives.grammar import Grammar
+from primitives.kinds.formula import Formula
+from primitives.kinds.kind import TYPICAL, Kind
 
-Found = TypeVar("Found")
-_ALIKE = 1e-6  # relative difference of gradients that counts as none
 _ALGEBRA_SIZE = 40  # nodes; algebra on larger formulas takes seconds
 
 
@@ -28,7 +27,7 @@ def identity(expression: Expression, grammar: Grammar, alpha: float | None = Non
 
     Losses that differ by a constant and a positive factor have one identity.
     """
-    _, gradient = probes.typical(grammar).gradient(expression, alpha)
+    _, gradient = grammar.kind.typical(grammar.terminals).gradient(expression, alpha)
     norm = float(gradient.norm(dim=-1).mean())
     flat = gradient.flatten()
     length = float(flat.norm())
@@ -51,7 +50,7 @@ class Kinship:
     Args:
         known: the loss.
         relation: in words.
-        how: `proved`, or `sampled on N`.
+        how: `proved`, or `sampled on N`, which says so where SymPy took too long for a proof.
     """
 
     known: KnownLoss
@@ -64,89 +63,45 @@ def kin(expression: Expression, grammar: Grammar, alpha: float | None = None) ->
 
     Gradients on a probe find them, algebra proves it where it can.
     """
-    found = []
+    found, mine = [], grammar.formula(expression, alpha)
     name, _ = identity(expression, grammar, alpha)
     same = recognise(name, grammar)
     if same:
-        ratio = proved(proofs.affine, expression, same) if same.grammar == grammar.name else Answer(None)
-        how = algebra.PROVED if ratio.value else ratio.otherwise("sampled on 256")
+        affine: Answer[bool] = Answer(None)
+        if same.grammar == grammar.name:
+            affine = _prove(mine, GRAMMARS[same.grammar].formula(same.expression), grammar.kind, symbolic.affine)
+        how = algebra.PROVED if affine.value else affine.otherwise(f"sampled on {TYPICAL}")
         found.append(Kinship(same, f"equal to {same.title} up to an affine map", how))
-    relate = _same_direction if grammar.slot == "loss_bbox" else _weighted
     for known in KNOWN.values():
-        if known != same and _family(known.grammar) == _family(grammar.name):
-            kinship = relate(expression, grammar, alpha, known)
-            if kinship:
-                return (*found, kinship)
+        rules = GRAMMARS[known.grammar]
+        if known == same or rules.kind is not grammar.kind:
+            continue
+        other = rules.formula(known.expression, known.alpha)
+        related = grammar.kind.related(mine, other, known.title, partial(_prove, mine, other, grammar.kind))
+        if related:
+            return (*found, Kinship(known, *related))
     return tuple(found)
 
 
-def _same_direction(expression: Expression, grammar: Grammar, alpha: float | None, known: KnownLoss) -> Kinship | None:
-    """Boxes go the same way under both losses, faster or slower: one is a function of the other."""
-    _, mine = probes.typical(grammar).gradient(expression, alpha)
-    _, other = probes.typical(GRAMMARS[known.grammar]).gradient(known.expression)
-    ratio = mine.norm(dim=-1) / other.norm(dim=-1)
-    if not bool((torch.cosine_similarity(mine, other) > 1 - _ALIKE).all()):
-        return None
-    ratio = ratio / ratio.mean()
-    reach = f"weighted {float(ratio.min()):.2g} to {float(ratio.max()):.2g} times the mean"
-    return Kinship(known, f"a function of {known.title} alone, {reach}", f"sampled on {len(ratio)}")
-
-
-def _weighted(expression: Expression, grammar: Grammar, alpha: float | None, known: KnownLoss) -> Kinship | None:
-    """A class loss times a function of w at positives, and times a constant elsewhere."""
-    rows = probes.levels(grammar)
-    (_, mine), (_, other) = rows.gradient(expression, alpha), rows.gradient(known.expression, known.alpha)
-    positive = rows.inputs["y"].amax(-1) > 0 if grammar.name == "sigmoid" else rows.inputs["w"][:, 0] < 1
-    ratio = mine / other.where(other != 0, torch.nan)
-    columns = rows.inputs["y"] > 0 if grammar.name == "sigmoid" else positive[:, None].expand_as(ratio)
-    rest = _constant(ratio[~columns])
-    if rest is None or rest <= 0:
-        return None
-    weights = {}
-    for w in sampling.W_LEVELS[:-1]:
-        here = columns & (rows.inputs["w"] - w).abs().lt(1e-9)
-        weight = _constant(ratio[here])
-        if weight is None:
-            return None
-        weights[w] = weight / rest
-    weighting = proved(proofs.weight, expression, known, rest)
-    if weighting.value:
-        formula, everywhere = weighting.value
-        where = "" if everywhere else " at positives"
-        return Kinship(known, f"{known.title} weighted by {formula}{where}", algebra.PROVED)
-    found = ", ".join(f"{weight:.3g} at w = {w:g}" for w, weight in weights.items())
-    return Kinship(
-        known, f"{known.title} weighted by {found} at positives", weighting.otherwise(f"sampled on {len(ratio)}")
-    )
-
-
-def _constant(values: Tensor) -> float | None:
-    """The one value that all have, or None."""
-    mean = float(values.mean())
-    return mean if bool(((values - mean).abs() <= _ALIKE * abs(mean)).all()) else None
-
-
-def proved(question: Callable[..., Found], expression: Expression, known: KnownLoss, *more: object) -> Answer[Found]:
+def _prove(mine: Formula, other: Formula, kind: Kind, question: Callable[..., Any], *more: object) -> Answer[Any]:
     """What algebra says of a formula beside a known loss."""
-    if max(expression.size, known.expression.size) > _ALGEBRA_SIZE:
+    if max(mine.expression.size, other.expression.size) > _ALGEBRA_SIZE:
         return Answer(None)
-    return algebra.ask(question, expression.tree, known.expression.tree, known.grammar, *more)
+    trees = (mine.expression.tree, other.expression.tree)
+    return algebra.ask(question, kind.case, *trees, mine.positive | other.positive, mine.fixed | other.fixed, *more)
 
 
 @cache
-def _known_identities() -> dict[tuple[str, str], KnownLoss]:
-    """Known losses by slot family and identity; box grammars share one, for boxes are boxes."""
-    found: dict[tuple[str, str], KnownLoss] = {}
+def _known_identities(kind: Kind) -> dict[str, KnownLoss]:
+    """Known losses of a kind by identity, whatever their grammar: boxes are boxes."""
+    found: dict[str, KnownLoss] = {}
     for known in KNOWN.values():
-        name, _ = identity(known.expression, GRAMMARS[known.grammar], known.alpha)
-        found.setdefault((_family(known.grammar), name), known)
+        rules = GRAMMARS[known.grammar]
+        if rules.kind is kind:
+            found.setdefault(identity(known.expression, rules, known.alpha)[0], known)
     return found
-
-
-def _family(grammar: str) -> str:
-    return "box" if GRAMMARS[grammar].slot == "loss_bbox" else grammar
 
 
 def recognise(name: str, grammar: Grammar) -> KnownLoss | None:
     """The known loss with this identity, or None."""
-    return _known_identities().get((_family(grammar.name), name))
+    return _known_identities(grammar.kind).get(name)

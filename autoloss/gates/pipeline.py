@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from autoloss.candidate import Verdict
-from autoloss.gates import path_checks, paths, probes
-from autoloss.gates.equivalence import identity
-from autoloss.gates.simulation import STEPS, THRESHOLDS, Descent, descend_all
+from autoloss.gates import equivalence
+from autoloss.gates.distinct import GATE, Distinct
+from autoloss.gates.simulation import STEPS, descend_all
 from primitives.expression import Expression
-from primitives.features import per_sample
 from primitives.grammar import Grammar
+from primitives.kinds.field import Descent
+from primitives.kinds.kind import BESIDE
+from primitives.kinds.verdict import Verdict
 from primitives.operators import OPERATORS
 
 MAX_AT_TARGET = 1_000
 """Largest gradient beside the target, in mean gradients; known losses have up to 50 (IoU to the power of 5)."""
-_REMEMBERED = 5_000  # values of sub-expressions, 1.4 kB each
+_NONE = Distinct()
 
 
 @dataclass(frozen=True)
@@ -47,127 +48,166 @@ class Judgement:
         return all(verdict.passed for verdict in self.verdicts)
 
 
+class Trial:
+    """One formula before the gates: what they find out on the way is found once.
+
+    Args:
+        expression: the formula.
+        grammar: of it.
+        alpha: weight of the target outside the formula.
+        seen: what is not to come again.
+    """
+
+    def __init__(
+        self, expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Distinct = _NONE
+    ) -> None:
+        self.given, self.grammar, self.alpha, self.seen = expression, grammar, alpha, seen
+        self.negated = False
+
+    @property
+    def expression(self) -> Expression:
+        """The formula, negated where it was found to run the wrong way round."""
+        return Expression(OPERATORS["neg"], (self.given,)) if self.negated else self.given
+
+    @cached_property
+    def course(self) -> list[Verdict]:
+        """Finite, minimum and monotone up to the first refusal, in which order the kind finds cheapest."""
+        verdicts, self.negated = self.grammar.kind.course(
+            self.grammar.formula(self.given, self.alpha), self._finite_everywhere
+        )
+        return verdicts
+
+    def _finite_everywhere(self) -> Verdict:
+        kind = self.grammar.kind
+        inputs = kind.whole(self.grammar.terminals).inputs
+        return _finite(kind.losses(self.given(inputs), inputs, self.alpha), inputs, "value")
+
+    @cached_property
+    def direction(self) -> tuple[str, float]:
+        """Identity and mean gradient norm."""
+        return equivalence.identity(self.expression, self.grammar, self.alpha)
+
+
+def structure(trial: Trial) -> Verdict:
+    """The formula reads the prediction, and whatever else its kind asks for."""
+    names = trial.given.names
+    reads = ", ".join(sorted(names))
+    if not names & trial.grammar.predicted:
+        return Verdict("structure", False, f"reads {reads}, which no prediction changes")
+    complaint = trial.grammar.kind.complaint(names)
+    return Verdict("structure", not complaint, complaint or f"reads {reads}")
+
+
+def finite(trial: Trial) -> Verdict:
+    """Its values are finite."""
+    return trial.course[0]
+
+
+def minimum(trial: Trial) -> Verdict:
+    """They are lowest where the prediction is right."""
+    return trial.course[1]
+
+
+def monotone(trial: Trial) -> Verdict:
+    """They fall on the way there."""
+    return trial.course[2]
+
+
+def gradient(trial: Trial) -> Verdict:
+    """Finite, not zero everywhere on the whole probe, and no explosion where the prediction is right."""
+    probe = trial.grammar.kind.whole(trial.grammar.terminals)
+    _, slope = probe.gradient(trial.expression, trial.alpha)
+    whole = _finite(slope, probe.inputs, "gradient")
+    if not whole.passed:
+        return Verdict("gradient", False, whole.reason, whole.numbers)
+    length, (_, norm) = slope.norm(dim=-1), trial.direction
+    alive = int((length > 0).sum())
+    numbers = {"alive": alive / len(length), "largest": float(length.max())}
+    if not (alive and norm):
+        where = f"on all {len(length)} samples" if not alive else "where a detector in training is"
+        return Verdict("gradient", False, f"zero {where}", numbers)
+    numbers["at target"] = float(length[-BESIDE:].max()) / norm
+    if not numbers["at target"] <= MAX_AT_TARGET:
+        reason = f"{numbers['at target']:.3g} times the usual next to the target, at most {MAX_AT_TARGET:,} is allowed"
+        return Verdict("gradient", False, reason, numbers)
+    beside = f"{numbers['at target']:.2g} times the usual next to the target"
+    reason = f"finite, not zero on {alive} of {len(length)} samples, {beside}"
+    return Verdict("gradient", True, reason, numbers)
+
+
+def distinct(trial: Trial) -> Verdict:
+    """Its gradient is not that of a formula before; a pass says which known loss it is."""
+    identity, _ = trial.direction
+    known = equivalence.recognise(identity, trial.grammar)
+    reason = f"its gradient is that of {known.title}" if known else "no known loss has its gradient"
+    return trial.seen.verdict(identity, reason)
+
+
+GATES: tuple[Callable[[Trial], Verdict], ...] = (structure, finite, minimum, monotone, gradient, distinct)
+"""Every gate but the last, `converges`, which takes many formulas at once; see `converged`."""
+
+
 def judge(
     expression: Expression,
     grammar: Grammar,
     alpha: float | None = None,
-    thresholds: Mapping[str, float] = THRESHOLDS,
-    seen: Container[str] = (),
+    thresholds: Mapping[str, float] | None = None,
+    seen: Distinct = _NONE,
 ) -> Judgement:
     """Leads a formula through the gates: structure, finite, minimum, monotone, gradient, distinct, converges.
 
     Args:
         expression: the formula.
         grammar: of it.
-        alpha: weight of the target column of a sigmoid loss.
-        thresholds: least numbers of the descent.
-        seen: identities that are not to come again; a pass of `distinct` is not among the verdicts.
+        alpha: weight of the target outside the formula.
+        thresholds: least numbers of the simulation; None for those of the kind.
+        seen: what is not to come again.
     """
     return converged([sifted(expression, grammar, alpha, seen)], grammar, alpha, thresholds)[0]
 
 
-def sifted(
-    expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Container[str] = ()
-) -> Judgement:
+def sifted(expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Distinct = _NONE) -> Judgement:
     """Leads a formula through all gates but the last, `converges`."""
-    verdicts, negated = [structure(expression, grammar)], False
-    if verdicts[-1].passed:
-        look = _box_values if grammar.slot == "loss_bbox" else _class_values
-        found, negated = look(expression, grammar, alpha)
-        verdicts.extend(found)
-    if negated:
-        expression = Expression(OPERATORS["neg"], (expression,))
-    if not verdicts[-1].passed:
-        return Judgement(expression, tuple(verdicts), negated)
-    name, norm = identity(expression, grammar, alpha)
-    verdicts.append(_gradient(expression, grammar, alpha, norm))
-    if not verdicts[-1].passed:
-        return Judgement(expression, tuple(verdicts), negated)
-    if name in seen:
-        verdicts.append(Verdict("distinct", False, "its gradient is that of an earlier formula"))
-    return Judgement(expression, tuple(verdicts), negated, name, norm)
+    trial, verdicts = Trial(expression, grammar, alpha, seen), []
+    for gate in GATES:
+        verdicts.append(gate(trial))
+        if not verdicts[-1].passed:
+            break
+    known = trial.direction if verdicts[-1].gate == GATE else ("", 0.0)
+    return Judgement(trial.expression, tuple(verdicts), trial.negated, *known)
 
 
 def converged(
     judgements: Sequence[Judgement],
     grammar: Grammar,
     alpha: float | None = None,
-    thresholds: Mapping[str, float] = THRESHOLDS,
+    thresholds: Mapping[str, float] | None = None,
 ) -> list[Judgement]:
     """Leads those that passed every gate so far through the last one, all in one tensor program."""
+    least = grammar.kind.thresholds if thresholds is None else thresholds
     left = [judgement for judgement in judgements if judgement.passed]
-    outcomes = iter(descend_all([one.expression for one in left], grammar, alpha, thresholds) if left else [])
+    outcomes = iter(descend_all([one.expression for one in left], grammar, alpha, least) if left else [])
     return [
-        replace(one, verdicts=(*one.verdicts, _converges(next(outcomes), thresholds))) if one.passed else one
+        replace(one, verdicts=(*one.verdicts, converges(next(outcomes), grammar, least))) if one.passed else one
         for one in judgements
     ]
 
 
-def structure(expression: Expression, grammar: Grammar) -> Verdict:
-    """The formula reads the prediction, and a class formula its target."""
-    reads = sorted(expression.names)
-    if not expression.names & grammar.predicted:
-        return Verdict("structure", False, f"reads {', '.join(reads)}, which no prediction changes")
-    if grammar.slot == "loss_cls" and not expression.names & {"y", "w"}:
-        return Verdict("structure", False, "reads no target: y or w")
-    return Verdict("structure", True, f"reads {', '.join(reads)}")
-
-
-def _box_values(expression: Expression, grammar: Grammar, alpha: float | None) -> tuple[list[Verdict], bool]:
-    """Finite, minimum and monotone up to the first refusal, and whether the loss runs the wrong way round."""
-    ways = paths.box_paths(grammar)
-    count, steps = ways.shape
-    most = path_checks.MAX_SHARE * count
-    scouts = paths.scouts(grammar)
-    first = _remembered(expression, grammar, scouts).expand_as(scouts["i"]).reshape(-1, steps)
-    found, turned = path_checks.box_minimum(first, most)
-    if not (found[-1].passed or turned):
-        return found, False
-    loss = expression(ways.inputs).expand(count * steps).reshape(count, steps)
-    found, turned = path_checks.box_minimum(loss, most)
-    if turned:
-        opposite, _ = path_checks.box_minimum(-loss, most)
-        last = path_checks.box_monotone(-loss, ways)
-        if last.passed:
-            return _all_finite(expression, grammar, alpha, opposite[-1], last), True
-    if found[-1].passed:
-        found = _all_finite(expression, grammar, alpha, found[-1], path_checks.box_monotone(loss, ways))
-    return found, False
-
-
-def _class_values(expression: Expression, grammar: Grammar, alpha: float | None) -> tuple[list[Verdict], bool]:
-    """The same for a class formula; the ends of the curves are enough to refuse most."""
-    inputs = paths.ends(grammar)
-    ends = per_sample(_remembered(expression, grammar, inputs), inputs, alpha)
-    found = path_checks.class_ends(ends.reshape(2, -1, 2))
-    if found:
-        return found, False
-    target, other = paths.curve_losses(expression, grammar, alpha)
-    looked = path_checks.class_curves(target, other)
-    negated = not looked[-1].passed and path_checks.class_curves(-target, -other)[-1].passed
-    if negated:
-        looked = path_checks.class_curves(-target, -other)
-    return _all_finite(expression, grammar, alpha, *looked), negated
-
-
-def _all_finite(expression: Expression, grammar: Grammar, alpha: float | None, *after: Verdict) -> list[Verdict]:
-    """Finite on the whole probe, and the verdicts that come after it."""
-    inputs = probes.whole(grammar).inputs
-    verdict = _finite(per_sample(expression(inputs), inputs, alpha), inputs, "value")
-    return [verdict, *after] if verdict.passed else [verdict]
-
-
-@cache
-def _memo(grammar: Grammar) -> dict[str, Tensor]:  # noqa: ARG001  one for each grammar
-    return {}
-
-
-def _remembered(expression: Expression, grammar: Grammar, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Values on the inputs on which every formula of a grammar is looked at first."""
-    memo = _memo(grammar)
-    if len(memo) > _REMEMBERED:
-        memo.clear()
-    return expression(inputs, memo)
+def converges(outcome: Descent, grammar: Grammar, thresholds: Mapping[str, float]) -> Verdict:
+    """Free predictions descended under the formula alone come to rest where they should."""
+    texts = {one.name: one.text for one in grammar.kind.outcomes}
+    numbers = {**outcome.numbers, "steps": float(outcome.steps)}
+    low = [
+        f"{texts[name]} {numbers[name]:.2f}, at least {least:g} is asked"
+        for name, least in thresholds.items()
+        if name in texts and not numbers[name] >= least
+    ]
+    after = f"after {outcome.steps} of {STEPS} steps"
+    if low:
+        why = f" ({outcome.broken})" if outcome.broken else ""
+        return Verdict("converges", False, f"{after}: {'; '.join(low)}{why}", numbers)
+    reached = ", ".join(f"{texts[name]} {value:.2f}" for name, value in outcome.numbers.items())
+    return Verdict("converges", True, f"{after}: {reached}", numbers)
 
 
 def _finite(values: Tensor, inputs: Mapping[str, Tensor], what: str) -> Verdict:
@@ -178,54 +218,6 @@ def _finite(values: Tensor, inputs: Mapping[str, Tensor], what: str) -> Verdict:
     where = ", ".join(f"{name}={_at(value, row)}" for name, value in inputs.items())
     reason = f"{what} is not finite on {count} of {len(bad):,} samples, first at {where}"
     return Verdict("finite", False, reason, {"bad": count / len(bad)})
-
-
-def _gradient(expression: Expression, grammar: Grammar, alpha: float | None, norm: float) -> Verdict:
-    """Finite, not zero everywhere on the whole probe, and no explosion where the prediction is right."""
-    probe = probes.whole(grammar)
-    _, gradient = probe.gradient(expression, alpha)
-    finite = _finite(gradient, probe.inputs, "gradient")
-    if not finite.passed:
-        return Verdict("gradient", False, finite.reason, finite.numbers)
-    length = gradient.norm(dim=-1)
-    alive = int((length > 0).sum())
-    numbers = {"alive": alive / len(length), "largest": float(length.max())}
-    if not (alive and norm):
-        where = f"on all {len(length)} samples" if not alive else "where a detector in training is"
-        return Verdict("gradient", False, f"zero {where}", numbers)
-    numbers["at target"] = float(length[-probes.BESIDE :].max()) / norm
-    if not numbers["at target"] <= MAX_AT_TARGET:
-        reason = f"{numbers['at target']:.3g} times the usual next to the target, at most {MAX_AT_TARGET:,} is allowed"
-        return Verdict("gradient", False, reason, numbers)
-    beside = f"{numbers['at target']:.2g} times the usual next to the target"
-    reason = f"finite, not zero on {alive} of {len(length)} samples, {beside}"
-    return Verdict("gradient", True, reason, numbers)
-
-
-def _converges(outcome: Descent, thresholds: Mapping[str, float]) -> Verdict:
-    """Free boxes and logits descended under the formula alone come to rest where they should."""
-    numbers = {**outcome.numbers, "steps": float(outcome.steps)}
-    low = [
-        f"{_OUTCOMES[name]} {numbers[name]:.2f}, at least {least:g} is asked"
-        for name, least in thresholds.items()
-        if name in numbers and not numbers[name] >= least
-    ]
-    after = f"after {outcome.steps} of {STEPS} steps"
-    if low:
-        why = f" ({outcome.broken})" if outcome.broken else ""
-        return Verdict("converges", False, f"{after}: {'; '.join(low)}{why}", numbers)
-    reached = ", ".join(f"{_OUTCOMES[name]} {value:.2f}" for name, value in outcome.numbers.items())
-    return Verdict("converges", True, f"{after}: {reached}", numbers)
-
-
-_OUTCOMES = {
-    "iou": "mean IoU",
-    "arrived": "share that arrived",
-    "disjoint": "share of disjoint ones that arrived",
-    "accuracy": "accuracy",
-    "rank": "rank correlation with IoU",
-    "ap": "AP",
-}
 
 
 def _at(value: Tensor, row: int) -> str:

@@ -12,10 +12,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.candidate import GATES, SLOTS, Candidate, Evaluation, Kind, State
+from autoloss.candidate import GATES, Candidate, Evaluation, Kind, State
 from autoloss.search.ladder import mean_ranked
 from autoloss.settings import LONGEST_NAME
 from autoloss.store.run import Run
+from primitives.catalog import GRAMMARS, kinds, slots
 from primitives.text.printable import printable
 
 if TYPE_CHECKING:
@@ -149,10 +150,12 @@ def formula(row: Mapping[str, Any]) -> str:
 def formula_lines(losses: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """`slot = formula (scale)` for each slot."""
     lines = []
-    for slot in (slot for slot in SLOTS if slot in losses):
+    for slot in (slot for slot in slots() if slot in losses):
         loss = losses[slot]
         alpha = f", alpha {loss['alpha']:g}" if loss["alpha"] is not None else ""
-        unit = ", in pixels" if loss["grammar"] == "box_pixels" else ""
+        rules = GRAMMARS[loss["grammar"]]
+        remark = rules.kind.remark(rules.terminals)
+        unit = f", {remark}" if remark else ""
         lines.append(f"{slot} = {loss['expression']}  (x {loss['loss_weight']:.3g}{alpha}{unit})")
     return lines
 
@@ -272,7 +275,7 @@ def poured(found: Funnel) -> RenderableType:
 
 def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], margin: float) -> RenderableType:
     """How predictions fare under the known losses, and the thresholds that follow."""
-    names = ("iou", "arrived", "disjoint", "accuracy", "rank", "ap")
+    names = list(dict.fromkeys(one.name for kind in kinds() for one in kind.outcomes))
     table = Table(title="Free boxes and logits descended under the known losses", title_justify="left")
     table.add_column("loss")
     table.add_column("grammar")
@@ -286,7 +289,11 @@ def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], 
     return table
 
 
-_KINDS = {"top": "losses of the better half", "class": "class losses", "box": "box losses", "pairs": "pairs"}
+_KINDS = {
+    "top": "losses of the better half",
+    **{word: f"{word} losses" for word in slots().values()},
+    "pairs": "pairs",
+}
 
 
 def fidelity(found: Sequence[Measured]) -> RenderableType:

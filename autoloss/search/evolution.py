@@ -15,11 +15,13 @@ from autoloss.candidate import OWN, Candidate, Kind, Loss, Refusal
 from autoloss.gates import equivalence, pipeline
 from autoloss.gates.calibration import calibrated
 from autoloss.gates.certificates import certify
+from autoloss.gates.distinct import Distinct, from_parent
 from autoloss.search import variation
 from autoloss.settings import Settings
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
 from primitives.expression import Expression
+from primitives.kinds.verdict import Verdict
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Search:
     def __init__(self, settings: Settings, candidates: Iterable[Candidate] = ()) -> None:
         self.settings = settings
         self.candidates: dict[int, Candidate] = {}
-        self._seen: set[str] = set()
+        self._distinct = Distinct(earlier="an earlier candidate or of the detector's own loss")
         self._standing: list[int] = []
         self._thresholds = settings.thresholds.model_dump()
         for candidate in candidates:
@@ -75,7 +77,7 @@ class Search:
 
     def _add(self, candidate: Candidate) -> None:
         self.candidates[candidate.number] = candidate
-        self._seen.add(candidate.identity)
+        self._distinct.add(candidate.identity)
 
     def _given(self) -> list[Candidate]:
         """The detector's own loss, and a row per known loss of the config."""
@@ -126,7 +128,8 @@ class Search:
             while True:
                 losses, origin, parents = self._draft(rng, pool, log)
                 identity = self._identity(losses)
-                if identity not in self._seen:
+                verdict = self._distinct.verdict(identity)
+                if verdict.passed:
                     return Candidate(
                         log.number,
                         Kind.FOUND,
@@ -140,8 +143,7 @@ class Search:
                         _certificates(losses),
                     )
                 slot = origin.split(": ")[1].split(" and ")[0]
-                same = "its gradient is that of an earlier candidate or of the detector's own loss"
-                log.refuse(slot, losses[slot].expression, "distinct", same)
+                log.refuse(slot, losses[slot].expression, verdict)
 
     def _draft(
         self, rng: random.Random, pool: list[Candidate], log: _Log
@@ -178,13 +180,14 @@ class Search:
             else:
                 # A crossover of near relatives often gives the parent back; a mutation gets it off the spot.
                 proposal = variation.mutated(trees[0][0], grammar, extended=extended)
-            if trees and proposal == trees[0][0]:
-                log.refuse(slot, str(proposal), "distinct", "it is the formula of its parent")
+            if trees and not (verdict := from_parent(proposal, trees[0][0])).passed:
+                log.refuse(slot, str(proposal), verdict)
                 continue
-            judgement = pipeline.judge(proposal, grammar, alpha, self._thresholds)
+            least = {**grammar.kind.thresholds, **self._thresholds}
+            judgement = pipeline.judge(proposal, grammar, alpha, least)
             if judgement.passed:
                 return self._loss(slot, judgement.expression, grammar.name, alpha)
-            log.refuse(slot, str(proposal), judgement.verdicts[-1].gate, judgement.verdicts[-1].reason)
+            log.refuse(slot, str(proposal), judgement.verdicts[-1])
 
     def _tree(self, slot: str, candidate: Candidate) -> tuple[Expression, float | None]:
         """The formula of a slot and its alpha; of a slot left out, the known loss that stands for it."""
@@ -207,16 +210,16 @@ class _Log:
         self.number, self.limit, self.draws = number, limit, 0
         self.birth, self.watch = birth, watch
 
-    def refuse(self, slot: str, expression: str, gate: str, reason: str) -> None:
+    def refuse(self, slot: str, expression: str, verdict: Verdict) -> None:
         """Keeps a refusal; gives up past the limit."""
-        self.birth.refusals.append(Refusal(self.number, self.draws, slot, expression, gate, reason))
+        self.birth.refusals.append(Refusal(self.number, self.draws, slot, expression, verdict.gate, verdict.reason))
         self.draws += 1
         if self.draws % 200 == 0:
             self.watch(len(self.birth.candidates), len(self.birth.refusals))
         if self.draws >= self.limit:
             raise InputError(
                 f"candidate {self.number}: no formula for {slot} passed the gates in {self.limit} proposals "
-                f"(last: {gate}: {reason}); raise search.variation.draws or widen the grammar"
+                f"(last: {verdict.gate}: {verdict.reason}); raise search.variation.draws or widen the grammar"
             )
 
 

@@ -18,11 +18,12 @@ from autoloss.search.results import mean_scores
 from autoloss.search.runner import prepare, running
 from autoloss.settings import Budget, Rung, Settings
 from autoloss.store.run import Run
+from primitives.catalog import slots
 from primitives.errors import InputError
 
 FREE = ("ladder", "finale")
 """Settings that may change when a measurement goes on: rungs come and go, what was measured at others stays."""
-KINDS = ("all", "top", "class", "box", "pairs")
+KINDS = ("all", "top", *slots().values(), "pairs")
 """Kinds of losses that agreement is told of; `top` is the better half by the truth."""
 RESAMPLES = 2000
 """Populations drawn with replacement for an interval."""
@@ -222,7 +223,7 @@ def _ratio(both: Numbers, first: Numbers, second: Numbers) -> Numbers:
 
 def _kind(candidate: Candidate) -> str:
     if len(candidate.losses) == 1:
-        return "class" if "loss_cls" in candidate.losses else "box"
+        return slots()[next(iter(candidate.losses))]
     return "pairs" if candidate.losses else "own"
 
 

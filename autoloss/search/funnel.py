@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoloss.gates import pipeline
+from autoloss.gates.distinct import GATE, Distinct
 from autoloss.gates.equivalence import recognise
 from autoloss.search.variation import random_formula, seeded
 from primitives.catalog import KNOWN
@@ -61,13 +62,13 @@ def pour(
         grammar: of the formulas.
         count: how many.
         seed: of the drawing.
-        alpha: weight of the target column of sigmoid losses.
+        alpha: weight of the target outside the formulas.
         watch: called now and then with the numbers of formulas judged and passed so far.
     """
     ends: Counter[str] = Counter()
     seconds: defaultdict[str, float] = defaultdict(float)
     met: dict[str, str] = {}  # where a formula that comes again ends
-    seen: dict[str, None] = {}
+    seen = Distinct()
     passed: list[str] = []
     gc.collect()
     gc.freeze()  # the collector need not go through torch and SymPy again and again
@@ -83,8 +84,8 @@ def pour(
                 if gate is None:
                     judgement = pipeline.sifted(formula, grammar, alpha, seen)
                     if judgement.passed:
-                        met[formula.text] = "distinct"
-                        seen[judgement.identity] = None
+                        met[formula.text] = GATE
+                        seen.add(judgement.identity)
                         survivors.append(judgement)
                         seconds["converges"] += time.perf_counter() - drawn
                         continue
@@ -99,7 +100,7 @@ def pour(
             seconds["converges"] += time.perf_counter() - begin
             watch(min(start + _TOGETHER, count), len(passed))
     gc.unfreeze()
-    known = [recognise(identity, grammar) for identity in seen]
+    known = [recognise(identity, grammar) for identity in seen.identities]
     found = tuple(sorted({loss.name for loss in known if loss is not None and loss.grammar == grammar.name}))
     total = sum(loss.grammar == grammar.name for loss in KNOWN.values())
     return Funnel(grammar.name, seed, count, dict(ends), dict(seconds), found, total, tuple(passed[:10]))

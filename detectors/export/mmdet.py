@@ -9,6 +9,7 @@ from typing import Any
 
 from detectors import mmcv_ops
 from detectors.export.source import LossesFile, losses_file
+from primitives.catalog import grammar
 from primitives.errors import InputError, one_line
 from primitives.text.markup import digest, docstring, plain
 
@@ -74,7 +75,7 @@ def mmdet(
         config = _of_run(evaluator, setup["task"], setup["seed"])
         base = detector = "detector.py"
     else:
-        kinds = [loss["grammar"] for slot, loss in losses.items() if slot == "loss_cls"]
+        kinds = [grammar(loss["grammar"]).kind.name for slot, loss in losses.items() if slot == "loss_cls"]
         detector = detector or DETECTORS[kinds[0] if kinds else "softmax"]
         config = load(detector)
         base = detector if "::" in detector else "detector.py"
@@ -160,15 +161,19 @@ def _detector_file(config: Any, modules: Sequence[str], hook: str) -> str:
 
 def _new_head(before: Sequence[Any], after: Sequence[Any]) -> str | None:
     """The stock head that needs a class of its own, None for none."""
-    from detectors.heads.registry import PREFIX
+    from detectors.heads.registry import MECHANISMS, TWINS
 
-    types = {new["type"] for old, new in zip(before, after, strict=True) if new["type"] != old["type"]}
-    return next((kind.removeprefix(PREFIX) for kind in sorted(types)), None)
+    types = sorted({new["type"] for old, new in zip(before, after, strict=True) if new["type"] != old["type"]})
+    for head, mechanism in (TWINS[kind] for kind in types if kind in TWINS):
+        if mechanism not in MECHANISMS.values():
+            raise InputError(f"{types[0]}: only heads that hand over iou and no more are exported")
+        return head.__name__
+    return None
 
 
 def _changes(before: Sequence[Any], after: Sequence[Any], file: LossesFile) -> Any:
     """What config.py says of the head or heads."""
-    from detectors.heads.registry import PREFIX
+    from detectors.heads.registry import TWINS
 
     heads = []
     for old, new in zip(before, after, strict=True):
@@ -182,8 +187,8 @@ def _changes(before: Sequence[Any], after: Sequence[Any], file: LossesFile) -> A
                     **{key: changed[slot][key] for key in keep},
                     **({"reduction": changed[slot]["reduction"]} if changed[slot]["reduction"] != "mean" else {}),
                 }
-        if "type" in changed:
-            changed["type"] = file.class_name(changed["type"].removeprefix(PREFIX))
+        if changed.get("type") in TWINS:
+            changed["type"] = file.class_name(TWINS[changed["type"]][0].__name__)
         heads.append((old, changed))
     if len(heads) == 1:
         return heads[0][1]

@@ -13,7 +13,9 @@ from typing import Any
 
 from detectors.losses import weighted_loss
 from primitives.catalog import grammar as find_grammar
-from primitives.codegen.function import function, function_name, imports, module_name, reads_iou
+from primitives.codegen.function import function, function_name, imports, module_name
+from primitives.kinds.box.pair import aligned_iou
+from primitives.kinds.classification.kind import SIGMOID
 from primitives.text.markup import digest, docstring
 
 _USE = (
@@ -35,14 +37,14 @@ _BOX = '''class {name}(BoxLoss):
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
-    """
+    """{reads}
 
     def __init__(self, reduction: str = "mean", loss_weight: float = {weight!r}) -> None:
         super().__init__(reduction, loss_weight)
 
-    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+    def formula(self, pred: Tensor, target: Tensor{takes}) -> Tensor:
         """See {function}."""
-        return {function}(pred, target)
+        return {function}(pred, target{passes})
 '''
 _CLASS = '''class {name}(ClassLoss):
     """`{function}` as a `loss_cls`.
@@ -55,8 +57,7 @@ _CLASS = '''class {name}(ClassLoss):
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = {use_sigmoid}
-    reads_iou = {reads_iou}
+    use_sigmoid = {use_sigmoid}{reads}
 
     def __init__(
         self, use_sigmoid: bool = {use_sigmoid}, reduction: str = "mean", loss_weight: float = {weight!r}
@@ -65,12 +66,12 @@ _CLASS = '''class {name}(ClassLoss):
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be {use_sigmoid} for this loss, got {{use_sigmoid}}")
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+    def formula(self, x: Tensor, labels: Tensor{takes}) -> Tensor:
         """See {function}."""
         return {function}(x, labels{passes})
 '''
 # Remarks for the tools that look at our own code.
-_REWRITTEN = (("torch.Tensor", "Tensor"), ("  # noqa: ARG002  what", "  # what"), ("  # type: ignore[misc]", ""))
+_REWRITTEN = (("torch.Tensor", "Tensor"), ("  # noqa: ARG002  for", "  # for"), ("  # type: ignore[misc]", ""))
 _REGISTRY = """if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
 else:
@@ -164,16 +165,17 @@ def _code(losses: Mapping[str, Mapping[str, Any]], name: str, tag: str, head: st
     for slot, loss in losses.items():
         rules = find_grammar(loss["grammar"])
         formula = rules.parse(loss["expression"])
-        called, sigmoid = function_name(name, slot), rules.name == "sigmoid"
+        called, reads = function_name(name, rules.kind), rules.given(formula)
         parts.append(function(formula, rules, called, loss.get("alpha")))
         parts.append(
             (_BOX if slot == "loss_bbox" else _CLASS).format(
                 name=_class_name(name, slot, tag),
                 function=called,
                 weight=loss["loss_weight"],
-                use_sigmoid=sigmoid,
-                reads_iou=reads_iou(formula),
-                passes=", iou" if reads_iou(formula) else "",
+                use_sigmoid=rules.kind is SIGMOID,
+                reads="\n    reads = ({})".format("".join(f'"{one}",' for one in reads)) if reads else "",
+                takes=", **given: Tensor" if reads else "",
+                passes=", **given" if reads else "",
             )
         )
     by_slot = ", ".join(f'"{slot}": {_class_name(name, slot, tag)}' for slot in losses)
@@ -184,7 +186,7 @@ def _code(losses: Mapping[str, Mapping[str, Any]], name: str, tag: str, head: st
     for ours, theirs in _REWRITTEN:
         body = body.replace(ours, theirs)
     lines = ["import importlib.util"]
-    lines += ["from collections.abc import Callable", "from typing import Any"] if head else []
+    lines += [*(["from collections.abc import Callable"] if head else []), "from typing import Any"]
     needs = imports(body, "torch").replace("import torch\n", "import torch\nfrom torch import Tensor, nn\n", 1)
     if needs.endswith("import torch"):
         needs += "\nfrom torch import Tensor, nn"
@@ -197,9 +199,9 @@ def _code(losses: Mapping[str, Mapping[str, Any]], name: str, tag: str, head: st
 def _head_parts(head: str, name: str, tag: str) -> list[str]:
     """The mechanism of the IoU-aware heads, and the heads of the same kind."""
     from detectors.heads import iou_aware
-    from detectors.heads.registry import MECHANISMS, stock
+    from detectors.heads.registry import MECHANISMS
 
-    mechanism = MECHANISMS[stock(head)]
+    mechanism = next(how for one, how in MECHANISMS.items() if one.__name__ == head)
     # One-stage losses fit every one-stage head, two-stage losses every two-stage one.
     two_stage = mechanism is iou_aware.RoIIoUAware
     kin = {one: how for one, how in MECHANISMS.items() if (how is iou_aware.RoIIoUAware) == two_stage}
@@ -207,7 +209,7 @@ def _head_parts(head: str, name: str, tag: str) -> list[str]:
     sources = [
         inspect.getsource(part)
         for part in vars(iou_aware).values()
-        if getattr(part, "__module__", None) == iou_aware.__name__
+        if getattr(part, "__module__", None) in (iou_aware.__name__, aligned_iou.__module__)
         and (part in used or not (inspect.isclass(part) and issubclass(part, iou_aware.IoUAware)))
     ]
     package = next(iter(kin)).__module__.rpartition(".")[0]

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from primitives.catalog import GRAMMARS
-from primitives.codegen.function import function, function_name, imports, module_name, reads_iou
+from primitives.codegen.function import function, function_name, imports, module_name
+from primitives.errors import InputError
+from primitives.kinds.classification.kind import SIGMOID
 from primitives.text.markup import docstring
 
 _TWO_STAGE = 10.0  # what mmdetection weights GIoU by in two-stage heads (faster-rcnn_r50_fpn_giou_1x_coco)
@@ -208,13 +210,20 @@ def files(
 
     Returns:
         Text by file name, that of the functions first, then that with `put_into`.
+
+    Raises:
+        InputError: a formula reads what torchvision's heads cannot hand over.
     """
-    kind = losses["loss_cls"]["grammar"] if "loss_cls" in losses else None
-    names = {slot: function_name(name, slot) for slot in losses}
-    formulas = {slot: GRAMMARS[loss["grammar"]].parse(loss["expression"]) for slot, loss in losses.items()}
-    model = "fcos_resnet50_fpn" if kind == "sigmoid" else "fasterrcnn_resnet50_fpn"
+    rules = {slot: GRAMMARS[loss["grammar"]] for slot, loss in losses.items()}
+    kind = rules["loss_cls"].kind if "loss_cls" in losses else None
+    names = {slot: function_name(name, one.kind) for slot, one in rules.items()}
+    formulas = {slot: rules[slot].parse(loss["expression"]) for slot, loss in losses.items()}
+    reads = {name for slot, one in rules.items() for name in one.given(formulas[slot])}
+    if not reads <= {"iou"}:
+        raise InputError(f"torchvision's heads can hand over iou, not {', '.join(sorted(reads - {'iou'}))}")
+    model = "fcos_resnet50_fpn" if kind is SIGMOID else "fasterrcnn_resnet50_fpn"
     body = "\n\n".join(
-        function(formulas[slot], GRAMMARS[loss["grammar"]], names[slot], loss.get("alpha"), upcast=True)
+        function(formulas[slot], rules[slot], names[slot], loss.get("alpha"), upcast=True)
         for slot, loss in losses.items()
     )
     module = module_name(name, "losses", body)
@@ -224,8 +233,8 @@ def files(
         imports=f"from {module} import {', '.join(sorted(names.values()))}",
         class_loss=names.get("loss_cls"),
         box_loss=names.get("loss_bbox"),
-        use_sigmoid=None if kind is None else kind == "sigmoid",
-        reads_iou="loss_cls" in losses and reads_iou(formulas["loss_cls"]),
+        use_sigmoid=None if kind is None else kind is SIGMOID,
+        reads_iou=bool(reads),
         class_weight=losses.get("loss_cls", {}).get("loss_weight"),
         box_weight=losses.get("loss_bbox", {}).get("loss_weight"),
         two_stage=_TWO_STAGE if "loss_bbox" in setup.get("scale", ()) else 1.0,

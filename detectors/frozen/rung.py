@@ -25,6 +25,7 @@ from mmengine.runner import set_random_seed
 
 from detectors.data.cache import cache_folder, once
 from detectors.frozen import extraction, small_heads
+from detectors.frozen.assigned import two_stage
 from detectors.frozen.postprocess import scored
 from detectors.training.coco_metric import Truth
 from detectors.training.config import box_heads, put_losses
@@ -142,7 +143,7 @@ def check(config: Config) -> None:
 
 
 def _rules(model: Any) -> Mapping[str, Any]:
-    return dict(model.test_cfg["rcnn"] if extraction.two_stage(model) else model.test_cfg)
+    return dict(model.test_cfg["rcnn"] if two_stage(model) else model.test_cfg)
 
 
 def evaluate(
@@ -168,9 +169,7 @@ def evaluate(
     Returns:
         For every candidate `score` and the COCO metrics, or what went wrong.
     """
-    boxes = small_heads.Boxes(
-        frozen.model.roi_head.bbox_head if extraction.two_stage(frozen.model) else frozen.model.bbox_head
-    )
+    boxes = small_heads.Boxes(frozen.model.roi_head.bbox_head if two_stage(frozen.model) else frozen.model.bbox_head)
     there = len(frozen.training.boxes)
     if there < positives:
         _log.warning(
@@ -216,9 +215,16 @@ def _pair(config: Config, losses: Mapping[str, Mapping[str, Any]], boxes: small_
     changed = Config({"model": config.model.to_dict()})
     put_losses(changed, losses)
     head = next(box_heads(changed))
+    losses_of = MODELS.build(head["loss_cls"]), MODELS.build(head["loss_bbox"])
+    missing = {name for loss in losses_of for name in getattr(loss, "reads", ())} - set(small_heads.HANDS_OVER)
+    if missing:
+        raise InputError(
+            f"a rung of kind 'frozen' hands over {', '.join(small_heads.HANDS_OVER)} beside prediction and target, a "
+            f"formula reads {', '.join(sorted(missing))}; leave such rungs out of the ladder"
+        )
     # Heads that scale their outputs decode them before the loss; the others do where they are told to.
     decoded = boxes.scaled or bool(head.get("reg_decoded_bbox", False))
-    return small_heads.Pair(MODELS.build(head["loss_cls"]), MODELS.build(head["loss_bbox"]), decoded)
+    return small_heads.Pair(*losses_of, decoded)
 
 
 def write(file: Path, model: Any, config: Config, counts: tuple[int, int], seed: int, text: str = "") -> None:

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.frozen.extraction import Training
-from detectors.heads.iou_aware import aligned_iou
-from detectors.losses.weighted_loss import ClassLoss, Loss
+from detectors.losses.weighted_loss import Loss
+from primitives.kinds.box.pair import aligned_iou
 
+HANDS_OVER = ("iou",)
+"""What class losses get beside prediction and target."""
 HIDDEN = 32
 LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 1e-2
@@ -301,7 +303,7 @@ class _Step:
         weights = iou[:, :positives] if self.iou_as_centerness else weight.expand(heads.count, -1)
         totals = []
         for index, pair in enumerate(self.pairs):
-            more = {"iou": iou[index]} if isinstance(pair.loss_cls, ClassLoss) else {}
+            more = {"iou": iou[index]} if getattr(pair.loss_cls, "reads", ()) else {}
             total = pair.loss_cls(logits[index], labels, self.weight, avg_factor=average, **more)
             weight = weights[index]
             box_average: Any = self.samples if two_stage else weight.sum().clamp(min=1e-6)

@@ -1,10 +1,10 @@
 """IoU-aware: heads that hand the IoU of each predicted box to the class loss; one mechanism for every stock head.
 
 A head asks for `loss_cls` before handing the decoded boxes to `loss_bbox`. The IoU-aware twin of a head therefore puts
-off the class loss until the boxes were seen: the stock code runs unchanged, its call of `loss_cls` leaves a note, its
-call of `loss_bbox` shows the boxes, and the note is paid when the head returns.
+off the class loss until the boxes are known: the stock code runs unchanged, its call of `loss_cls` gives a
+`DeferredClassLoss`, its call of `loss_bbox` the boxes, and the deferred loss is computed when the head returns.
 
-Exported losses carry this code with them, so it needs PyTorch and mmdetection alone.
+Exported losses carry this code with them, `aligned_iou` among it, so it needs PyTorch and mmdetection alone.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import torch
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 
+from primitives.kinds.box.pair import aligned_iou
 
-class ClassCall:
+
+class DeferredClassLoss:
     """A class loss to be computed once the IoU is known."""
 
     def __init__(self, loss: nn.Module, labels: Tensor, background: int, args: tuple[Any, ...], kwargs: Any) -> None:
@@ -25,13 +27,13 @@ class ClassCall:
         self.positive = (labels >= 0) & (labels < background)
         self.iou: Tensor | None = None
 
-    def see(self, iou: Tensor) -> None:
+    def set_iou(self, iou: Tensor) -> None:
         """Takes the IoU of all samples, or of the positives in their order."""
         if len(iou) != len(self.labels):
             iou = iou.new_zeros(self.labels.shape).masked_scatter(self.positive, iou)
         self.iou = iou
 
-    def pay(self) -> Tensor:
+    def compute(self) -> Tensor:
         """The class loss; without boxes there were no positives, so no IoU is read."""
         iou = torch.zeros(self.labels.shape, device=self.labels.device) if self.iou is None else self.iou
         return self.loss(*self.args, iou=iou, **self.kwargs)
@@ -57,7 +59,12 @@ class Intercepted(nn.Module):
 
 
 class IoUAware:
-    """The mechanism, mixed in before a stock head that hands over boxes."""
+    """The mechanism, mixed in before a stock head that hands over boxes.
+
+    `hands_over`: keywords of what its class loss gets; a subclass that adds to it has them in `more`.
+    """
+
+    hands_over: tuple[str, ...] = ("iou",)
 
     # Of the stock head.
     loss_cls: Any
@@ -66,31 +73,39 @@ class IoUAware:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._calls: list[ClassCall] = []
+        self._deferred: list[DeferredClassLoss] = []
         self._iou: Tensor | None = None
-        if getattr(self.loss_cls, "reads_iou", False):
-            self.loss_cls = Intercepted(self.loss_cls, self._put_off)
-        self.loss_bbox = Intercepted(self.loss_bbox, self._see_boxes)
+        if getattr(self.loss_cls, "reads", ()):
+            self.loss_cls = Intercepted(self.loss_cls, self._defer)
+        self.loss_bbox = Intercepted(self.loss_bbox, self._take_boxes)
 
     def loss(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The stock head's losses, the class loss computed last."""
-        self._calls, self._iou = [], None
+        self._deferred, self._iou = [], None
         losses = super().loss(*args, **kwargs)  # type: ignore[misc]
-        return {name: paid(value) for name, value in losses.items()}
+        return {name: resolved(value) for name, value in losses.items()}
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The xyxy boxes behind what the head hands to `loss_bbox`."""
         return pred, target
 
-    def _put_off(self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any) -> ClassCall:
-        self._calls.append(ClassCall(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
-        return self._calls[-1]
+    def more(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002  for subclasses
+        """What the class loss gets beside the IoU, (N,) by keyword."""
+        return {}
 
-    def _see_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _defer(
+        self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any
+    ) -> DeferredClassLoss:
+        reads: tuple[str, ...] = getattr(loss, "reads", ())
+        kwargs |= {name: value for name, value in self.more(cls_score, labels).items() if name in reads}
+        self._deferred.append(DeferredClassLoss(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
+        return self._deferred[-1]
+
+    def _take_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         with torch.no_grad():
             self._iou = aligned_iou(*self.boxes(pred.float(), target.float()))
-        if self._calls:
-            self._calls[-1].see(self._iou)
+        if self._deferred:
+            self._deferred[-1].set_iou(self._iou)
         return loss(pred, target, *args, **kwargs)
 
 
@@ -219,17 +234,8 @@ def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[T
     return first, second
 
 
-def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
-    """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
-    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
-    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
-    i = wh_i[:, 0] * wh_i[:, 1]
-    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
-    return (i / u.clamp(min=1e-7)).clamp(0, 1)
-
-
-def paid(value: Any) -> Any:
-    """A head's loss with every note in it paid."""
+def resolved(value: Any) -> Any:
+    """A head's loss with every deferred part of it computed."""
     if isinstance(value, list):
-        return [paid(item) for item in value]
-    return value.pay() if isinstance(value, ClassCall) else value
+        return [resolved(item) for item in value]
+    return value.compute() if isinstance(value, DeferredClassLoss) else value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from detectors import mmcv_ops
 
 mmcv_ops.install()  # a config that names this module in custom_imports needs nothing else
@@ -10,11 +12,11 @@ from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead  # 
 from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead  # noqa: E402
 from mmdet.registry import MODELS  # noqa: E402
 
-from detectors.heads.iou_aware import AnchorCenternessIoUAware, AnchorIoUAware, PointIoUAware, RoIIoUAware  # noqa: E402
+from detectors.heads.iou_aware import AnchorCenternessIoUAware, AnchorIoUAware, IoUAware, PointIoUAware, RoIIoUAware  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
 
 PREFIX = "IoUAware"
-MECHANISMS: dict[type, type] = {
+MECHANISMS: dict[type, type[IoUAware]] = {
     FCOSHead: PointIoUAware,
     ATSSHead: AnchorCenternessIoUAware,
     RetinaHead: AnchorIoUAware,
@@ -24,50 +26,58 @@ MECHANISMS: dict[type, type] = {
 """The mechanism by stock head. ATSS always hands over boxes, FCOS and the two-stage heads those of positives only."""
 AWARE = (GFLHead,)
 """Stock heads that know the IoU: they call their class loss with (labels, IoU), which `ClassLoss` takes as it is."""
+TWINS: dict[str, tuple[type, type[IoUAware]]] = {}
+"""Stock head and mechanism by the `type` of their twin, which those of AWARE are themselves; the first that hands over
+enough is taken."""
 
 
-def _register(mechanism: type, head: type) -> None:
-    name = f"{PREFIX}{head.__name__}"
-    MODELS.register_module(
-        module=type(
-            name,
-            (mechanism, head),
-            {
-                "__doc__": f"{head.__name__}. {mechanism.__doc__}",
-                "__module__": __name__,
-                "stands_for": head.__name__,
-            },
-        )
-    )
+def register(mechanism: type[IoUAware], head: type, prefix: str = PREFIX) -> str:
+    """Registers a stock head once more, with a mechanism that hands more to its losses.
+
+    Args:
+        mechanism: mixed in before the head; `hands_over` says what its losses get.
+        head: the stock head.
+        prefix: of the name.
+
+    Returns:
+        The `type` of the twin.
+    """
+    name = f"{prefix}{head.__name__}"
+    about = {
+        "__doc__": f"{head.__name__}. {mechanism.__doc__}",
+        "__module__": __name__,
+        "stands_for": head.__name__,
+    }
+    MODELS.register_module(module=type(name, (mechanism, head), about))
+    TWINS[name] = (head, mechanism)
+    return name
 
 
 for _head, _mechanism in MECHANISMS.items():
-    _register(_mechanism, _head)
+    register(_mechanism, _head)
+TWINS.update({_head.__name__: (_head, IoUAware) for _head in AWARE})
 
 
-def stock(name: str) -> type:
-    """The stock head behind the `type` of a head or of its twin.
-
-    Raises:
-        InputError: the head has no twin.
-    """
-    known = {head.__name__: head for head in MECHANISMS}
-    found = known.get(name.removeprefix(PREFIX))
-    if found is None:
-        choices = ", ".join([*known, *(head.__name__ for head in AWARE)])
-        raise InputError(f"no head that knows the IoU stands in for {name!r}; known: {choices}")
-    return found
+def stock(name: str) -> str:
+    """Name of the stock head behind the `type` of a head or of its twin."""
+    return TWINS[name][0].__name__ if name in TWINS else name
 
 
-def iou_aware_type(name: str) -> str:
-    """Name of the head that does what a stock head does and hands the IoU to its class loss: its twin, or itself.
+def head_type(name: str, reads: Collection[str]) -> str:
+    """Name of the head that does what a stock head does and hands over what losses read: itself, or a twin.
 
     Args:
         name: `type` of a stock head, or of a twin.
+        reads: what the losses read beside prediction and target, as `Loss.reads` has it.
 
     Raises:
-        InputError: the head has no twin.
+        InputError: there is none.
     """
-    if name in [head.__name__ for head in AWARE]:
+    enough = {twin: head.__name__ for twin, (head, how) in TWINS.items() if set(reads) <= set(how.hands_over)}
+    if not reads or name in enough:
         return name
-    return f"{PREFIX}{stock(name).__name__}"
+    for twin, head in enough.items():
+        if head == stock(name):
+            return twin
+    wanted, known = ", ".join(sorted(reads)), ", ".join(dict.fromkeys(enough.values())) or "none"
+    raise InputError(f"no head that hands over {wanted} stands in for {name!r}; known: {known}")

@@ -6,10 +6,13 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from detectors.losses.weighted_loss import BoxLoss, ClassLoss
+from primitives.catalog import GRAMMARS
 from primitives.catalog import grammar as find_grammar
 from primitives.errors import InputError
 from primitives.expression import Expression
-from primitives.features import box_features, class_features, per_sample
+from primitives.grammar import Grammar
+from primitives.kinds.classification.kind import SIGMOID
+from primitives.kinds.sample import Sample
 
 
 @MODELS.register_module()
@@ -30,18 +33,17 @@ class ExpressionBoxLoss(BoxLoss):
         self, expression: str, grammar: str = "box", reduction: str = "mean", loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
-        self.grammar, self.expression = _parsed(expression, grammar, "loss_bbox", type(self).__name__)
+        self.rules, self.expression = _parsed(expression, grammar, "loss_bbox", type(self).__name__)
+        self.reads = self.rules.given(self.expression)
 
     def extra_repr(self) -> str:
         """See nn.Module."""
-        return f"{self.expression}, grammar={self.grammar}, loss_weight={self.loss_weight:g}"
+        return f"{self.expression}, grammar={self.rules.name}, loss_weight={self.loss_weight:g}"
 
-    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
         """See BoxLoss."""
-        inputs = box_features(
-            pred, target, pixels=self.grammar == "box_pixels", extended=self.grammar == "box_extended"
-        )
-        return per_sample(self.expression(inputs), inputs)
+        inputs = self.rules.inputs(Sample(pred, target, given))
+        return self.rules.kind.losses(self.expression(inputs), inputs)
 
 
 @MODELS.register_module()
@@ -50,7 +52,7 @@ class ExpressionClassLoss(ClassLoss):
 
     Args:
         expression: text of the formula.
-        grammar: `softmax` (C + 1 logits, the last is background) or `sigmoid` (C logits).
+        grammar: of classes, such as `softmax` (C + 1 logits, the last is background) or `sigmoid` (C logits).
         alpha: weight of the target column, 1 - alpha elsewhere; None weights nothing. Sigmoid only.
         use_sigmoid: heads read it from the config; it must agree with the grammar.
         reduction: `none`, `mean` or `sum`.
@@ -70,27 +72,28 @@ class ExpressionClassLoss(ClassLoss):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(reduction, loss_weight)
-        self.grammar, self.expression = _parsed(expression, grammar, "loss_cls", type(self).__name__)
-        self.use_sigmoid = self.grammar == "sigmoid"
-        self.reads_iou = "w" in self.expression.names
+        self.rules, self.expression = _parsed(expression, grammar, "loss_cls", type(self).__name__)
+        self.reads = self.rules.given(self.expression)
+        self.use_sigmoid = self.rules.kind is SIGMOID
         if use_sigmoid not in (None, self.use_sigmoid):
             raise InputError(f"use_sigmoid={use_sigmoid} contradicts grammar {grammar!r}; leave it out or agree")
-        if alpha is not None and not self.use_sigmoid:
-            raise InputError(f"alpha={alpha} needs grammar 'sigmoid', got {grammar!r}; leave alpha out")
+        if alpha is not None and not self.rules.kind.weighs_target:
+            weighing = " or ".join(repr(name) for name, one in GRAMMARS.items() if one.kind.weighs_target)
+            raise InputError(f"alpha={alpha} needs grammar {weighing}, got {grammar!r}; leave alpha out")
         self.alpha = alpha
 
     def extra_repr(self) -> str:
         """See nn.Module."""
-        return f"{self.expression}, grammar={self.grammar}, loss_weight={self.loss_weight:g}"
+        return f"{self.expression}, grammar={self.rules.name}, loss_weight={self.loss_weight:g}"
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
         """See ClassLoss."""
-        inputs = class_features(x, labels, iou if self.reads_iou else None, use_sigmoid=self.use_sigmoid)
-        return per_sample(self.expression(inputs), inputs, self.alpha)
+        inputs = self.rules.inputs(Sample(x, labels, given))
+        return self.rules.kind.losses(self.expression(inputs), inputs, self.alpha)
 
 
-def _parsed(expression: str, grammar: str, slot: str, kind: str) -> tuple[str, Expression]:
+def _parsed(expression: str, grammar: str, slot: str, module: str) -> tuple[Grammar, Expression]:
     rules = find_grammar(grammar)
     if rules.slot != slot:
-        raise InputError(f"{kind} takes formulas for {slot}, grammar {grammar!r} is for {rules.slot}")
-    return rules.name, rules.parse(expression)
+        raise InputError(f"{module} takes formulas for {slot}, grammar {grammar!r} is for {rules.slot}")
+    return rules, rules.parse(expression)

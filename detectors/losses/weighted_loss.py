@@ -5,6 +5,8 @@ Exported losses carry this code with them, so it needs PyTorch alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
@@ -21,6 +25,8 @@ class Loss(nn.Module):
     Raises:
         ValueError: no such reduction.
     """
+
+    reads: tuple[str, ...] = ()
 
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
         super().__init__()
@@ -34,6 +40,16 @@ class Loss(nn.Module):
         if avg_factor is not None and how == "sum":
             raise ValueError('avg_factor can not be used with reduction="sum"')
         return how
+
+    def _given(self, handed: dict[str, Any], left: tuple[str, ...] = ()) -> dict[str, Tensor]:
+        """What the formula reads of what was handed over; nothing but `left` may be handed over and not be read."""
+        extra = [name for name in handed if name not in (*self.reads, *left)]
+        if extra:
+            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {extra[0]!r}")
+        missing = [name for name in self.reads if handed.get(name) is None]
+        if missing:
+            raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
+        return {name: handed[name] for name in self.reads}
 
     def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
@@ -51,12 +67,12 @@ class Loss(nn.Module):
 
 
 class BoxLoss(Loss):
-    """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
 
     stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
 
-    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -66,6 +82,7 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
+        **given: Tensor,
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -75,37 +92,37 @@ class BoxLoss(Loss):
             weight: (N,), or (N, 4), which is averaged over its last axis.
             avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
             reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            given: what the formula reads beside, by the names in `reads`.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
 
         Raises:
-            ValueError: an unknown `reduction_override` (mmdetection asserts), or an avg_factor with reduction `sum`.
+            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
+                the head did not hand over what the formula reads.
             TypeError: any other argument; nothing is taken and left unused.
         """
-        how = self._how(avg_factor, reduction_override)
+        how, given = self._how(avg_factor, reduction_override), self._given(given)
         pred, target = at_least_float32(pred), at_least_float32(target)
         if weight is not None:
             weight = weight.mean(-1) if weight.dim() == 2 else weight
             pred = alive(pred, weight)
         if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, target), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 class ClassLoss(Loss):
-    """A `loss_cls`; a subclass has `formula(x, labels, iou)`, which gives losses (N,), and the two facts about it.
+    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
 
     `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
-    `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
     stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
-    reads_iou: bool
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
-        """Losses (N,) of logits x, labels (N,) and IoU (N,)."""
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -117,6 +134,7 @@ class ClassLoss(Loss):
         reduction_override: str | None = None,
         iou: Tensor | None = None,
         ignore_index: int | None = None,
+        **given: Tensor,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -128,19 +146,19 @@ class ClassLoss(Loss):
             reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
             ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
+            given: what else the formula reads, by the names in `reads`.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none, an unknown `reduction_override` (mmdetection
-                asserts), or an avg_factor with reduction `sum`.
+            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
+                the head did not hand over what the formula reads.
             TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
-        if self.reads_iou and iou is None:
-            raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
+        given = self._given(given if iou is None else {**given, "iou": iou}, left=("iou",))
         pred = at_least_float32(pred)
         weight = None if weight is None else weight.reshape(labels.shape)
         if ignore_index is not None:
@@ -151,7 +169,7 @@ class ClassLoss(Loss):
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:

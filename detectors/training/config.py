@@ -13,8 +13,9 @@ from mmengine.hub import get_config
 
 from detectors.data.coco import CocoSource
 from detectors.training.data_config import check_outlines, placed, set_classes
-from primitives.catalog import grammar
+from primitives.catalog import GRAMMARS, grammar
 from primitives.errors import InputError, reading
+from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
 
 SLOTS = ("loss_cls", "loss_bbox")
 _MOST_WEIGHT = 1e9
@@ -173,21 +174,21 @@ def _own_scale(config: Config, slot: str) -> float:
 
 def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], centerness_target: str | None) -> None:
     from detectors.heads.iou_aware import CenternessIoUAware
-    from detectors.heads.registry import iou_aware_type
+    from detectors.heads.registry import head_type
 
+    reads: set[str] = set()
     for slot, loss in losses.items():
         if slot not in SLOTS or slot not in head:
             choices = ", ".join(name for name in SLOTS if name in head) or "none"
             raise InputError(f"{head['type']} has no slot {slot!r}; choices: {choices}")
         put = _box_loss if slot == "loss_bbox" else _class_loss
         put(head, loss)
-    if (
-        "loss_cls" in losses
-        and "w" in grammar(losses["loss_cls"]["grammar"]).parse(losses["loss_cls"]["expression"]).names
-    ):
-        head["type"] = iou_aware_type(head["type"])
+        rules = grammar(loss["grammar"])
+        reads.update(rules.given(rules.parse(loss["expression"])))
     if centerness_target is not None:
-        head["type"] = iou_aware_type(head["type"])
+        reads.add("iou")
+    head["type"] = head_type(head["type"], reads)
+    if centerness_target is not None:
         if not issubclass(_class(head["type"]), CenternessIoUAware):
             raise InputError(
                 f"centerness_target={centerness_target!r} is for FCOSHead and ATSSHead, this head is {head['type']}"
@@ -219,17 +220,18 @@ def _ask_for_boxes(head: ConfigDict) -> None:
 
 
 def _class_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
-    kind = "sigmoid" if _uses_sigmoid(head["loss_cls"]) else "softmax"
-    if loss["grammar"] != kind:
+    kind = SIGMOID if _uses_sigmoid(head["loss_cls"]) else SOFTMAX
+    if grammar(loss["grammar"]).kind is not kind:
+        choices = " or ".join(repr(name) for name, rules in GRAMMARS.items() if rules.kind is kind)
         raise InputError(
-            f"{head['type']} classifies by {kind}, so loss_cls needs grammar {kind!r}, got {loss['grammar']!r}"
+            f"{head['type']} classifies by {kind.name}, so loss_cls needs grammar {choices}, got {loss['grammar']!r}"
         )
     head["loss_cls"] = {
         "type": "ExpressionClassLoss",
         "expression": loss["expression"],
         "grammar": loss["grammar"],
         "alpha": loss.get("alpha"),
-        "use_sigmoid": kind == "sigmoid",
+        "use_sigmoid": kind is SIGMOID,
         "reduction": head["loss_cls"].get("reduction", "mean"),
         "loss_weight": loss["loss_weight"],
     }

@@ -37,7 +37,7 @@ class Program:
             heights.append(1 + max((heights[part] for part in parts), default=-1))
             if isinstance(node.head, Operator):
                 self._heads[node.head.name] = node.head
-                thin.append(node.head.name == "dot" or all(thin[part] for part in parts))
+                thin.append(node.head.one_column or all(thin[part] for part in parts))
                 key = (heights[number], node.head.name, tuple(thin[part] for part in parts))
                 groups.setdefault(key, []).append((number, parts))
             elif isinstance(node.head, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,23 +21,38 @@ class Terminal:
         interval: values it can take.
         unit: what one unit is.
         text: one line for people.
-        compute: its values from a `Sample` of its kind, one per box, or one per sample and class.
-        code: how it is written in generated code, a line by backend (`torch`, `numpy`, `jax`).
+        compute: its values, one per sample, or one per sample and class, from what its kind derives from a `Sample`
+            (see `Kind.derived`). None takes what the head hands over as `given`, without a gradient.
+        code: lines of generated code by backend (`torch`, `numpy`, `jax`) that end with its assignment; none where it
+            is an argument of the generated function, or taken as it is given. Class inputs that are given may say how
+            PyTorch computes them `at label`, and what differs where the `background` has a column.
         aliases: names that published text uses for it.
         predicted: a gradient flows through it to the prediction.
         positive: it is above 0, which SymPy may rely on; else it is real.
         given: what the head must hand over for it beside prediction and target, as its keyword; empty for nothing.
-        one_column: a class input with one value per sample, the same in every column.
+
+    Raises:
+        ValueError: there is no way to compute it, or no finite interval to draw what is given from.
     """
 
     name: str
     interval: Interval
     unit: str
     text: str
-    compute: Callable[[Any], Tensor] = field(compare=False, repr=False)
+    compute: Callable[[Any], Tensor] | None = field(default=None, compare=False, repr=False)
     code: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     aliases: tuple[str, ...] = ()
     predicted: bool = True
     positive: bool = False
     given: str = ""
-    one_column: bool = False
+
+    def __post_init__(self) -> None:
+        if self.compute is None and not self.given:
+            raise ValueError(f"input {self.name}: neither computed nor given by the head")
+        if self.given and not all(map(math.isfinite, self.interval)):
+            raise ValueError(f"input {self.name}: is given, so its interval must be finite, got {self.interval}")
+        if self.compute is None and self.predicted:
+            raise ValueError(f"input {self.name}: what a head hands over is detached; say predicted=False")
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.unit))

@@ -26,7 +26,9 @@ from detectors import mmcv_ops
 from detectors.export.source import losses_file
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
-from primitives.features import box_features, class_features, per_sample
+from primitives.grammar import Grammar
+from primitives.kinds.box.kind import BOX
+from primitives.kinds.sample import Sample
 from primitives.operators import Operator
 
 BOXES = (512, 65_536)
@@ -102,8 +104,8 @@ def beside_an_interpreter(device: str) -> list[Case]:
                 pred, target = boxes(count, device)
 
                 def interpreted_boxes(p: Tensor = pred, t: Tensor = target, e: Expression = expression) -> Tensor:
-                    inputs = box_features(p, t, pixels=True)
-                    return per_sample(interpreted(e, inputs), inputs).mean()
+                    inputs = GRAMMARS["box_pixels"].inputs(Sample(p, t))
+                    return BOX.losses(interpreted(e, inputs), inputs).mean()
 
                 call = lambda p=pred, t=target, m=module: m(p, t)  # noqa: E731
                 found.append((known.title, f"{count:,}", call, interpreted_boxes, pred))
@@ -117,11 +119,11 @@ def beside_an_interpreter(device: str) -> list[Case]:
                 t: Tensor = labels,
                 w: Tensor = iou,
                 e: Expression = expression,
-                sigmoid: bool = use_sigmoid,
+                rules: Grammar = GRAMMARS[known.grammar],
                 alpha: float | None = known.alpha,
             ) -> Tensor:
-                inputs = class_features(p, t, w, use_sigmoid=sigmoid)
-                return per_sample(interpreted(e, inputs), inputs, alpha).mean()
+                inputs = rules.inputs(Sample(p, t, {"iou": w}))
+                return rules.kind.losses(interpreted(e, inputs), inputs, alpha).mean()
 
             call = lambda p=pred, t=labels, w=iou, m=module: m(p, t, iou=w)  # noqa: E731
             found.append((known.title, f"{rows:,} x {columns}", call, interpreted_classes, pred))

@@ -7,9 +7,11 @@ and the simulation of each that passes on its own and to its end.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -18,14 +20,19 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from autoloss.gates import path_checks, paths, pipeline, probes, simulation
+from autoloss.gates import pipeline, simulation
 from autoloss.gates.equivalence import identity
 from autoloss.search.funnel import pour
 from autoloss.search.variation import random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
-from primitives.features import box_features, per_sample
 from primitives.grammar import Grammar
+from primitives.kinds import course
+from primitives.kinds.box import paths
+from primitives.kinds.box.kind import BOX
+from primitives.kinds.classification import curves
+from primitives.kinds.classification.kind import SOFTMAX
+from primitives.kinds.sample import Sample
 from primitives.operators import OPERATORS, Operator
 
 
@@ -58,60 +65,61 @@ Places = list[tuple[Tensor, Callable[[Tensor], Mapping[str, Tensor]]]]
 
 
 @cache
-def box_places(grammar: Grammar) -> Places:
-    """The predicted boxes of the full probe, and how inputs come from them."""
-    pixels, extended = grammar.name == "box_pixels", grammar.name == "box_extended"
-    pairs = (probes.whole_boxes(), probes.shifted_boxes(256, 8, 512, 2), paths.path_boxes())
+def places(grammar: Grammar) -> Places:
+    """The predictions of the full probe, and how inputs come from them."""
+    kind = grammar.kind
+    samples = [kind.whole_sample(), kind.typical_sample()]
+    if kind is BOX:
+        samples.append(Sample(*(boxes.reshape(-1, 4) for boxes in paths.boxes())))
 
-    def features(target: Tensor) -> Callable[[Tensor], Mapping[str, Tensor]]:
-        return lambda pred: box_features(pred, target, pixels=pixels, extended=extended)
+        def features(sample: Sample) -> Callable[[Tensor], Mapping[str, Tensor]]:
+            return lambda pred: grammar.inputs(replace(sample, pred=pred))
 
-    flat = [[boxes.reshape(-1, 4).float() for boxes in pair] for pair in pairs]
-    return [(pred, features(target)) for pred, target in flat]
+        flat = [replace(one, pred=one.pred.float(), target=one.target.float()) for one in samples]
+        return [(one.pred, features(one)) for one in flat]
+    rows = [kind.whole(grammar.terminals).inputs, kind.typical(grammar.terminals).inputs, along(grammar).inputs]
 
-
-@cache
-def class_places(grammar: Grammar) -> Places:
-    """The logits of the full probe, and how inputs come from them."""
-    rows = (probes.whole(grammar).inputs, probes.typical(grammar).inputs, paths.class_curves(grammar).inputs)
-
-    def features(fixed: Mapping[str, Tensor]) -> Callable[[Tensor], Mapping[str, Tensor]]:
+    def moved(fixed: Mapping[str, Tensor]) -> Callable[[Tensor], Mapping[str, Tensor]]:
         return lambda x: {**fixed, "x": x}
 
-    return [(fixed["x"], features(fixed)) for fixed in rows]
+    return [(fixed["x"], moved(fixed)) for fixed in rows]
+
+
+def along(grammar: Grammar) -> curves.Curves:
+    """The curves of a class grammar."""
+    return curves.curves(grammar.kind, grammar.terminals, grammar.kind is SOFTMAX)
 
 
 def plainly(expression: Expression, grammar: Grammar, view: gp.PrimitiveSet, alpha: float | None) -> bool:
     """Whether the formula passes, all probes evaluated whatever it is."""
     run = gp.compile(gp.PrimitiveTree(nodes(expression, view)), view)
-    boxes = grammar.slot == "loss_bbox"
-    good, values = pipeline.structure(expression, grammar).passed, []
-    for pred, fixed in (box_places if boxes else class_places)(grammar):
+    good, values = pipeline.structure(pipeline.Trial(expression, grammar, alpha)).passed, []
+    for pred, fixed in places(grammar):
         place = pred.detach().requires_grad_()
         inputs = fixed(place)
         value = run(*(inputs[terminal.name] for terminal in grammar.terminals))
-        loss = per_sample(value, inputs, alpha)
+        loss = grammar.kind.losses(value, inputs, alpha)
         if loss.requires_grad:
             (gradient,) = torch.autograd.grad(loss.sum(), place)
             good = good and bool(torch.isfinite(gradient).all())
         good = good and bool(torch.isfinite(loss).all())
         values.append(loss.detach())
-    if boxes:
-        ways = paths.box_paths(grammar)
+    if grammar.kind is BOX:
+        ways = paths.paths(BOX, grammar.terminals)
         loss = values[-1].reshape(ways.shape)
-        found, turned = path_checks.box_minimum(loss, path_checks.MAX_SHARE * len(loss))
-        mono = path_checks.box_monotone(-loss if turned else loss, ways)
+        found, turned = course.minimum(loss, course.MAX_SHARE * len(loss), "of a box")
+        mono = course.monotone(-loss if turned else loss, ways.rising, "IoU")
         good = good and (found[-1].passed or turned) and mono.passed
     else:
-        curves = paths.class_curves(grammar)
-        count = curves.target[0] * curves.target[1] * curves.target[2]
-        target, other = values[-1][:count].reshape(curves.target), values[-1][count:].reshape(curves.other)
-        looked = (path_checks.class_curves(sign * target, sign * other)[-1].passed for sign in (1, -1))
+        shape = along(grammar)
+        count = math.prod(shape.target)
+        target, other = values[-1][:count].reshape(shape.target), values[-1][count:].reshape(shape.other)
+        looked = (curves.along_curves(sign * target, sign * other)[-1].passed for sign in (1, -1))
         good = good and any(looked)
     if not (good and identity(expression, grammar, alpha)[0]):
         return False
     outcome = simulation.descend(expression, grammar, alpha).numbers
-    return all(outcome[name] >= least for name, least in simulation.THRESHOLDS.items() if name in outcome)
+    return all(outcome[name] >= least for name, least in grammar.kind.thresholds.items())
 
 
 def measure(name: str, count: int, plain: int) -> tuple[float, float, float, float]:

@@ -17,7 +17,8 @@ import torch
 from autoloss.workers.executors import held
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
-from primitives.features import box_features, class_features, pairwise_iou, per_sample
+from primitives.kinds.box.pair import aligned_iou
+from primitives.kinds.sample import Sample
 from tests.helpers.faults import misbehave, sick
 
 KNOWN_ROWS = ("quality_focal", "cse_b_cls")
@@ -58,12 +59,9 @@ class DescentEvaluator:
             total = (pred.sum() + logits.sum()) * 0
             for slot, loss in losses.items():
                 grammar = GRAMMARS[str(loss["grammar"])]
-                inputs = (
-                    box_features(pred, target, pixels=grammar.name == "box_pixels")
-                    if slot == "loss_bbox"
-                    else class_features(logits, labels, pairwise_iou(pred, target).detach(), use_sigmoid=True)
-                )
-                value = per_sample(grammar.parse(str(loss["expression"]))(inputs), inputs, None)
+                boxes, given = slot == "loss_bbox", {"iou": aligned_iou(pred, target).detach()}
+                sample = Sample(pred, target) if boxes else Sample(logits, labels, given)
+                value = grammar.losses(grammar.parse(str(loss["expression"])), sample)
                 total = total + value.mean() * float(str(loss["loss_weight"]))
             steps = torch.autograd.grad(total, (pred, logits))
             if not all(bool(torch.isfinite(step).all()) for step in steps):
@@ -71,7 +69,7 @@ class DescentEvaluator:
             with torch.no_grad():
                 pred -= steps[0].clamp(-1, 1) * 30
                 logits -= steps[1].clamp(-1, 1) * 3
-        score = (pairwise_iou(pred.detach(), target).mean() + logits.detach().softmax(-1)[range(32), labels].mean()) / 2
+        score = (aligned_iou(pred.detach(), target).mean() + logits.detach().softmax(-1)[range(32), labels].mean()) / 2
         return {"score": float(score)}
 
 

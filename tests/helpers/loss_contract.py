@@ -207,8 +207,8 @@ class ClassLossContract(LossContract):
     def test_a_formula_that_reads_the_iou_says_so_when_there_is_none(self) -> None:
         pred, target = self.inputs()
         module: Any = self.module()
-        if module.reads_iou:
-            with pytest.raises(ValueError, match="reads the IoU of predicted boxes"):
+        if module.reads:
+            with pytest.raises(ValueError, match="reads iou; this head hands over none"):
                 module(pred, target)
         else:
             assert torch.isfinite(module(pred, target))

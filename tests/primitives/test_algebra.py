@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from autoloss.gates import proofs
-from primitives import algebra
+from primitives import algebra, symbolic
 from primitives.catalog import GRAMMARS, KNOWN
+from primitives.kinds.box.pair import AREAS
 
 SOON = 0.2
 """Seconds of the processor: many times what an ordinary question takes."""
 
 
 def asked(queue) -> None:
-    queue.put(algebra.latex(KNOWN["iou"].expression))
+    queue.put(algebra.latex(KNOWN["iou"].expression, AREAS))
 
 
 def test_a_question_that_does_not_end_is_ended_and_the_next_one_is_answered() -> None:
@@ -49,7 +49,7 @@ def test_a_process_that_dies_or_takes_too_much_memory_is_replaced() -> None:
 
 def test_the_process_needs_no_torch_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     iou = KNOWN["iou"].expression
-    assert algebra.ask(proofs.affine, iou.tree, iou.tree, "box").value is True
+    assert algebra.ask(symbolic.affine, symbolic.whole, iou.tree, iou.tree, frozenset("iue"), frozenset()).value is True
     maps = Path(f"/proc/{algebra.ask(os.getpid).value}/maps").read_text()
     assert "python" in maps
     assert "torch" not in maps
@@ -127,8 +127,8 @@ def alive(pid: int) -> bool:
 
 
 def test_latex_is_in_call_form_where_sympy_does_not_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert algebra.latex(KNOWN["iou"].expression) == r"- \frac{i}{u} + 1"
+    assert algebra.latex(KNOWN["iou"].expression, AREAS) == r"- \frac{i}{u} + 1"
     monkeypatch.setattr(algebra, "ask", lambda *_: algebra.Answer(None, "SymPy took longer than 3 s"))
     formula = GRAMMARS["box"].parse("sub(1, div(i, u))")
     called = r"\operatorname{sub}\left(1, \operatorname{div}\left(i, u\right)\right)"
-    assert algebra.latex(formula) == called
+    assert algebra.latex(formula, AREAS) == called

@@ -6,7 +6,7 @@ import torch
 
 from primitives.catalog import GRAMMARS, KNOWN, grammar, known_loss
 from primitives.errors import InputError
-from primitives.features import box_features, class_features, per_sample
+from primitives.kinds.sample import Sample
 
 NAMES = {"A_cls": "cse_a_cls", "A_reg": "cse_a_reg", "B_cls": "cse_b_cls", "B_reg": "cse_b_reg"}
 
@@ -19,16 +19,16 @@ def test_published_losses_and_gradients_equal_the_authors(case: str, golden: Pat
     assert rules.parse(reference["formula"]) == known.expression
     if reference["kind"] == "box":
         pred = torch.tensor(reference["pred_xyxy"], requires_grad=True)
-        inputs = box_features(pred, torch.tensor(reference["target_xyxy"]), pixels=True)
+        sample = Sample(pred, torch.tensor(reference["target_xyxy"]))
         expected = reference["grad_pred"]
     else:
         pred = torch.tensor(reference["logits"], requires_grad=True)
         labels = torch.tensor(reference["labels"])
         iou = torch.zeros(len(labels))
         iou[labels < reference["background"]] = torch.tensor(reference["positive_ious"])
-        inputs = class_features(pred, labels, iou, use_sigmoid=reference["kind"] == "sigmoid")
+        sample = Sample(pred, labels, {"iou": iou})
         expected = reference["grad_logits"]
-    loss = per_sample(known.expression(inputs), inputs, known.alpha)
+    loss = rules.losses(known.expression, sample, known.alpha)
     recorded = torch.tensor(reference["loss"])
     recorded = recorded.sum(-1) if recorded.dim() == 2 else recorded
     (gradient,) = torch.autograd.grad(loss.sum(), pred)

@@ -1,17 +1,17 @@
-"""CrossEntropyClassLoss_3d9d825e.
+"""CrossEntropyClassLoss.
 
 cross-entropy. Source: textbook.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['cross_entropy_losses_3d9d825e']) with this folder on
-PYTHONPATH, and CrossEntropyClassLoss_3d9d825e as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and
+CrossEntropyClassLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
@@ -37,18 +39,26 @@ class Loss(nn.Module):
         ValueError: no such reduction.
     """
 
+    reads: tuple[str, ...] = ()
+
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
         super().__init__()
         self.reduction, self.loss_weight = reduction, loss_weight
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = self.reduction if reduction_override is None else reduction_override
+        how = reduction_override or self.reduction
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
             raise ValueError('avg_factor can not be used with reduction="sum"')
         return how
+
+    def _given(self, handed: dict[str, Any]) -> dict[str, Tensor]:
+        missing = [name for name in self.reads if handed.get(name) is None]
+        if missing:
+            raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
+        return {name: handed[name] for name in self.reads}
 
     def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
@@ -66,18 +76,15 @@ class Loss(nn.Module):
 
 
 class ClassLoss(Loss):
-    """A `loss_cls`; a subclass has `formula(x, labels, iou)`, which gives losses (N,), and the two facts about it.
+    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
 
     `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
-    `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
-    stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
-    reads_iou: bool
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
-        """Losses (N,) of logits x, labels (N,) and IoU (N,)."""
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -88,7 +95,7 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        ignore_index: int | None = None,
+        **kwargs: object,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -96,34 +103,27 @@ class ClassLoss(Loss):
             pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
             target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
             weight: (N,) or (N, 1).
-            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
-            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
+            kwargs: what else the formula reads, and what heads hand to other losses.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none, an unknown `reduction_override` (mmdetection
-                asserts), or an avg_factor with reduction `sum`.
-            TypeError: any other argument; nothing is taken and left unused.
+            ValueError: the head did not hand over what the formula reads.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
-        if self.reads_iou and iou is None:
-            raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
+        given = self._given({**kwargs, "iou": iou})
         pred = at_least_float32(pred)
-        weight = None if weight is None else weight.reshape(labels.shape)
-        if ignore_index is not None:
-            ignored = labels == ignore_index
-            labels = labels.masked_fill(ignored, 0)  # a label that there is
-            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
+            weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -151,10 +151,10 @@ def cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     return at_label
 
 
-class CrossEntropyClassLoss_3d9d825e(ClassLoss):
+class CrossEntropyClassLoss(ClassLoss):
     """`cross_entropy_class_loss` as a `loss_cls`.
 
-    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
 
     Args:
         use_sigmoid: heads read it; it is False for this loss.
@@ -163,7 +163,6 @@ class CrossEntropyClassLoss_3d9d825e(ClassLoss):
     """
 
     use_sigmoid = False
-    reads_iou = False
 
     def __init__(
         self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 1.0
@@ -172,13 +171,11 @@ class CrossEntropyClassLoss_3d9d825e(ClassLoss):
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+    def formula(self, x: Tensor, labels: Tensor) -> Tensor:
         """See cross_entropy_class_loss."""
         return cross_entropy_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": CrossEntropyClassLoss_3d9d825e}
-
 if MODELS is not None:
-    for _loss in LOSSES.values():
-        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
+    for _loss in [CrossEntropyClassLoss]:
+        MODELS.register_module(module=_loss)

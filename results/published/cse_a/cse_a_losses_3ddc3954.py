@@ -1,13 +1,12 @@
-"""CseAClassLoss_3ddc3954 and CseABoxLoss_3ddc3954.
+"""CseAClassLoss and CseABoxLoss.
 
 CSE-Autoloss-A class and CSE-Autoloss-A box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['cse_a_losses_3ddc3954']) with this folder on PYTHONPATH, and
-CseAClassLoss_3ddc3954 and CseABoxLoss_3ddc3954 as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and CseAClassLoss
+and CseABoxLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -32,6 +31,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
@@ -40,18 +41,26 @@ class Loss(nn.Module):
         ValueError: no such reduction.
     """
 
+    reads: tuple[str, ...] = ()
+
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
         super().__init__()
         self.reduction, self.loss_weight = reduction, loss_weight
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = self.reduction if reduction_override is None else reduction_override
+        how = reduction_override or self.reduction
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
             raise ValueError('avg_factor can not be used with reduction="sum"')
         return how
+
+    def _given(self, handed: dict[str, Any]) -> dict[str, Tensor]:
+        missing = [name for name in self.reads if handed.get(name) is None]
+        if missing:
+            raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
+        return {name: handed[name] for name in self.reads}
 
     def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
@@ -69,12 +78,10 @@ class Loss(nn.Module):
 
 
 class BoxLoss(Loss):
-    """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
 
-    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
-
-    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -84,6 +91,7 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
+        **kwargs: object,
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -91,39 +99,36 @@ class BoxLoss(Loss):
             pred: predicted boxes, (N, 4) xyxy in pixels.
             target: target boxes, (N, 4) xyxy in pixels.
             weight: (N,), or (N, 4), which is averaged over its last axis.
-            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
-            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
+            kwargs: what the formula reads, and what heads hand to other losses.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
 
         Raises:
-            ValueError: an unknown `reduction_override` (mmdetection asserts), or an avg_factor with reduction `sum`.
-            TypeError: any other argument; nothing is taken and left unused.
+            ValueError: the head did not hand over what the formula reads.
         """
-        how = self._how(avg_factor, reduction_override)
+        how, given = self._how(avg_factor, reduction_override), self._given(kwargs)
         pred, target = at_least_float32(pred), at_least_float32(target)
         if weight is not None:
             weight = weight.mean(-1) if weight.dim() == 2 else weight
             pred = alive(pred, weight)
         if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, target), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 class ClassLoss(Loss):
-    """A `loss_cls`; a subclass has `formula(x, labels, iou)`, which gives losses (N,), and the two facts about it.
+    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
 
     `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
-    `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
-    stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
-    reads_iou: bool
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
-        """Losses (N,) of logits x, labels (N,) and IoU (N,)."""
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -134,7 +139,7 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        ignore_index: int | None = None,
+        **kwargs: object,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -142,34 +147,27 @@ class ClassLoss(Loss):
             pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
             target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
             weight: (N,) or (N, 1).
-            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
-            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
+            kwargs: what else the formula reads, and what heads hand to other losses.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none, an unknown `reduction_override` (mmdetection
-                asserts), or an avg_factor with reduction `sum`.
-            TypeError: any other argument; nothing is taken and left unused.
+            ValueError: the head did not hand over what the formula reads.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
-        if self.reads_iou and iou is None:
-            raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
+        given = self._given({**kwargs, "iou": iou})
         pred = at_least_float32(pred)
-        weight = None if weight is None else weight.reshape(labels.shape)
-        if ignore_index is not None:
-            ignored = labels == ignore_index
-            labels = labels.masked_fill(ignored, 0)  # a label that there is
-            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
+            weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -200,10 +198,10 @@ def cse_a_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     return at_label
 
 
-class CseAClassLoss_3ddc3954(ClassLoss):
+class CseAClassLoss(ClassLoss):
     """`cse_a_class_loss` as a `loss_cls`.
 
-    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
 
     Args:
         use_sigmoid: heads read it; it is False for this loss.
@@ -212,7 +210,7 @@ class CseAClassLoss_3ddc3954(ClassLoss):
     """
 
     use_sigmoid = False
-    reads_iou = True
+    reads = ("iou",)
 
     def __init__(
         self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.590815
@@ -221,9 +219,9 @@ class CseAClassLoss_3ddc3954(ClassLoss):
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
         """See cse_a_class_loss."""
-        return cse_a_class_loss(x, labels, iou)
+        return cse_a_class_loss(x, labels, **given)
 
 
 def cse_a_box_loss(pred: Tensor, target: Tensor) -> Tensor:
@@ -251,10 +249,10 @@ def cse_a_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     return 1.0 - (i / (u + 1e-20) - (e - (i + 2.0)) / (e + 1e-20))
 
 
-class CseABoxLoss_3ddc3954(BoxLoss):
+class CseABoxLoss(BoxLoss):
     """`cse_a_box_loss` as a `loss_bbox`, on decoded boxes.
 
-    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -269,14 +267,21 @@ class CseABoxLoss_3ddc3954(BoxLoss):
         return cse_a_box_loss(pred, target)
 
 
-LOSSES = {"loss_cls": CseAClassLoss_3ddc3954, "loss_bbox": CseABoxLoss_3ddc3954}
-
 if MODELS is not None:
-    for _loss in LOSSES.values():
-        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
+    for _loss in [CseAClassLoss, CseABoxLoss]:
+        MODELS.register_module(module=_loss)
 
 
-class ClassCall:
+def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
+    """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
+    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
+    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
+    i = wh_i[:, 0] * wh_i[:, 1]
+    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
+    return (i / u.clamp(min=1e-7)).clamp(0, 1)
+
+
+class DeferredClassLoss:
     """A class loss to be computed once the IoU is known."""
 
     def __init__(self, loss: nn.Module, labels: Tensor, background: int, args: tuple[Any, ...], kwargs: Any) -> None:
@@ -284,13 +289,13 @@ class ClassCall:
         self.positive = (labels >= 0) & (labels < background)
         self.iou: Tensor | None = None
 
-    def see(self, iou: Tensor) -> None:
+    def set_iou(self, iou: Tensor) -> None:
         """Takes the IoU of all samples, or of the positives in their order."""
         if len(iou) != len(self.labels):
             iou = iou.new_zeros(self.labels.shape).masked_scatter(self.positive, iou)
         self.iou = iou
 
-    def pay(self) -> Tensor:
+    def compute(self) -> Tensor:
         """The class loss; without boxes there were no positives, so no IoU is read."""
         iou = torch.zeros(self.labels.shape, device=self.labels.device) if self.iou is None else self.iou
         return self.loss(*self.args, iou=iou, **self.kwargs)
@@ -316,7 +321,12 @@ class Intercepted(nn.Module):
 
 
 class IoUAware:
-    """The mechanism, mixed in before a stock head that hands over boxes."""
+    """The mechanism, mixed in before a stock head that hands over boxes.
+
+    `hands_over`: keywords of what its class loss gets; a subclass that adds to it has them in `more`.
+    """
+
+    hands_over: tuple[str, ...] = ("iou",)
 
     # Of the stock head.
     loss_cls: Any
@@ -325,31 +335,38 @@ class IoUAware:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._calls: list[ClassCall] = []
+        self._deferred: list[DeferredClassLoss] = []
         self._iou: Tensor | None = None
-        if getattr(self.loss_cls, "reads_iou", False):
-            self.loss_cls = Intercepted(self.loss_cls, self._put_off)
-        self.loss_bbox = Intercepted(self.loss_bbox, self._see_boxes)
+        if getattr(self.loss_cls, "reads", ()):
+            self.loss_cls = Intercepted(self.loss_cls, self._defer)
+        self.loss_bbox = Intercepted(self.loss_bbox, self._take_boxes)
 
     def loss(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The stock head's losses, the class loss computed last."""
-        self._calls, self._iou = [], None
+        self._deferred, self._iou = [], None
         losses = super().loss(*args, **kwargs)
-        return {name: paid(value) for name, value in losses.items()}
+        return {name: resolved(value) for name, value in losses.items()}
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The xyxy boxes behind what the head hands to `loss_bbox`."""
         return pred, target
 
-    def _put_off(self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any) -> ClassCall:
-        self._calls.append(ClassCall(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
-        return self._calls[-1]
+    def more(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:  # for subclasses
+        """What the class loss gets beside the IoU, (N,) by keyword."""
+        return {}
 
-    def _see_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _defer(
+        self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any
+    ) -> DeferredClassLoss:
+        kwargs |= self.more(cls_score, labels)
+        self._deferred.append(DeferredClassLoss(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
+        return self._deferred[-1]
+
+    def _take_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         with torch.no_grad():
             self._iou = aligned_iou(*self.boxes(pred.float(), target.float()))
-        if self._calls:
-            self._calls[-1].see(self._iou)
+        if self._deferred:
+            self._deferred[-1].set_iou(self._iou)
         return loss(pred, target, *args, **kwargs)
 
 
@@ -378,20 +395,11 @@ def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[T
     return first, second
 
 
-def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
-    """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
-    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
-    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
-    i = wh_i[:, 0] * wh_i[:, 1]
-    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
-    return (i / u.clamp(min=1e-7)).clamp(0, 1)
-
-
-def paid(value: Any) -> Any:
-    """A head's loss with every note in it paid."""
+def resolved(value: Any) -> Any:
+    """A head's loss with every deferred part of it computed."""
     if isinstance(value, list):
-        return [paid(item) for item in value]
-    return value.pay() if isinstance(value, ClassCall) else value
+        return [resolved(item) for item in value]
+    return value.compute() if isinstance(value, DeferredClassLoss) else value
 
 
 if MODELS is not None:
@@ -400,17 +408,13 @@ if MODELS is not None:
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
-            raise ImportError("this mmcv has no compiled ops: import a stand-in first, as config.py does") from error
+            raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
         raise
 
-    @MODELS.register_module(force=True)
-    class CseAShared2FCBBoxHead_3ddc3954(RoIIoUAware, Shared2FCBBoxHead):
-        """Shared2FCBBoxHead that hands the IoU of its boxes to `CseAClassLoss_3ddc3954`."""
+    @MODELS.register_module()
+    class CseAShared2FCBBoxHead(RoIIoUAware, Shared2FCBBoxHead):
+        """Shared2FCBBoxHead that hands the IoU of its boxes to `CseAClassLoss`."""
 
-        stands_for = "Shared2FCBBoxHead"
-
-    @MODELS.register_module(force=True)
-    class CseAShared4Conv1FCBBoxHead_3ddc3954(RoIIoUAware, Shared4Conv1FCBBoxHead):
-        """Shared4Conv1FCBBoxHead that hands the IoU of its boxes to `CseAClassLoss_3ddc3954`."""
-
-        stands_for = "Shared4Conv1FCBBoxHead"
+    @MODELS.register_module()
+    class CseAShared4Conv1FCBBoxHead(RoIIoUAware, Shared4Conv1FCBBoxHead):
+        """Shared4Conv1FCBBoxHead that hands the IoU of its boxes to `CseAClassLoss`."""

@@ -1,16 +1,17 @@
-"""IouBoxLoss_8057263a.
+"""IouBoxLoss.
 
 IoU (linear). Source: Rahman and Wang 2016, ISVC.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['iou_losses_8057263a']) with this folder on PYTHONPATH, and
-IouBoxLoss_8057263a as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and IouBoxLoss as
+the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
@@ -35,18 +38,26 @@ class Loss(nn.Module):
         ValueError: no such reduction.
     """
 
+    reads: tuple[str, ...] = ()
+
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
         super().__init__()
         self.reduction, self.loss_weight = reduction, loss_weight
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = self.reduction if reduction_override is None else reduction_override
+        how = reduction_override or self.reduction
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
             raise ValueError('avg_factor can not be used with reduction="sum"')
         return how
+
+    def _given(self, handed: dict[str, Any]) -> dict[str, Tensor]:
+        missing = [name for name in self.reads if handed.get(name) is None]
+        if missing:
+            raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
+        return {name: handed[name] for name in self.reads}
 
     def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
@@ -64,12 +75,10 @@ class Loss(nn.Module):
 
 
 class BoxLoss(Loss):
-    """A `loss_bbox`, on decoded boxes; a subclass has `formula(pred, target)`, which gives losses (N,)."""
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
 
-    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
-
-    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."""
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -79,6 +88,7 @@ class BoxLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
+        **kwargs: object,
     ) -> Tensor:
         """Loss of aligned boxes.
 
@@ -86,24 +96,24 @@ class BoxLoss(Loss):
             pred: predicted boxes, (N, 4) xyxy in pixels.
             target: target boxes, (N, 4) xyxy in pixels.
             weight: (N,), or (N, 4), which is averaged over its last axis.
-            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
-            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
+            kwargs: what the formula reads, and what heads hand to other losses.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
 
         Raises:
-            ValueError: an unknown `reduction_override` (mmdetection asserts), or an avg_factor with reduction `sum`.
-            TypeError: any other argument; nothing is taken and left unused.
+            ValueError: the head did not hand over what the formula reads.
         """
-        how = self._how(avg_factor, reduction_override)
+        how, given = self._how(avg_factor, reduction_override), self._given(kwargs)
         pred, target = at_least_float32(pred), at_least_float32(target)
         if weight is not None:
             weight = weight.mean(-1) if weight.dim() == 2 else weight
             pred = alive(pred, weight)
         if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, target), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -137,10 +147,10 @@ def iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     return 1.0 - i / u
 
 
-class IouBoxLoss_8057263a(BoxLoss):
+class IouBoxLoss(BoxLoss):
     """`iou_box_loss` as a `loss_bbox`, on decoded boxes.
 
-    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -155,8 +165,6 @@ class IouBoxLoss_8057263a(BoxLoss):
         return iou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": IouBoxLoss_8057263a}
-
 if MODELS is not None:
-    for _loss in LOSSES.values():
-        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
+    for _loss in [IouBoxLoss]:
+        MODELS.register_module(module=_loss)

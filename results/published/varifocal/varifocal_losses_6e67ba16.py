@@ -1,11 +1,11 @@
-"""VarifocalClassLoss_6e67ba16.
+"""VarifocalClassLoss.
 
 varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['varifocal_losses_6e67ba16']) with this folder on PYTHONPATH,
-and VarifocalClassLoss_6e67ba16 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and
+VarifocalClassLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+
     Args:
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
@@ -38,18 +40,26 @@ class Loss(nn.Module):
         ValueError: no such reduction.
     """
 
+    reads: tuple[str, ...] = ()
+
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
         super().__init__()
         self.reduction, self.loss_weight = reduction, loss_weight
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = self.reduction if reduction_override is None else reduction_override
+        how = reduction_override or self.reduction
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
             raise ValueError('avg_factor can not be used with reduction="sum"')
         return how
+
+    def _given(self, handed: dict[str, Any]) -> dict[str, Tensor]:
+        missing = [name for name in self.reads if handed.get(name) is None]
+        if missing:
+            raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
+        return {name: handed[name] for name in self.reads}
 
     def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
@@ -67,18 +77,15 @@ class Loss(nn.Module):
 
 
 class ClassLoss(Loss):
-    """A `loss_cls`; a subclass has `formula(x, labels, iou)`, which gives losses (N,), and the two facts about it.
+    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
 
     `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
-    `reads_iou`: the formula reads the IoU of the predicted boxes, so the head must hand it over.
     """
 
-    stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
-    reads_iou: bool
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
-        """Losses (N,) of logits x, labels (N,) and IoU (N,)."""
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
@@ -89,7 +96,7 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        ignore_index: int | None = None,
+        **kwargs: object,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -97,34 +104,27 @@ class ClassLoss(Loss):
             pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
             target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
             weight: (N,) or (N, 1).
-            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
-            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`.
+            reduction_override: takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
+            kwargs: what else the formula reads, and what heads hand to other losses.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the formula reads the IoU and the head gave none, an unknown `reduction_override` (mmdetection
-                asserts), or an avg_factor with reduction `sum`.
-            TypeError: any other argument; nothing is taken and left unused.
+            ValueError: the head did not hand over what the formula reads.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
-        if self.reads_iou and iou is None:
-            raise ValueError(f"{type(self).__name__} reads the IoU of predicted boxes (w); this head hands over none")
+        given = self._given({**kwargs, "iou": iou})
         pred = at_least_float32(pred)
-        weight = None if weight is None else weight.reshape(labels.shape)
-        if ignore_index is not None:
-            ignored = labels == ignore_index
-            labels = labels.masked_fill(ignored, 0)  # a label that there is
-            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
+            weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, labels, iou), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -159,10 +159,10 @@ def varifocal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class VarifocalClassLoss_6e67ba16(ClassLoss):
+class VarifocalClassLoss(ClassLoss):
     """`varifocal_class_loss` as a `loss_cls`.
 
-    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
 
     Args:
         use_sigmoid: heads read it; it is True for this loss.
@@ -171,7 +171,7 @@ class VarifocalClassLoss_6e67ba16(ClassLoss):
     """
 
     use_sigmoid = True
-    reads_iou = True
+    reads = ("iou",)
 
     def __init__(
         self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944632
@@ -180,19 +180,26 @@ class VarifocalClassLoss_6e67ba16(ClassLoss):
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
-    def formula(self, x: Tensor, labels: Tensor, iou: Tensor | None) -> Tensor:
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
         """See varifocal_class_loss."""
-        return varifocal_class_loss(x, labels, iou)
+        return varifocal_class_loss(x, labels, **given)
 
-
-LOSSES = {"loss_cls": VarifocalClassLoss_6e67ba16}
 
 if MODELS is not None:
-    for _loss in LOSSES.values():
-        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
+    for _loss in [VarifocalClassLoss]:
+        MODELS.register_module(module=_loss)
 
 
-class ClassCall:
+def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
+    """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
+    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
+    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
+    i = wh_i[:, 0] * wh_i[:, 1]
+    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
+    return (i / u.clamp(min=1e-7)).clamp(0, 1)
+
+
+class DeferredClassLoss:
     """A class loss to be computed once the IoU is known."""
 
     def __init__(self, loss: nn.Module, labels: Tensor, background: int, args: tuple[Any, ...], kwargs: Any) -> None:
@@ -200,13 +207,13 @@ class ClassCall:
         self.positive = (labels >= 0) & (labels < background)
         self.iou: Tensor | None = None
 
-    def see(self, iou: Tensor) -> None:
+    def set_iou(self, iou: Tensor) -> None:
         """Takes the IoU of all samples, or of the positives in their order."""
         if len(iou) != len(self.labels):
             iou = iou.new_zeros(self.labels.shape).masked_scatter(self.positive, iou)
         self.iou = iou
 
-    def pay(self) -> Tensor:
+    def compute(self) -> Tensor:
         """The class loss; without boxes there were no positives, so no IoU is read."""
         iou = torch.zeros(self.labels.shape, device=self.labels.device) if self.iou is None else self.iou
         return self.loss(*self.args, iou=iou, **self.kwargs)
@@ -232,7 +239,12 @@ class Intercepted(nn.Module):
 
 
 class IoUAware:
-    """The mechanism, mixed in before a stock head that hands over boxes."""
+    """The mechanism, mixed in before a stock head that hands over boxes.
+
+    `hands_over`: keywords of what its class loss gets; a subclass that adds to it has them in `more`.
+    """
+
+    hands_over: tuple[str, ...] = ("iou",)
 
     # Of the stock head.
     loss_cls: Any
@@ -241,31 +253,38 @@ class IoUAware:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._calls: list[ClassCall] = []
+        self._deferred: list[DeferredClassLoss] = []
         self._iou: Tensor | None = None
-        if getattr(self.loss_cls, "reads_iou", False):
-            self.loss_cls = Intercepted(self.loss_cls, self._put_off)
-        self.loss_bbox = Intercepted(self.loss_bbox, self._see_boxes)
+        if getattr(self.loss_cls, "reads", ()):
+            self.loss_cls = Intercepted(self.loss_cls, self._defer)
+        self.loss_bbox = Intercepted(self.loss_bbox, self._take_boxes)
 
     def loss(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The stock head's losses, the class loss computed last."""
-        self._calls, self._iou = [], None
+        self._deferred, self._iou = [], None
         losses = super().loss(*args, **kwargs)
-        return {name: paid(value) for name, value in losses.items()}
+        return {name: resolved(value) for name, value in losses.items()}
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The xyxy boxes behind what the head hands to `loss_bbox`."""
         return pred, target
 
-    def _put_off(self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any) -> ClassCall:
-        self._calls.append(ClassCall(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
-        return self._calls[-1]
+    def more(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:  # for subclasses
+        """What the class loss gets beside the IoU, (N,) by keyword."""
+        return {}
 
-    def _see_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _defer(
+        self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any
+    ) -> DeferredClassLoss:
+        kwargs |= self.more(cls_score, labels)
+        self._deferred.append(DeferredClassLoss(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
+        return self._deferred[-1]
+
+    def _take_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         with torch.no_grad():
             self._iou = aligned_iou(*self.boxes(pred.float(), target.float()))
-        if self._calls:
-            self._calls[-1].see(self._iou)
+        if self._deferred:
+            self._deferred[-1].set_iou(self._iou)
         return loss(pred, target, *args, **kwargs)
 
 
@@ -375,20 +394,11 @@ def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[T
     return first, second
 
 
-def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
-    """IoU of aligned boxes, (N, 4) xyxy twice -> (N,) in 0..1."""
-    wh_i = (torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])).clamp(min=0)
-    wh_p, wh_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
-    i = wh_i[:, 0] * wh_i[:, 1]
-    u = wh_p[:, 0] * wh_p[:, 1] + wh_t[:, 0] * wh_t[:, 1] - i + 1e-7
-    return (i / u.clamp(min=1e-7)).clamp(0, 1)
-
-
-def paid(value: Any) -> Any:
-    """A head's loss with every note in it paid."""
+def resolved(value: Any) -> Any:
+    """A head's loss with every deferred part of it computed."""
     if isinstance(value, list):
-        return [paid(item) for item in value]
-    return value.pay() if isinstance(value, ClassCall) else value
+        return [resolved(item) for item in value]
+    return value.compute() if isinstance(value, DeferredClassLoss) else value
 
 
 if MODELS is not None:
@@ -397,23 +407,17 @@ if MODELS is not None:
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
-            raise ImportError("this mmcv has no compiled ops: import a stand-in first, as config.py does") from error
+            raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
         raise
 
-    @MODELS.register_module(force=True)
-    class VarifocalFCOSHead_6e67ba16(PointIoUAware, FCOSHead):
-        """FCOSHead that hands the IoU of its boxes to `VarifocalClassLoss_6e67ba16`."""
+    @MODELS.register_module()
+    class VarifocalFCOSHead(PointIoUAware, FCOSHead):
+        """FCOSHead that hands the IoU of its boxes to `VarifocalClassLoss`."""
 
-        stands_for = "FCOSHead"
+    @MODELS.register_module()
+    class VarifocalATSSHead(AnchorCenternessIoUAware, ATSSHead):
+        """ATSSHead that hands the IoU of its boxes to `VarifocalClassLoss`."""
 
-    @MODELS.register_module(force=True)
-    class VarifocalATSSHead_6e67ba16(AnchorCenternessIoUAware, ATSSHead):
-        """ATSSHead that hands the IoU of its boxes to `VarifocalClassLoss_6e67ba16`."""
-
-        stands_for = "ATSSHead"
-
-    @MODELS.register_module(force=True)
-    class VarifocalRetinaHead_6e67ba16(AnchorIoUAware, RetinaHead):
-        """RetinaHead that hands the IoU of its boxes to `VarifocalClassLoss_6e67ba16`."""
-
-        stands_for = "RetinaHead"
+    @MODELS.register_module()
+    class VarifocalRetinaHead(AnchorIoUAware, RetinaHead):
+        """RetinaHead that hands the IoU of its boxes to `VarifocalClassLoss`."""

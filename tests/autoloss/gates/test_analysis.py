@@ -83,7 +83,7 @@ def test_every_formula_is_judged_certified_and_written_or_refused_in_one_line(ca
     found = examined(expression, rules)
     assert found["certificates"] or not found["passed"]
     assert {one.name for one in certificates.certify(expression, rules)} >= {"optimum", "smoothness"}
-    assert algebra.latex(expression)
+    assert algebra.latex(expression, rules.terminals)
     for backend in ("torch", "numpy", "jax"):
         try:
             assert function(expression, rules, "loss", None, backend).startswith("def loss(")

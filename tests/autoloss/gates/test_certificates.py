@@ -1,7 +1,10 @@
 import pytest
 
-from autoloss.gates.certificates import Certificate, asked, certify
+from autoloss.gates.certificates import certify
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
+from primitives.kinds.classification.certificates import asked
+from primitives.kinds.classification.kind import SIGMOID
+from primitives.kinds.verdict import Certificate
 
 
 def of(known: KnownLoss) -> dict[str, Certificate]:
@@ -74,8 +77,9 @@ def test_binary_cross_entropy_goes_to_zero_at_both_ends_and_that_is_proved() -> 
 
 def test_quality_focal_asks_for_the_iou_and_focal_for_certainty() -> None:
     proper = of(KNOWN["quality_focal"])["properness"]
+    formula = GRAMMARS["sigmoid"].formula(KNOWN["quality_focal"].expression)
     assert "a proper estimate of the IoU" in proper.statement
-    assert max(abs(p - w) for w, p in asked(KNOWN["quality_focal"].expression, GRAMMARS["sigmoid"]).items()) < 0.02
+    assert max(abs(p - w) for w, p in asked(SIGMOID, formula, False).items()) < 0.02
     assert "asks for probability 1 at every IoU" in of(KNOWN["focal"])["properness"].statement
 
 

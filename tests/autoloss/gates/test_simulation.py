@@ -2,56 +2,23 @@ import csv
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
-from sklearn.metrics import average_precision_score
 
 from autoloss.gates import pipeline, simulation
 from autoloss.gates.analysis import descended
-from autoloss.gates.simulation_inputs import ASPECTS, SCALES, all_boxes, sampled_boxes, sampled_logits
-from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
+from primitives.catalog import GRAMMARS, KNOWN, KnownLoss, thresholds
 from primitives.expression import Expression
-from primitives.features import pairwise_iou
+from primitives.kinds.field import Descent
 from primitives.operators import OPERATORS
 
 
-def run(known: KnownLoss) -> simulation.Descent:
+def run(known: KnownLoss) -> Descent:
     return simulation.descend(known.expression, GRAMMARS[known.grammar], known.alpha)
 
 
 def test_the_thresholds_are_those_that_the_known_losses_give() -> None:
-    assert simulation.derived(descended()) == simulation.THRESHOLDS
-
-
-def test_the_whole_sample_is_that_of_the_paper() -> None:
-    """Zheng et al. 2020, arXiv 1911.08287, section 3.2: 7 aspect ratios, 7 scales, distances to 10 times the size."""
-    boxes = all_boxes()
-    assert (len(ASPECTS), len(SCALES)) == (7, 7)
-    assert len(boxes.place) == 7 * 7 * 7 * 21 * 4
-    assert (float(boxes.distance.min()), float(boxes.distance.max())) == (0, 10)
-    pred, target = boxes.xyxy(boxes.place[None])
-    assert ((pairwise_iou(pred, target) > 0) == boxes.overlapping).all()
-
-
-def test_the_sample_of_the_gate_has_overlapping_and_disjoint_pairs_at_many_scales() -> None:
-    boxes = sampled_boxes()
-    pred, target = boxes.xyxy(boxes.place[None])
-    iou = pairwise_iou(pred, target)
-    assert ((iou > 0) == boxes.overlapping).all()
-    assert 0.05 < float(iou[boxes.overlapping].min()) + 0.05 < 0.3 < 0.6 < float(iou.max())
-    sides = (target[:, 2:] - target[:, :2]).log2()
-    assert float(sides.max() - sides.min()) > 6
-    assert float(boxes.distance.max()) > 8
-
-
-@pytest.mark.parametrize("use_sigmoid", [True, False])
-def test_the_logits_are_few_positives_of_any_iou_among_many_negatives(use_sigmoid: bool) -> None:
-    logits = sampled_logits(use_sigmoid)
-    assert len(logits.x) == 8 * logits.positives
-    assert (float(logits.iou[: logits.positives].min()), float(logits.iou.max())) == (pytest.approx(0.05), 1)
-    assert (logits.labels[logits.positives :] == 4).all()
+    assert simulation.derived(descended()) == thresholds()
 
 
 @given(st.sampled_from(sorted(KNOWN)), st.integers(-20, 20))
@@ -80,7 +47,7 @@ def test_a_descent_that_stops_early_gets_the_verdict_of_the_whole(golden: Path) 
         judgement = pipeline.judge(rules.parse(row["formula"]), rules, alpha)
         if judgement.verdicts[-1].gate == "converges":
             whole = simulation.descend(judgement.expression, rules, alpha).numbers
-            reached = all(whole[name] >= least for name, least in simulation.THRESHOLDS.items() if name in whole)
+            reached = all(whole[name] >= least for name, least in thresholds().items() if name in whole)
             assert reached == judgement.passed, row["name"]
 
 
@@ -99,17 +66,3 @@ def test_disjoint_boxes_stay_where_they_are_under_iou_and_some_arrive_under_diou
 
 def test_scores_rank_by_iou_where_the_loss_knows_it_only() -> None:
     assert run(KNOWN["quality_focal"]).numbers["rank"] > 0.95 > 0.3 > run(KNOWN["focal"]).numbers["rank"]
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))
-def test_rank_correlation_is_that_of_scipy(pairs: list[tuple[int, int]]) -> None:
-    a, b = (torch.tensor(values).double() for values in zip(*pairs, strict=True))
-    expected = 0.0 if a.unique().numel() == 1 or b.unique().numel() == 1 else spearmanr(a, b).statistic
-    assert simulation.spearman(a, b) == pytest.approx(expected, abs=1e-9)
-
-
-@given(st.lists(st.booleans(), min_size=2, max_size=30).filter(any))
-def test_average_precision_is_that_of_scikit_learn(right: list[bool]) -> None:
-    scores = torch.linspace(1, 0, len(right))
-    expected = average_precision_score(right, scores)
-    assert simulation.average_precision(scores, torch.tensor(right), sum(right)) == pytest.approx(expected)

@@ -35,7 +35,7 @@ def test_one_picture_shows_a_loss_beside_a_known_one(mine: str, other: str, tmp_
 )
 def test_a_formula_that_gates_refuse_is_drawn_too(grammar: str, text: str, tmp_path: Path) -> None:
     mine = loss_plot.Drawn("this", GRAMMARS[grammar].parse(text), GRAMMARS[grammar])
-    loss_plot.draw(mine, drawn(loss_plot.BESIDE[grammar]), tmp_path / "loss.png")
+    loss_plot.draw(mine, drawn(mine.grammar.kind.beside(mine.grammar.terminals)), tmp_path / "loss.png")
     assert (tmp_path / "loss.png").is_file()
 
 

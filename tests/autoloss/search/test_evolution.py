@@ -94,7 +94,7 @@ def test_a_birth_depends_on_seed_and_history_only() -> None:
 
 
 def test_losses_are_calibrated_to_the_gradient_of_the_loss_they_replace() -> None:
-    from autoloss.gates.pipeline import identity
+    from autoloss.gates.equivalence import identity
 
     settings = from_mapping(section())
     for candidate in Search(settings).ask(0).candidates[1:]:

@@ -1,6 +1,7 @@
 import pytest
 
 from autoloss.gates import pipeline
+from autoloss.gates.distinct import Distinct
 from autoloss.search import funnel
 from autoloss.search.variation import random_formula, seeded
 from primitives.catalog import GRAMMARS
@@ -16,7 +17,7 @@ def test_every_formula_ends_somewhere_and_the_same_seed_gives_the_same_funnel(na
 
 
 def test_the_funnel_counts_what_judging_one_by_one_counts() -> None:
-    rules, ends, seen = GRAMMARS["box"], dict[str, int](), set[str]()
+    rules, ends, seen = GRAMMARS["box"], dict[str, int](), Distinct()
     with seeded("funnel", "box", 0):
         formulas = [random_formula(rules) for _ in range(500)]
     for formula in formulas:

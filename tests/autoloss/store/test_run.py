@@ -169,7 +169,7 @@ def test_a_run_of_an_older_version_goes_on(
     ladder = section()["ladder"]
     ladder[0]["ranks"] = ranks
     monkeypatch.setitem(sys.modules, "fast_evaluator", fast_evaluator)  # the name it had then
-    evaluator = {"type": "fast_evaluator:DescentEvaluator"}
+    evaluator = {"type": "tests.helpers.fast_evaluator:DescentEvaluator"}
     settings = from_mapping(section(generations=2, births=1, ladder=ladder, evaluator=evaluator))
     with Run.create(directory, settings.identity()) as run:
         discover(settings, run)

@@ -253,7 +253,7 @@ def test_classes_are_registered_in_mmdetection_and_know_their_weight() -> None:
 
     kind, _ = exported("quality_focal")
     built = MODELS.build({"type": kind.__name__, "use_sigmoid": True, "loss_weight": 1.5})
-    assert (type(built), built.loss_weight, built.use_sigmoid, built.reads_iou) == (kind, 1.5, True, True)
+    assert (type(built), built.loss_weight, built.use_sigmoid, built.reads) == (kind, 1.5, True, ("iou",))
     with pytest.raises(ValueError, match="use_sigmoid must be True for this loss, got False"):
         MODELS.build({"type": kind.__name__, "use_sigmoid": False})
 

@@ -16,7 +16,7 @@ from torchvision.models import detection
 
 from autoloss.export import folder as package
 from autoloss.export.selection import of_text
-from primitives.features import pairwise_iou
+from primitives.kinds.box.pair import aligned_iou
 
 
 def put(texts: dict[str, str], folder: Path, **weights: float) -> ModuleType:
@@ -75,7 +75,7 @@ def test_a_box_loss_in_faster_rcnn_sees_decoded_boxes(tmp_path: Path) -> None:
     inner = module.BOX_LOSS
 
     def watched(pred: Tensor, target: Tensor) -> Tensor:
-        seen["iou"] = pairwise_iou(pred.detach(), target)
+        seen["iou"] = aligned_iou(pred.detach(), target)
         value: Tensor = inner(pred, target)
         return value
 

@@ -20,7 +20,7 @@ from mmengine.registry import init_default_scope  # noqa: E402
 
 from detectors.data.coco import CocoSource  # noqa: E402
 from detectors.evaluator import DetectorEvaluator  # noqa: E402
-from detectors.frozen import extraction  # noqa: E402
+from detectors.frozen import assigned, extraction  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
 
 # What mmdetection says of its own ATSS head.
@@ -44,7 +44,7 @@ def test_labels_and_targets_are_those_that_the_head_assigns(name: str, scenes: d
     model, dataset = made(name)
     head = model.bbox_head
     ((inputs, sample),) = extraction._batches(model, dataset, 1, train=True)
-    found = extraction._dense_samples(model, inputs, sample)
+    found = assigned._dense_samples(model, inputs, sample)
     truth, ignored, metas = unpack_gt_instances([sample])
     sizes = [one.shape[2:] for one in model.extract_feat(inputs)]
     if name == "FCOS":
@@ -81,7 +81,7 @@ def test_samples_are_positives_then_negatives_with_standardised_inputs(
     model, dataset = made(name)
     data, mean, deviation = extraction.training(model, dataset, 10, seed=0)
     positives = len(data.boxes)
-    head = model.roi_head.bbox_head if extraction.two_stage(model) else model.bbox_head
+    head = model.roi_head.bbox_head if assigned.two_stage(model) else model.bbox_head
     assert (data.labels[:positives] < head.num_classes).all()
     assert (data.labels[positives:] == head.num_classes).all()
     assert len(data.labels) - positives <= 10 * extraction.NEGATIVES
@@ -102,7 +102,7 @@ def test_patches_of_training_and_of_scenes_are_the_same_numbers(name: str, scene
     model, dataset = made(name)
     data, mean, deviation = extraction.training(model, dataset, 1, seed=0)
     (group,) = extraction.scenes(model, torch.utils.data.Subset(dataset, [0]), 1, mean, deviation)
-    rows = torch.cat([extraction.patches(level) for level in group.maps])
+    rows = torch.cat([assigned.patches(level) for level in group.maps])
     nearest = torch.cdist(data.x.double(), rows.double()).amin(1)
     share = float((nearest < 1e-3).double().mean())
     assert share == 1 if name == "FCOS" else share > 0.3  # the sampler adds the objects' own boxes to the proposals

@@ -21,7 +21,7 @@ from mmengine.registry import init_default_scope  # noqa: E402
 
 from detectors.data.coco import CocoSource  # noqa: E402
 from detectors.evaluator import DetectorEvaluator  # noqa: E402
-from detectors.frozen import extraction  # noqa: E402
+from detectors.frozen import assigned, extraction  # noqa: E402
 from detectors.frozen.postprocess import detected, suppressed  # noqa: E402
 from detectors.frozen.small_heads import Boxes  # noqa: E402
 from detectors.training.coco_metric import Truth  # noqa: E402
@@ -35,7 +35,7 @@ def outputs(model: Any, dataset: Any) -> tuple[list[Any], extraction.Scenes]:
     parts, images = [], []
     for inputs, sample in extraction._batches(model, dataset, len(dataset), train=False):
         features = model.extract_feat(inputs)
-        if extraction.two_stage(model):
+        if assigned.two_stage(model):
             (proposals,) = model.rpn_head.predict(features, [sample], rescale=False)
             rois = torch.cat((torch.zeros(len(proposals), 1), proposals.bboxes), 1)
             found = model.roi_head._bbox_forward(features, rois)
@@ -90,8 +90,8 @@ def test_the_same_predictions_score_within_0_002_of_mmdetections_own_evaluation(
             expected.append(rows)
             ids.append(sample.img_id)
         parts, images = outputs(model, dataset)
-        head = model.roi_head.bbox_head if extraction.two_stage(model) else model.bbox_head
-        test = model.test_cfg.rcnn if extraction.two_stage(model) else model.test_cfg
+        head = model.roi_head.bbox_head if assigned.two_stage(model) else model.bbox_head
+        test = model.test_cfg.rcnn if assigned.two_stage(model) else model.test_cfg
         mine = []
         for levels, (image, shape, scale, priors) in zip(parts, images, strict=True):
             group = extraction.Scenes(

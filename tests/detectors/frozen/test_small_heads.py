@@ -16,10 +16,11 @@ mmcv_ops.install()
 
 from detectors.data.coco import CocoSource  # noqa: E402
 from detectors.evaluator import DetectorEvaluator  # noqa: E402
-from detectors.frozen import extraction, small_heads  # noqa: E402
+from detectors.frozen import assigned, extraction, small_heads  # noqa: E402
 from detectors.frozen import rung as frozen  # noqa: E402
 from primitives.catalog import GRAMMARS, KNOWN  # noqa: E402
-from primitives.features import box_features, class_features, pairwise_iou, per_sample  # noqa: E402
+from primitives.kinds.box.pair import aligned_iou  # noqa: E402
+from primitives.kinds.sample import Sample  # noqa: E402
 
 TASK = {"kind": "frozen", "iterations": 4, "pretrain": 60, "images": 40, "evaluate_on": "val"}
 
@@ -37,7 +38,7 @@ def features(name: str) -> frozen.Frozen:
 
 
 def head_of(found: frozen.Frozen) -> Any:
-    return found.model.roi_head.bbox_head if extraction.two_stage(found.model) else found.model.bbox_head
+    return found.model.roi_head.bbox_head if assigned.two_stage(found.model) else found.model.bbox_head
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -59,17 +60,16 @@ def test_the_loss_of_an_iteration_is_that_of_the_formulas_by_hand(name: str, sce
     decoded = head_of(found).bbox_coder.decode(data.priors[:6], pred)
     share = data.negatives * 6 / 10
     weight = torch.cat((torch.ones(6), torch.full((10,), share)))
-    iou = torch.cat((pairwise_iou(decoded, data.boxes[:6]), torch.zeros(10))).detach()
+    iou = torch.cat((aligned_iou(decoded, data.boxes[:6]), torch.zeros(10))).detach()
 
-    def formula(name: str, inputs: dict[str, Tensor]) -> Tensor:
-        return per_sample(KNOWN[name].expression(inputs), inputs, KNOWN[name].alpha)
+    def formula(name: str, sample: Sample) -> Tensor:
+        return GRAMMARS[KNOWN[name].grammar].losses(KNOWN[name].expression, sample, KNOWN[name].alpha)
 
-    inputs = class_features(chosen, data.labels[pick], iou, use_sigmoid=sigmoid)
-    each = formula("cse_b_cls" if sigmoid else "cse_a_cls", inputs)
-    average = 6 + 10 * share if extraction.two_stage(found.model) else 6
+    each = formula("cse_b_cls" if sigmoid else "cse_a_cls", Sample(chosen, data.labels[pick], {"iou": iou}))
+    average = 6 + 10 * share if assigned.two_stage(found.model) else 6
     hand = (each * weight).sum() / average
-    box = formula("giou", box_features(decoded, data.boxes[:6])) * data.box_weight[:6]
-    hand = hand + box.sum() / (average if extraction.two_stage(found.model) else data.box_weight[:6].sum())
+    box = formula("giou", Sample(decoded, data.boxes[:6])) * data.box_weight[:6]
+    hand = hand + box.sum() / (average if assigned.two_stage(found.model) else data.box_weight[:6].sum())
     if boxes.centerness:
         wanted, at = data.centerness[:6], centerness[0, rows[:6], data.anchor[:6]]
         hand = hand + torch.nn.functional.binary_cross_entropy_with_logits(at, wanted)

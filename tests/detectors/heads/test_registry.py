@@ -17,11 +17,11 @@ from mmdet.registry import MODELS  # noqa: E402
 from mmdet.structures import DetDataSample  # noqa: E402
 from mmdet.utils import register_all_modules  # noqa: E402
 
-from detectors.heads.registry import iou_aware_type  # noqa: E402
+from detectors.heads.registry import head_type  # noqa: E402
 from detectors.losses.expression import ExpressionClassLoss  # noqa: E402
 from primitives.catalog import KNOWN  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
-from primitives.features import pairwise_iou  # noqa: E402
+from primitives.kinds.box.pair import aligned_iou  # noqa: E402
 
 GIOU = {"type": "ExpressionBoxLoss", "expression": str(KNOWN["giou"].expression)}
 QUALITY = {
@@ -125,7 +125,7 @@ def test_class_loss_of_fcos_gets_the_iou_of_its_boxes() -> None:
     pred, target = box.calls[0][0]
     positive = labels < 3
     assert positive.sum() == len(pred) > 0
-    torch.testing.assert_close(kwargs["iou"][positive], pairwise_iou(pred, target).detach())
+    torch.testing.assert_close(kwargs["iou"][positive], aligned_iou(pred, target).detach())
     assert not kwargs["iou"].requires_grad
     by_hand = ExpressionClassLoss(QUALITY["expression"], "sigmoid")(*cls.calls[0][0], **kwargs)
     torch.testing.assert_close(losses["loss_cls"], by_hand)
@@ -160,7 +160,7 @@ def test_centerness_target_can_be_the_iou() -> None:
     box, centerness = Recorder(head.loss_bbox.loss), Recorder(head.loss_centerness)
     fcos_loss(head)
     (pred, target), kwargs = box.calls[0]
-    iou = pairwise_iou(pred, target).detach()
+    iou = aligned_iou(pred, target).detach()
     torch.testing.assert_close(centerness.calls[0][0][1], iou, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(kwargs["weight"], iou, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(kwargs["avg_factor"], iou.sum(), rtol=1e-5, atol=1e-6)
@@ -176,7 +176,7 @@ def test_centerness_target_of_atss_can_be_the_iou() -> None:
     total = 0.0
     by_hand = []
     for number, ((pred, target), kwargs) in enumerate(box.calls):
-        iou = pairwise_iou(pred, target).detach()
+        iou = aligned_iou(pred, target).detach()
         total += float(iou.sum())
         torch.testing.assert_close(kwargs["weight"], iou, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(centerness.calls[number][0][1], iou, rtol=1e-5, atol=1e-6)
@@ -230,7 +230,7 @@ def test_class_loss_of_the_two_stage_head_gets_the_iou_of_its_boxes(decoded: boo
     mine = labels < 3
     own = deltas.view(6, 3, 4)[mine, labels[mine]]
     target = targets[mine] if decoded else head.bbox_coder.decode(rois[mine, 1:], targets[mine])
-    expected = pairwise_iou(head.bbox_coder.decode(rois[mine, 1:], own), target)
+    expected = aligned_iou(head.bbox_coder.decode(rois[mine, 1:], own), target)
     torch.testing.assert_close(cls.calls[0][1]["iou"][mine], expected.detach())
     assert torch.isfinite(losses["loss_cls"])
     assert {"loss_cls", "loss_bbox", "acc"} <= losses.keys()
@@ -244,11 +244,15 @@ def test_two_stage_head_without_positives_has_finite_losses() -> None:
 
 
 def test_a_head_without_a_twin_is_named_with_the_choices() -> None:
-    assert iou_aware_type("FCOSHead") == iou_aware_type("IoUAwareFCOSHead") == "IoUAwareFCOSHead"
+    assert head_type("FCOSHead", ["iou"]) == head_type("IoUAwareFCOSHead", ["iou"]) == "IoUAwareFCOSHead"
+    assert head_type("FCOSHead", []) == "FCOSHead"
+    assert head_type("GFLHead", ["iou"]) == "GFLHead"
     assert issubclass(MODELS.get("IoUAwareFCOSHead"), FCOSHead)
     assert issubclass(MODELS.get("IoUAwareShared2FCBBoxHead"), Shared2FCBBoxHead)
     with pytest.raises(InputError, match="'SSDHead'; known: FCOSHead, ATSSHead, RetinaHead, Shared2FC"):
-        iou_aware_type("SSDHead")
+        head_type("SSDHead", ["iou"])
+    with pytest.raises(InputError, match="no head that hands over area, iou stands in for 'FCOSHead'; known: none"):
+        head_type("FCOSHead", ["iou", "area"])
     with pytest.raises(ValueError, match="unknown centerness_target 'middle'"):
         build("IoUAwareFCOSHead", **FCOS, loss_cls=QUALITY, centerness_target="middle")
     with pytest.raises(TypeError, match="unexpected keyword argument 'centerness_target'"):

@@ -17,9 +17,10 @@ from mmdet.models.losses import (  # noqa: E402
 )
 from mmdet.registry import MODELS  # noqa: E402
 
-from detectors.heads.iou_aware import ClassCall, aligned_iou  # noqa: E402
+from detectors.heads.iou_aware import DeferredClassLoss  # noqa: E402
 from detectors.losses.expression import ExpressionBoxLoss, ExpressionClassLoss  # noqa: E402
 from primitives.catalog import GRAMMARS, KNOWN  # noqa: E402
+from primitives.kinds.box.pair import aligned_iou  # noqa: E402
 from tests.helpers.loss_contract import BoxLossContract, ClassLossContract  # noqa: E402
 
 
@@ -133,7 +134,7 @@ def test_gradient_of_a_box_loss_equals_finite_differences() -> None:
         (lambda: ExpressionBoxLoss("div(i, u)", reduction="average"), "unknown reduction 'average'; known: none"),
         (lambda: ExpressionClassLoss("mul(x, y)", "sigmoid", use_sigmoid=False), "contradicts grammar"),
         (lambda: ExpressionClassLoss("mul(x, y)", "softmax", alpha=0.25), "alpha=0.25 needs grammar 'sigmoid'"),
-        (lambda: cls("cse_a_cls")(torch.zeros(1, 3), torch.tensor([0])), "reads the IoU of predicted boxes"),
+        (lambda: cls("cse_a_cls")(torch.zeros(1, 3), torch.tensor([0])), "reads iou; this head hands over none"),
     ],
 )
 def test_mistakes_are_named(build, message: str) -> None:
@@ -152,9 +153,9 @@ def one_step(name: str, device: str) -> Tensor:
         pred = torch.ones(8, 5, device=device, requires_grad=True)
         labels = torch.zeros(8, dtype=torch.long, device=device)
         module = ExpressionClassLoss(str(known.expression), known.grammar, known.alpha)
-        call = ClassCall(module, labels, 4, (pred, labels, weight), {"avg_factor": average})
-        call.see(aligned_iou(torch.ones(8, 4, device=device), torch.ones(8, 4, device=device)))
-        loss = call.pay()
+        call = DeferredClassLoss(module, labels, 4, (pred, labels, weight), {"avg_factor": average})
+        call.set_iou(aligned_iou(torch.ones(8, 4, device=device), torch.ones(8, 4, device=device)))
+        loss = call.compute()
     loss.backward()
     assert pred.grad is not None
     return loss

@@ -273,7 +273,7 @@ class Bomb:
         ("none.py", {}, "no detector config at 'none.py'"),
         ("configs/datasets/coco2017.py", {}, "no detector: needs model.bbox_head or model.roi_head.bbox_head"),
         ("mmdet::centernet/centernet_r18_8xb16-crop512-140e_coco.py", {"losses": BOX}, "has no slot 'loss_bbox'; choi"),
-        ("mmdet::yolof/yolof_r50-c5_8xb8-1x_coco.py", {"losses": READS_W}, "knows the IoU stands in for 'YOLOFHead'"),
+        ("mmdet::yolof/yolof_r50-c5_8xb8-1x_coco.py", {"losses": READS_W}, "hands over iou stands in for 'YOLOFHead'"),
         (FCOS, {"resume": True}, "--resume: nothing to resume in .*work: it has no checkpoint"),
         (FCOS, {"backbone": "none.pth"}, "no checkpoint at 'none.pth'"),
         (FCOS, {"amp": True}, "--amp needs a GPU"),

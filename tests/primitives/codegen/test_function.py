@@ -14,7 +14,7 @@ from torch import Tensor
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.codegen.function import function, function_name, imports
 from primitives.expression import Expression
-from primitives.features import box_features, class_features, per_sample
+from primitives.kinds.sample import Sample
 from tests.helpers.strategies import expressions
 
 FORMULAS = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: st.tuples(st.just(name), expressions(GRAMMARS[name])))
@@ -50,13 +50,8 @@ def inputs_of(grammar: str, reads_iou: bool) -> dict[str, Tensor]:
 
 
 def expected(expression: Expression, grammar: str, inputs: dict[str, Tensor], alpha: float | None) -> Tensor:
-    if GRAMMARS[grammar].slot == "loss_bbox":
-        named = box_features(
-            inputs["pred"], inputs["target"], pixels=grammar == "box_pixels", extended=grammar == "box_extended"
-        )
-    else:
-        named = class_features(inputs["x"], inputs["labels"], inputs.get("iou"), use_sigmoid=grammar == "sigmoid")
-    return per_sample(expression(named), named, alpha)
+    pred, target = (inputs[name] for name in GRAMMARS[grammar].kind.arguments)
+    return GRAMMARS[grammar].losses(expression, Sample(pred, target, inputs), alpha)
 
 
 def close(found: Tensor, wanted: Tensor) -> bool:
@@ -88,6 +83,15 @@ def test_the_function_computes_what_the_formula_computes(
     assert found.shape == (60,)
     finite = torch.isfinite(wanted) & (wanted.abs() < 1e12)
     assert close(found[finite], wanted[finite]), (text, found[finite] - wanted[finite])
+
+
+def test_a_sum_over_the_target_within_another_is_at_the_label_once(tmp_path: Path) -> None:
+    rules = GRAMMARS["sigmoid"]
+    formula = rules.parse("min(alf(max(y, 0.5)), dot(dot(y, x), y))")
+    inputs = inputs_of("sigmoid", reads_iou=False)
+    for alpha in (None, 0.25):
+        call = module(function(formula, rules, "loss", alpha), "torch", tmp_path).loss
+        assert close(call(**inputs), expected(formula, "sigmoid", inputs, alpha))
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -143,12 +147,12 @@ def test_the_function_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "slot", "called"),
+    ("name", "grammar", "called"),
     [
-        ("Candidate36", "loss_bbox", "candidate36_box_loss"),
-        ("CseA", "loss_cls", "cse_a_class_loss"),
-        ("GIoU", "loss_bbox", "g_io_u_box_loss"),
+        ("Candidate36", "box", "candidate36_box_loss"),
+        ("CseA", "softmax", "cse_a_class_loss"),
+        ("GIoU", "box_pixels", "g_io_u_box_loss"),
     ],
 )
-def test_functions_are_named_as_the_export_is(name: str, slot: str, called: str) -> None:
-    assert function_name(name, slot) == called
+def test_functions_are_named_as_the_export_is(name: str, grammar: str, called: str) -> None:
+    assert function_name(name, GRAMMARS[grammar].kind) == called

@@ -5,34 +5,10 @@ A sum over the classes with y as a factor is what stands at the label, so one co
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-
-from primitives.codegen.source import folded
+from primitives.codegen.source import folded, wide
 from primitives.expression import Expression
-from primitives.operators import EPS, OPERATORS, Operator
+from primitives.operators import OPERATORS, Operator
 
-SIGMOID: Mapping[str, str] = {
-    "index": "labels.clamp(0, x.shape[1] - 1)[:, None]",
-    "hit": "(labels < x.shape[1]){column}.to(x.dtype)",
-    "x_at": "x.gather(1, index){flat}",
-    "w_at": "iou.detach().to(x.dtype){column}",
-    "p_at": "torch.softmax(x, dim=-1).gather(1, index){flat}",
-    "nll_at": f"-torch.log(torch.softmax(x, dim=-1) + {EPS!r}).gather(1, index){{flat}}",
-}
-"""PyTorch for the inputs that the rewriting puts in; label C is background and has no column.
-
-They are columns (N, 1), or flat (N,): with `column` "[:, None]" and `flat` "", or "" and "[:, 0]".
-"""
-SOFTMAX: Mapping[str, str] = {
-    "index": "labels[:, None]",
-    **{name: SIGMOID[name] for name in ("x_at", "p_at")},
-    "w_at": "torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0){column}",
-    "ce": 'functional.cross_entropy(x, labels, reduction="none"){column}',
-    # -log(p + 1e-20) where p = e^-ce
-    "nll_at": f"ce - functional.softplus(ce - {-math.log(EPS)!r})",
-}
-"""The same where every label has a column."""
 _NEGATE = OPERATORS["neg"]
 _SOFTMAX = {
     "log(softmax(x))": Expression(_NEGATE, (Expression("nll_at"),)),
@@ -47,8 +23,7 @@ def picked(formula: Expression, hit: bool) -> Expression:
 
     Args:
         formula: folded, of a class grammar.
-        hit: whether there are labels without a column, as in sigmoid heads; `SIGMOID` has the new inputs, otherwise
-            `SOFTMAX`.
+        hit: whether there are labels without a column, as in sigmoid heads; see `code` for the new inputs.
     """
     if not isinstance(formula.head, Operator):
         return formula
@@ -130,7 +105,7 @@ def _at(part: Expression, hit: bool) -> Expression | None:
     if part.head == "y":
         return Expression(1.0)
     if isinstance(part.head, str):
-        return Expression(f"{part.head}_at")
+        return Expression(f"{part.head}_at") if wide(part) else part  # a `dot` within may have been rewritten before
     if not isinstance(part.head, Operator) or part.head.name == "dot":
         return picked(part, hit)
     if part.text in _SOFTMAX:

@@ -1,4 +1,4 @@
-"""Samples: the boxes and logits that are descended, as they stand when a detector begins to train.
+"""Free boxes: pairs that are simulated, as they stand when a detector begins to train.
 
 Source of the boxes: the simulation experiment of Zheng et al. 2020, arXiv 1911.08287, section 3.2: seven aspect
 ratios, seven scales, distances up to ten times the size.
@@ -7,15 +7,30 @@ ratios, seven scales, distances up to ten times the size.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
 
+from primitives.kinds import draws
+from primitives.kinds.field import Field, Outcome
+from primitives.kinds.kind import Kind
+from primitives.kinds.sample import Sample
+from primitives.kinds.terminal import Terminal
+
 ASPECTS = (1 / 4, 1 / 3, 1 / 2, 1, 2, 3, 4)
 SCALES = (0.5, 0.67, 0.75, 1, 1.33, 1.5, 2)
 FARTHEST = 10.0
+ARRIVED = 0.9
+"""IoU from which a box has arrived."""
+OUTCOMES = (
+    Outcome("iou", "mean IoU", 0.84),
+    Outcome("arrived", "share that arrived", 0.85),
+    Outcome("disjoint", "share of disjoint ones that arrived", None),
+)
+"""Pairs that overlapped at the start, at the end; the share of these, and of the others, that ever reached ARRIVED."""
 _SEED = 1911_08287
 _LOG_SIZE = 6.0
 
@@ -45,27 +60,8 @@ class Boxes:
         return torch.cat((centre - half, centre + half), dim=-1).reshape(-1, 4), target.reshape(-1, 4)
 
 
-@dataclass(frozen=True)
-class Logits:
-    """Samples of a detector's class branch at its start: few positives with an IoU each, many negatives.
-
-    Args:
-        x: (N, C) logits.
-        labels: (N,) class index, C or the last for background.
-        iou: (N,) IoU of the predicted box, 1 where there is none.
-        positives: number of positives; they come first.
-        use_sigmoid: no column for the background.
-    """
-
-    x: Tensor
-    labels: Tensor
-    iou: Tensor
-    positives: int
-    use_sigmoid: bool
-
-
 @cache
-def sampled_boxes(overlapping: int = 72, disjoint: int = 24) -> Boxes:
+def sampled(overlapping: int = 72, disjoint: int = 24) -> Boxes:
     """A sample of all aspect ratios, scales and distances, targets of 8 px to 512 px."""
     generator = torch.Generator().manual_seed(_SEED)
 
@@ -90,7 +86,7 @@ def sampled_boxes(overlapping: int = 72, disjoint: int = 24) -> Boxes:
 
 
 @cache
-def all_boxes(target_size: float = 64.0) -> Boxes:
+def every(target_size: float = 64.0) -> Boxes:
     """The whole of it: every aspect ratio of both, every scale, distances 0 to 10 in four directions: 28,812 pairs."""
     turned = torch.pi * torch.tensor([0.15, 0.65, 1.15, 1.65])
     grid = torch.cartesian_prod(
@@ -110,13 +106,48 @@ def _pairs(area: Tensor, aspect: Tensor, scale: Tensor, pred_aspect: Tensor, dis
     return Boxes(torch.cat((offset / wh, (pred / wh).log()), -1), torch.cat((middle, wh), -1), overlapping, distance)
 
 
-@cache
-def sampled_logits(use_sigmoid: bool, positives: int = 64, negatives: int = 448, classes: int = 4) -> Logits:
-    """Positives with IoU 0.05 to 1 among seven times as many negatives, at the logits of an untrained detector."""
-    generator = torch.Generator().manual_seed(_SEED)
-    count = positives + negatives
-    x = torch.randn(count, classes if use_sigmoid else classes + 1, generator=generator)
-    labels = torch.where(torch.arange(count) < positives, torch.arange(count) % classes, classes)
-    iou = torch.ones(count)
-    iou[:positives] = torch.linspace(0.05, 1, positives)[torch.randperm(positives, generator=generator)]
-    return Logits(x - 2 if use_sigmoid else x, labels, iou, positives, use_sigmoid)
+class BoxField(Field):
+    """Boxes on their way: places (M, N, 4) of M formulas; the steps add up to 11 sizes of the target.
+
+    Args:
+        kind: of the formulas.
+        terminals: their inputs.
+        boxes: the pairs.
+    """
+
+    chief, first_step = "iou", 1.0
+
+    def __init__(self, kind: Kind, terminals: Sequence[Terminal], boxes: Boxes) -> None:
+        self.kind, self.terminals, self.boxes, self.start = kind, terminals, boxes, boxes.place
+        self.given = draws.given(terminals, len(boxes.place))
+        self.iou = self.best = torch.zeros(1, len(boxes.place))
+
+    def inputs(self, place: Tensor) -> dict[str, Tensor]:
+        """See Field."""
+        given = {name: value.repeat(len(place)) for name, value in self.given.items()}
+        flat = self.kind.inputs(Sample(*self.boxes.xyxy(place), given), self.terminals)
+        return {name: value.reshape(place.shape[:2]) for name, value in flat.items()}
+
+    def losses(self, values: Sequence[Tensor], seen: Mapping[str, Tensor], alpha: float | None) -> Sequence[Tensor]:  # noqa: ARG002
+        """See Field."""
+        return values
+
+    def progress(self, place: Tensor, seen: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
+        """IoU of the pairs that overlapped at the start, (M, K)."""
+        self.iou = (seen["i"] / seen["u"]).detach()
+        self.best = torch.maximum(self.best, self.iou)
+        return self.iou[:, self.boxes.overlapping]
+
+    def numbers(self, place: Tensor, which: Sequence[int]) -> list[dict[str, float]]:  # noqa: ARG002
+        """See Field."""
+        near, iou, arrived = self.boxes.overlapping, self.iou[which], (self.best[which] >= ARRIVED).float()
+        found = torch.stack((iou[:, near].mean(-1), arrived[:, near].mean(-1), arrived[:, ~near].mean(-1)), dim=-1)
+        return [dict(zip((one.name for one in OUTCOMES), row, strict=True)) for row in found.tolist()]
+
+    def outcome(self, place: Tensor, index: int) -> Tensor:  # noqa: ARG002
+        """IoU of every pair."""
+        return self.iou[index]
+
+    def keep(self, kept: list[int]) -> None:
+        """See Field."""
+        self.best = self.best[kept]

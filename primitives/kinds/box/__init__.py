@@ -1,0 +1,1 @@
+"""Losses of boxes: how far a predicted box is from its target."""
