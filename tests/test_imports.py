@@ -55,17 +55,79 @@ OF_ONE_FILE = {
 }
 
 
-def test_sympy_is_imported_only_where_the_process_that_is_ended_in_time_runs_it() -> None:
+def test_sympy_is_known_only_to_rows_of_operators_and_to_what_the_process_that_is_ended_in_time_runs() -> None:
     found = {
         file.name for package in MAY_IMPORT for file in (ROOT / package).rglob("*.py") if "sympy" in imported(file)
     }
-    assert found == {"symbolic.py", "proofs.py"}
+    assert found == {"operator.py", "table.py", "symbolic.py", "proofs.py"}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_no_arrow_turns(package: str) -> None:
     for file in (ROOT / package).rglob("*.py"):
         assert (imported(file) & OURS) <= MAY_IMPORT[package], file
+
+
+ORDER = {
+    "primitives": [
+        ["errors", "text", "system", "operators"],
+        ["expression", "symbolic"],
+        ["algebra", "kinds", "codegen", "grammar", "parser"],
+        ["catalog"],
+    ],
+    "autoloss": [
+        ["candidate", "evaluator", "settings", "config"],
+        ["gates"],
+        ["store"],
+        ["workers"],
+        ["search"],
+        ["audit"],
+        ["report"],
+        ["export"],
+        ["commands"],
+        ["cli", "__main__"],
+    ],
+    "detectors": [["mmcv_ops"], ["losses"], ["heads"], ["data"], ["training"], ["frozen"], ["evaluator"], ["export"]],
+}
+"""Groups of a package: each may import those before it, and what stands beside it in its line."""
+
+
+def groups_imported(file: Path, package: str) -> set[str]:
+    """Groups of its own package that a file imports, wherever the import stands but for types alone."""
+    tree = ast.parse(file.read_text())
+    for_types = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node not in for_types and node.module:
+            first, _, rest = node.module.partition(".")
+            if first == package:
+                found |= {rest.split(".")[0]} if rest else {alias.name for alias in node.names}
+    return {name for name in found if not name.startswith("__version")}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_groups_import_in_their_order(package: str) -> None:
+    place = {group: index for index, line in enumerate(ORDER[package]) for group in line}
+    for file in sorted((ROOT / package).rglob("*.py")):
+        parts = file.relative_to(ROOT / package).with_suffix("").parts
+        if parts == ("__init__",):
+            continue
+        for target in groups_imported(file, package):
+            assert place[target] <= place[parts[0]], f"{file.relative_to(ROOT)} imports {package}.{target}"
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_files_and_folders_can_be_read_in_a_sitting(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert {file.name for file in files if len(file.read_text().splitlines()) > 350} == set()
+    for folder in {file.parent for file in files}:
+        most = 8 if folder == ROOT / package else 12
+        assert len(list(folder.glob("*.py"))) <= most, folder
 
 
 @pytest.mark.parametrize("package", ["primitives", "autoloss"])

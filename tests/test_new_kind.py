@@ -244,8 +244,10 @@ def test_exported_functions_compute_what_the_formula_computes(target: str, rules
     if target == "jax":
         pytest.importorskip("jax", reason="JAX is an optional extra: pip install 'autoloss[jax]'")
     export = of_text({"loss_value": "exp(abs(sub(p, t)))"}, "Line")
-    (tmp_path / "losses.py").write_text(folder.texts(export, target)["losses.py"])
-    spec = importlib.util.spec_from_file_location("losses", tmp_path / "losses.py")
+    ((name, text),) = folder.texts(export, target).items()
+    file = tmp_path / name
+    file.write_text(text)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -255,7 +257,7 @@ def test_exported_functions_compute_what_the_formula_computes(target: str, rules
     wanted = (inputs["p"] - inputs["t"]).abs().exp().numpy()
     np.testing.assert_allclose(np.asarray(module.line_value_loss(**arrays)), wanted, rtol=1e-5)
     if target == "torch":
-        folder.check(export, tmp_path, target)
+        folder.check(export, file, target)
 
 
 def test_the_card_and_the_picture_show_it(tmp_path: Path) -> None:

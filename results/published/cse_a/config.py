@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CseAClassLoss_3ddc3954 and CseABoxLoss_3ddc3954.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CseAClassLoss_98628219 and CseABoxLoss_98628219.
 
 CSE-Autoloss-A class and CSE-Autoloss-A box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'cse_a_losses_3ddc3954']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'cse_a_losses_98628219']))
 custom_hooks = [
     dict(type='PortableConfig_dc98ea8c'),
 ]
@@ -56,7 +56,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_dc98ea8c',
-        'cse_a_losses_3ddc3954',
+        'cse_a_losses_98628219',
     ])
 model = dict(
     roi_head=dict(
@@ -64,11 +64,11 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=6.22609,
-                type='CseABoxLoss_3ddc3954'),
+                type='CseABoxLoss_98628219'),
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=0.590815,
-                type='CseAClassLoss_3ddc3954',
+                type='CseAClassLoss_98628219',
                 use_sigmoid=False),
             reg_decoded_bbox=True,
-            type='CseAShared2FCBBoxHead_3ddc3954')))
+            type='CseAShared2FCBBoxHead_98628219')))

@@ -1,5 +1,5 @@
-"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with CseBClassLoss_33316cf7 and
-CseBBoxLoss_33316cf7.
+"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with CseBClassLoss_f1b06954 and
+CseBBoxLoss_f1b06954.
 
 CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
@@ -48,7 +48,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'cse_b_losses_33316cf7']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'cse_b_losses_f1b06954']))
 custom_hooks = [
     dict(type='PortableConfig_dc98ea8c'),
 ]
@@ -57,16 +57,16 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_dc98ea8c',
-        'cse_b_losses_33316cf7',
+        'cse_b_losses_f1b06954',
     ])
 model = dict(
     bbox_head=dict(
         centerness_target='iou',
         loss_bbox=dict(
-            _delete_=True, loss_weight=0.803812, type='CseBBoxLoss_33316cf7'),
+            _delete_=True, loss_weight=0.803812, type='CseBBoxLoss_f1b06954'),
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.0126,
-            type='CseBClassLoss_33316cf7',
+            type='CseBClassLoss_f1b06954',
             use_sigmoid=True),
-        type='CseBFCOSHead_33316cf7'))
+        type='CseBFCOSHead_f1b06954'))

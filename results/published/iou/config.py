@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with IouBoxLoss_8057263a.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with IouBoxLoss_68c8d380.
 
 IoU (linear). Source: Rahman and Wang 2016, ISVC.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'iou_losses_8057263a']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'iou_losses_68c8d380']))
 custom_hooks = [
     dict(type='PortableConfig_dc98ea8c'),
 ]
@@ -55,12 +55,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_dc98ea8c',
-        'iou_losses_8057263a',
+        'iou_losses_68c8d380',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_bbox=dict(
                 _delete_=True, loss_weight=12.8721,
-                type='IouBoxLoss_8057263a'),
+                type='IouBoxLoss_68c8d380'),
             reg_decoded_bbox=True)))

@@ -1,7 +1,6 @@
-"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-VarifocalClassLoss_6e67ba16.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with LogIouBoxLoss_5b48c4fb.
 
-varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
+IoU (log). Source: Yu et al. 2016, arXiv 1608.01471.
 
     python tools/train.py config.py
 
@@ -12,7 +11,7 @@ mmcv_ops_0b764476 stands in for the compiled ops that the mmcv of `pip install` 
 alone. With such an mmcv, take "mmcv_ops_0b764476" out of this file and delete the other.
 """
 
-_base_ = 'mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py'
+_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 
 def _have(name):
     """Imports a module that lies beside this file, or is on the path; whether there is one."""
@@ -47,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'varifocal_losses_6e67ba16']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'log_iou_losses_5b48c4fb']))
 custom_hooks = [
     dict(type='PortableConfig_dc98ea8c'),
 ]
@@ -56,13 +55,13 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_dc98ea8c',
-        'varifocal_losses_6e67ba16',
+        'log_iou_losses_5b48c4fb',
     ])
 model = dict(
-    bbox_head=dict(
-        loss_cls=dict(
-            _delete_=True,
-            loss_weight=0.944632,
-            type='VarifocalClassLoss_6e67ba16',
-            use_sigmoid=True),
-        type='VarifocalFCOSHead_6e67ba16'))
+    roi_head=dict(
+        bbox_head=dict(
+            loss_bbox=dict(
+                _delete_=True,
+                loss_weight=5.65273,
+                type='LogIouBoxLoss_5b48c4fb'),
+            reg_decoded_bbox=True)))

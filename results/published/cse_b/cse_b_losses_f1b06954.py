@@ -1,11 +1,13 @@
-"""QualityFocalClassLoss.
+"""CseBClassLoss_f1b06954 and CseBBoxLoss_f1b06954.
 
-quality focal (beta 2). Source: Li et al. 2020, arXiv 2006.04388, eq. 2.
+CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
+authors' repository.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['losses']) with this folder on PYTHONPATH, and
-QualityFocalClassLoss as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['cse_b_losses_f1b06954']) with this folder on PYTHONPATH, and
+CseBClassLoss_f1b06954 and CseBBoxLoss_f1b06954 as the type of loss_cls or loss_bbox. config.py beside this file does
+it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -48,14 +49,18 @@ class Loss(nn.Module):
         self._how(None, None)
 
     def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
-        how = reduction_override or self.reduction
+        how = self.reduction if reduction_override is None else reduction_override
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
         if avg_factor is not None and how == "sum":
             raise ValueError('avg_factor can not be used with reduction="sum"')
         return how
 
-    def _given(self, handed: dict[str, Any]) -> dict[str, Tensor]:
+    def _given(self, handed: dict[str, Any], left: tuple[str, ...] = ()) -> dict[str, Tensor]:
+        """What the formula reads of what was handed over; nothing but `left` may be handed over and not be read."""
+        extra = [name for name in handed if name not in (*self.reads, *left)]
+        if extra:
+            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {extra[0]!r}")
         missing = [name for name in self.reads if handed.get(name) is None]
         if missing:
             raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
@@ -76,12 +81,59 @@ class Loss(nn.Module):
         return total / (avg_factor + torch.finfo(torch.float32).eps)
 
 
+class BoxLoss(Loss):
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
+
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **given: Tensor,
+    ) -> Tensor:
+        """Loss of aligned boxes.
+
+        Args:
+            pred: predicted boxes, (N, 4) xyxy in pixels.
+            target: target boxes, (N, 4) xyxy in pixels.
+            weight: (N,), or (N, 4), which is averaged over its last axis.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            given: what the formula reads beside, by the names in `reads`.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
+                the head did not hand over what the formula reads.
+            TypeError: any other argument; nothing is taken and left unused.
+        """
+        how, given = self._how(avg_factor, reduction_override), self._given(given)
+        pred, target = at_least_float32(pred), at_least_float32(target)
+        if weight is not None:
+            weight = weight.mean(-1) if weight.dim() == 2 else weight
+            pred = alive(pred, weight)
+        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
+
+
 class ClassLoss(Loss):
     """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
 
     `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
     """
 
+    stands_for = "CrossEntropyLoss"
     use_sigmoid: bool
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
@@ -96,7 +148,8 @@ class ClassLoss(Loss):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         iou: Tensor | None = None,
-        **kwargs: object,
+        ignore_index: int | None = None,
+        **given: Tensor,
     ) -> Tensor:
         """Loss of class logits.
 
@@ -104,23 +157,30 @@ class ClassLoss(Loss):
             pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
             target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
             weight: (N,) or (N, 1).
-            avg_factor: divides the sum; not with reduction `sum`.
-            reduction_override: takes the place of `reduction`.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
             iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            kwargs: what else the formula reads, and what heads hand to other losses.
+            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
+            given: what else the formula reads, by the names in `reads`.
 
         Returns:
             A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
-            ValueError: the head did not hand over what the formula reads.
+            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
+                the head did not hand over what the formula reads.
+            TypeError: any other argument; nothing is taken and left unused.
         """
         how = self._how(avg_factor, reduction_override)
         labels, iou = target if isinstance(target, tuple) else (target, iou)
-        given = self._given({**kwargs, "iou": iou})
+        given = self._given(given if iou is None else {**given, "iou": iou}, left=("iou",))
         pred = at_least_float32(pred)
+        weight = None if weight is None else weight.reshape(labels.shape)
+        if ignore_index is not None:
+            ignored = labels == ignore_index
+            labels = labels.masked_fill(ignored, 0)  # a label that there is
+            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
-            weight = weight.reshape(labels.shape)
             pred = alive(pred, weight)
         if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
@@ -137,31 +197,40 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def quality_focal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
+def cse_b_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: mul(mul(sub(w, sigmoid(x)), sub(w, sigmoid(x))), sub(softplus(x), mul(x, w)))
-    LaTeX: \\left(w - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- w x + \\log{\\left(e^{x} + 1 \\right)}\\right)
+    Formula: neg(add(mul(w, mul(add(1, erf(sigmoid(sub(1, y)))), log(sigmoid(x)))), mul(add(gd(x), neg(w)),
+        mul(add(add(1, neg(w)), neg(add(1, neg(sigmoid(x))))), log(add(1, neg(sigmoid(x))))))))
+    LaTeX: - w \\left(\\frac{\\operatorname{erf}{\\left(\\frac{\\sqrt{\\pi}}{4 \\left(e^{y - 1} + 1\\right)} \\right)}}{2} +
+        \\frac{3}{2}\\right) \\log{\\left(\\frac{1}{1 + e^{- x}} \\right)} - \\left(- w + \\frac{1}{1 + e^{- x}}\\right)
+        \\left(- w + \\frac{2 \\operatorname{atan}{\\left(\\tanh{\\left(\\frac{\\pi x}{8} \\right)} \\right)}}{\\pi} +
+        \\frac{1}{2}\\right) \\log{\\left(1 - \\frac{1}{1 + e^{- x}} \\right)}
     Inputs:
         x: predicted logits (logit)
+        y: target (one-hot)
         w: IoU of the predicted box, detached (IoU)
     """
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
     w_at = iou.detach().to(x.dtype)[:, None]
-    at1 = w_at - torch.sigmoid(x_at)
-    at_label = at1 * at1 * (functional.softplus(x_at) - x_at * w_at)
-    t1 = -torch.sigmoid(x)
-    off_label = t1 * t1 * functional.softplus(x)
-    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
-    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
+    at1 = torch.sigmoid(x_at)
+    at2 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x_at * 0.39269908169872414))
+    at3 = 1.0 - at1
+    at4 = w_at * (1.6229844632358301 * torch.log(at1 + 1e-20)) + (at2 - w_at) * ((1.0 - w_at - at3) * torch.log(at3 + 1e-20))
+    at_label = -at4
+    t1 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x * 0.39269908169872414))
+    t2 = 1.0 - torch.sigmoid(x)
+    off_label = -(t1 * ((1.0 - t2) * torch.log(t2 + 1e-20)))
+    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
+    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class QualityFocalClassLoss(ClassLoss):
-    """`quality_focal_class_loss` as a `loss_cls`.
+class CseBClassLoss_f1b06954(ClassLoss):
+    """`cse_b_class_loss` as a `loss_cls`.
 
-    Not for torch.jit.script, which has no type for mmdetection's keyword arguments; torch.compile takes it whole.
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
         use_sigmoid: heads read it; it is True for this loss.
@@ -173,20 +242,67 @@ class QualityFocalClassLoss(ClassLoss):
     reads = ("iou",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.734046
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0126
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See quality_focal_class_loss."""
-        return quality_focal_class_loss(x, labels, **given)
+        """See cse_b_class_loss."""
+        return cse_b_class_loss(x, labels, **given)
 
+
+def cse_b_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
+
+    Formula: neg(div(add(div(neg(add(neg(e), add(1, i))), neg(add(3, add(2, u)))), add(div(e, e), div(neg(e),
+        neg(1)))), neg(add(div(neg(add(u, div(i, 1))), neg(3)), neg(e)))))
+    LaTeX: - \\frac{e + 1 + \\frac{e - i - 1}{- u - 5}}{e - \\frac{i}{3} - \\frac{u}{3}}
+    Inputs:
+        i: intersection of the predicted box and its target (square pixel)
+        u: union of the predicted box and its target (square pixel)
+        e: smallest box around both (square pixel)
+    """
+    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
+    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
+    w_t, h_t = x2_t - x1_t, y2_t - y1_t
+    w_p, h_p = x2_p - x1_p, y2_p - y1_p
+    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
+    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
+    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
+    area = w_t * h_t
+    i = w_i * h_i
+    u = w_p * h_p + area - i + 1e-7
+    e = w_e * h_e + 1e-7
+    t1 = -(1.0 + i - e) / (-(3.0 + (2.0 + u)) + 1e-20) + (e / (e + 1e-20) + -e / (-1.0))
+    return -(t1 / (-(-(u + i) / (-3.0) - e) + 1e-20))
+
+
+class CseBBoxLoss_f1b06954(BoxLoss):
+    """`cse_b_box_loss` as a `loss_bbox`, on decoded boxes.
+
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 0.803812) -> None:
+        super().__init__(reduction, loss_weight)
+
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See cse_b_box_loss."""
+        return cse_b_box_loss(pred, target)
+
+
+LOSSES = {"loss_cls": CseBClassLoss_f1b06954, "loss_bbox": CseBBoxLoss_f1b06954}
 
 if MODELS is not None:
-    for _loss in [QualityFocalClassLoss]:
-        MODELS.register_module(module=_loss)
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
 
 
 def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
@@ -275,7 +391,8 @@ class IoUAware:
     def _defer(
         self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any
     ) -> DeferredClassLoss:
-        kwargs |= self.more(cls_score, labels)
+        reads: tuple[str, ...] = getattr(loss, "reads", ())
+        kwargs |= {name: value for name, value in self.more(cls_score, labels).items() if name in reads}
         self._deferred.append(DeferredClassLoss(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
         return self._deferred[-1]
 
@@ -406,17 +523,23 @@ if MODELS is not None:
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
-            raise ImportError("this mmcv has no compiled ops: import mmcv_ops first, as config.py does") from error
+            raise ImportError("this mmcv has no compiled ops: import a stand-in first, as config.py does") from error
         raise
 
-    @MODELS.register_module()
-    class QualityFocalFCOSHead(PointIoUAware, FCOSHead):
-        """FCOSHead that hands the IoU of its boxes to `QualityFocalClassLoss`."""
+    @MODELS.register_module(force=True)
+    class CseBFCOSHead_f1b06954(PointIoUAware, FCOSHead):
+        """FCOSHead that hands the IoU of its boxes to `CseBClassLoss_f1b06954`."""
 
-    @MODELS.register_module()
-    class QualityFocalATSSHead(AnchorCenternessIoUAware, ATSSHead):
-        """ATSSHead that hands the IoU of its boxes to `QualityFocalClassLoss`."""
+        stands_for = "FCOSHead"
 
-    @MODELS.register_module()
-    class QualityFocalRetinaHead(AnchorIoUAware, RetinaHead):
-        """RetinaHead that hands the IoU of its boxes to `QualityFocalClassLoss`."""
+    @MODELS.register_module(force=True)
+    class CseBATSSHead_f1b06954(AnchorCenternessIoUAware, ATSSHead):
+        """ATSSHead that hands the IoU of its boxes to `CseBClassLoss_f1b06954`."""
+
+        stands_for = "ATSSHead"
+
+    @MODELS.register_module(force=True)
+    class CseBRetinaHead_f1b06954(AnchorIoUAware, RetinaHead):
+        """RetinaHead that hands the IoU of its boxes to `CseBClassLoss_f1b06954`."""
+
+        stands_for = "RetinaHead"
