@@ -198,8 +198,8 @@ class DetectorEvaluator:
         """What the evaluations of a rung with a seed share, measured; see the engine's `Measurable`."""
         from mmengine.device import get_device
 
+        from detectors import profiling
         from detectors.frozen import rung as frozen
-        from detectors.training import profiling
 
         task = self._task(rung)
         if task["kind"] != "frozen":
@@ -220,8 +220,8 @@ class DetectorEvaluator:
         """What an evaluation of a rung costs, measured; see the engine's `Measurable`."""
         from mmengine.device import get_device
 
+        from detectors import profiling
         from detectors.frozen import rung as frozen
-        from detectors.training import profiling
 
         task = self._task(rung)
         images, more = self._evaluated(task), {"bytes_data": profiling.prepared_bytes(self.sources)}

@@ -87,7 +87,16 @@ ORDER = {
         ["commands"],
         ["cli", "__main__"],
     ],
-    "detectors": [["mmcv_ops"], ["losses"], ["heads"], ["data"], ["training"], ["frozen"], ["evaluator"], ["export"]],
+    "detectors": [
+        ["mmcv_ops"],
+        ["losses"],
+        ["heads"],
+        ["data"],
+        ["training"],
+        ["frozen"],
+        ["evaluator", "profiling"],
+        ["export"],
+    ],
 }
 """Groups of a package: each may import those before it, and what stands beside it in its line."""
 

@@ -15,15 +15,15 @@ from primitives.text.printable import printable
 
 CHECK = "detectors.data.check:checked"
 CONVERTERS = {
-    "voc": "detectors.data.convert:voc",
-    "yolo": "detectors.data.yolo:yolo",
-    "bdd100k": "detectors.data.convert:bdd100k",
+    "voc": "detectors.data.convert.voc:voc",
+    "yolo": "detectors.data.convert.yolo:yolo",
+    "bdd100k": "detectors.data.convert.bdd100k:bdd100k",
 }
 """Who makes COCO files of a format, as 'module:function'."""
 DESCRIBED = "detectors.data.splits:described"
 DIGITS = "detectors.data.digits:write"
 LOOK, LOOK_AT = "detectors.data.formats:look", "detectors.data.formats:look_at"
-VOC = "detectors.data.convert:VOC"
+VOC = "detectors.data.convert.voc:VOC"
 
 app = typer.Typer(no_args_is_help=True, help="Look through a data set, convert one, or write the digit scenes.")
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from detectors.data.annotations import inspect
-from detectors.data.convert import VOC, bdd100k, voc
+from detectors.data.convert.bdd100k import bdd100k
+from detectors.data.convert.voc import VOC, voc
 from primitives.errors import InputError
 
 OBJECT = (

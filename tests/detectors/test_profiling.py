@@ -12,10 +12,10 @@ from tests.helpers.tiny import DIGITS
 
 mmcv_ops.install()
 
+from detectors import profiling  # noqa: E402
 from detectors.data.coco import CocoSource  # noqa: E402
 from detectors.evaluator import DetectorEvaluator  # noqa: E402
 from detectors.frozen import rung as frozen  # noqa: E402
-from detectors.training import profiling  # noqa: E402
 
 FCOS = "configs/detectors/tiny_fcos.py"
 TRAIN = {"iterations": 500, "train_on": "train", "evaluate_on": "val"}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from detectors.data.annotations import inspect
-from detectors.data.yolo import yolo
+from detectors.data.convert.yolo import yolo
 from primitives.errors import InputError
 
 

@@ -1,0 +1,1 @@
+"""Convert: labels in other formats become COCO JSON."""
