@@ -217,6 +217,8 @@ if rank == 0:
 if world > 1:
     torch.distributed.barrier()  # nobody leaves while the other still talks to it
     torch.distributed.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # threads of gloo that are not done yet would end an interpreter that tidies up
 """
 
 
