@@ -215,6 +215,7 @@ def serve(number: int) -> None:
     pipe.send_bytes(b"")
     while True:
         try:
+            # From the process that started this one, over a pipe that only the two of us hold.
             function, arguments, seconds = pickle.loads(pipe.recv_bytes())
             # Without a handler the kernel ends the process, wherever it is, and whether or not its parent lives.
             signal.setitimer(signal.ITIMER_PROF, seconds)

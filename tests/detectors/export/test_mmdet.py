@@ -13,6 +13,7 @@ import mmdet
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
 from autoloss.export import folder as package
@@ -205,7 +206,8 @@ def losses_of(model: Any) -> dict[str, float]:
     model.backbone.style = "pytorch"
     model.neck.in_channels = [64, 128, 256, 512]
     torch.manual_seed(0)
-    detector = MODELS.build(model)
+    with DefaultScope.overwrite_default_scope("mmdet"):  # as its Runner has it; the preprocessor is built by mmengine
+        detector = MODELS.build(model)
     detector.init_weights()
     detector.train()
     inputs, samples = batch()
