@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from autoloss.candidate import SLOTS, Loss
 from autoloss.evaluator import named
 from autoloss.gates.simulation import THRESHOLDS
-from primitives.catalog import KNOWN, grammar, known_loss
+from primitives.catalog import GRAMMARS, KNOWN, grammar, known_loss
 from primitives.errors import InputError, reading
 from primitives.grammar import RANGE, in_range
 from primitives.text.printable import printable
@@ -363,7 +363,9 @@ class Settings(_Frozen):
     def stand_ins(self) -> dict[str, Loss]:
         """The known losses that stand for the detector's own, by slot."""
         found = {slot: known_loss(rules.like) for slot, rules in self.slots.items()}
-        return {slot: Loss(known.expression.text, known.grammar, 1.0, known.alpha) for slot, known in found.items()}
+        return {
+            slot: Loss(known.expression, GRAMMARS[known.grammar], alpha=known.alpha) for slot, known in found.items()
+        }
 
     def on(self, data: Mapping[str, Any]) -> Settings:
         """The same search on other data.

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from autoloss.candidate import Loss
 from autoloss.gates import sampling
-from primitives.catalog import GRAMMARS
 from primitives.features import box_features, class_features, per_sample
 from primitives.grammar import Grammar
 
@@ -46,10 +45,10 @@ def wanted(loss: Loss, backend: str = "torch") -> list[dict[str, Any]]:
     The values are the formula's in float64. What may differ: RELATIVE, and what rounding costs the formula itself at
     that place: how far its own value in that precision is off, and how far it moves when inputs are rounded.
     """
-    rules = GRAMMARS[loss.grammar]
+    rules = loss.grammar
     found = []
     for dtype in (torch.float32,) if backend == "jax" else (torch.float32, torch.float64):
-        inputs = inputs_of(rules, dtype, "w" in rules.parse(loss.expression).names)
+        inputs = inputs_of(rules, dtype, "w" in loss.expression.names)
         values, gradient = _both(loss, rules, _wide(inputs))
         slack = [torch.zeros_like(values), torch.zeros_like(gradient)]
         others = [_both(loss, rules, inputs)] if dtype is torch.float32 else []
@@ -94,6 +93,6 @@ def _both(loss: Loss, rules: Grammar, inputs: dict[str, Tensor]) -> tuple[Tensor
         named = box_features(leaf, inputs["target"], pixels=pixels, extended=extended)
     else:
         named = class_features(leaf, inputs["labels"], inputs.get("iou"), use_sigmoid=rules.name == "sigmoid")
-    values = per_sample(rules.parse(loss.expression)(named), named, loss.alpha)
+    values = per_sample(loss.expression(named), named, loss.alpha)
     (gradient,) = torch.autograd.grad(values.sum(), leaf)
     return values.detach(), gradient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Export:
 
     def spec(self) -> dict[str, dict[str, Any]]:
         """The losses as plain values."""
-        return {slot: asdict(self.losses[slot]) for slot in SLOTS if slot in self.losses}
+        return {slot: self.losses[slot].spec() for slot in SLOTS if slot in self.losses}
 
 
 def folder_name(export: Export) -> str:
@@ -100,7 +100,7 @@ def _of_row(found: Mapping[str, Any], row: Mapping[str, Any], name: str) -> Expo
         f"Found with {plain(str(trained.get('detector', 'an evaluator of its own')))} on {_images(trained)}, "
         f"by autoloss {__version__}.",
     ]
-    losses = {slot: Loss(**loss) for slot, loss in row["losses"].items()}
+    losses = {slot: Loss.of(loss) for slot, loss in row["losses"].items()}
     setup = {"evaluator": settings["evaluator"], "task": rung["task"], "seed": rung["seeds"][0]}
     shown = {**row, "rungs": found["rungs"], "trained": trained, "beside": [one for one in beside if one is not row]}
     return Export(_checked_name(name), losses, about, setup, shown)
@@ -147,7 +147,7 @@ def of_text(
             raise InputError(f"--alpha {alpha:g} is for sigmoid losses, this formula's grammar is {rules.name}")
         loss = calibrated(expression, rules, own_alpha, LIKE[rules.name])
         given = weights.get(slot)
-        losses[slot] = loss if given is None else Loss(loss.expression, loss.grammar, given, own_alpha)
+        losses[slot] = loss if given is None else replace(loss, loss_weight=given)
     if name is None:
         name = _name_of(list(texts.values()))
     sources = [known.source for known in KNOWN.values() if known.name in texts.values()]

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from autoloss.candidate import Loss
 from autoloss.gates.simulation_inputs import Boxes, Logits, sampled_boxes, sampled_logits
-from primitives.catalog import GRAMMARS
 from primitives.codegen.program import Program
 from primitives.expression import Expression
 from primitives.features import box_features, class_features, per_sample
@@ -148,8 +147,7 @@ def scored(losses: Mapping[str, Loss]) -> dict[str, float]:
     """
     numbers: dict[str, float] = {}
     for loss in losses.values():
-        rules = GRAMMARS[loss.grammar]
-        numbers |= descend(rules.parse(loss.expression), rules, loss.alpha).numbers
+        numbers |= descend(loss.expression, loss.grammar, loss.alpha).numbers
     chief = [numbers[name] for name in ("iou", "ap") if name in numbers]
     return {"score": math.fsum(chief) / len(chief), **numbers}
 

@@ -63,7 +63,7 @@ def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequenc
     return {
         "candidate": candidate.number,
         "generation": candidate.generation,
-        "origin": candidate.origin,
+        "origin": str(candidate.origin),
         "kind": candidate.kind.value,
         "parents": list(candidate.parents),
         "losses": candidate.spec(),

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autoloss.candidate import OWN, Candidate, Kind
+from autoloss.candidate import OWN, Candidate, Kind, Origin
 from autoloss.search.evolution import Search
 from autoloss.search.progress import Watcher
 from autoloss.search.results import mean_scores
@@ -135,10 +135,15 @@ def late(search: Run, count: int) -> list[Candidate]:
     return [
         first,
         *(
-            replace(one, number=number, generation=0, parents=(), origin=f"{one.number} of the search: {one.origin}")
+            replace(one, number=number, generation=0, parents=(), origin=_taken(one))
             for number, one in enumerate(found, start=1)
         ),
     ]
+
+
+def _taken(one: Candidate) -> Origin:
+    """The origin of a candidate of another search."""
+    return replace(one.origin, numbers=(one.number, *one.origin.numbers))
 
 
 def analysed(run: Run) -> list[Measured]:

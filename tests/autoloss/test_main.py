@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 
 from autoloss import cli
-from autoloss.candidate import Candidate, Kind, Loss
+from autoloss.candidate import Candidate, Kind, Loss, Origin
 from autoloss.report import tables
 from autoloss.settings import from_mapping
 from autoloss.store.run import Run
-from primitives.catalog import known_loss
+from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
 from tests.helpers.small import section
 
@@ -199,8 +199,8 @@ def test_showing_a_strangers_run_imports_nothing_that_it_names(
     named = {"type": "strange_evaluator:Evaluator", "detector": str(tmp_path / "strange_evaluator.py")}
     settings = from_mapping(section(evaluator=named)).identity()
     with Run.create(tmp_path / "run", settings) as run:
-        text = known_loss("giou").expression.text
-        run.born([Candidate(1, Kind.FOUND, 0, {"loss_bbox": Loss(text, "box")}, "a [red]\x1b[2J\nb")], [])
+        losses = {"loss_bbox": Loss(known_loss("giou").expression, GRAMMARS["box"])}
+        run.born([Candidate(1, Kind.FOUND, 0, losses, Origin.of("a [red]\x1b[2J\nb"))], [])
     for more in ((), ("--json",), ("--follow",)):
         code, out, err = autoloss("show", tmp_path / "run", *more)
         assert code == 0, err

@@ -83,7 +83,7 @@ def recommended(name: str, seed: int, share: float, minutes: float) -> dict[str,
         "seed": seed,
         "minutes": minutes * share,
         "candidates": len({e.candidate for e in ended[rungs[0].name]}),
-        "recommends": best.origin,
+        "recommends": str(best.origin),
         "losses": best.spec(),
     }
 

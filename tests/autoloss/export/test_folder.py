@@ -23,7 +23,7 @@ from tests.helpers.survivors import COUNT, FEW, known, survivors
 
 def put(loss: Loss, name: str, folder: Path) -> Path:
     """What `package.check` compares, in a folder of its own."""
-    slot = GRAMMARS[loss.grammar].slot
+    slot = loss.grammar.slot
     export = Export(name, {slot: loss}, ["By a test."])
     folder.mkdir()
     ((file, text),) = package.texts(export, "torch").items()
@@ -105,7 +105,7 @@ def test_a_folder_with_files_is_kept_unless_forced(tmp_path: Path) -> None:
 
 
 def test_an_export_that_fails_its_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package.cases, "RELATIVE", dict.fromkeys(reference.RELATIVE, -1.0))
+    monkeypatch.setattr(reference, "RELATIVE", dict.fromkeys(reference.RELATIVE, -1.0))
     with pytest.raises(package.ExportError):
         package.write(of_text({"loss_bbox": "giou"}), "numpy", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage import damaged
 
 from autoloss import cli
-from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Refusal, State
+from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Origin, Refusal, State
 from autoloss.export import selection
 from autoloss.report import tables
 from autoloss.search.loop import discover
@@ -26,6 +25,7 @@ from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.run import Run
 from primitives.errors import InputError
+from tests.autoloss.damage import damaged
 from tests.helpers.small import section
 
 
@@ -291,7 +291,7 @@ def test_text_that_no_file_can_hold_is_kept_as_people_can_read_it(tmp_path: Path
 
 def test_a_score_of_minus_zero_is_no_damage(tmp_path: Path) -> None:
     with Run.create(tmp_path / "run", {}) as run:
-        run.born([Candidate(0, Kind.OWN, 0, {}, "own")], [])
+        run.born([Candidate(0, Kind.OWN, 0, {}, Origin.of("own"))], [])
         run.started(0, "proxy", 1)
         run.finished(Evaluation(0, "proxy", 1, State.DONE, -0.0, {"score": -0.0}))
     with Run.open(tmp_path / "run") as run:

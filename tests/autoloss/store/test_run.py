@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal, State
+from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal, State
 from autoloss.report import tables
 from autoloss.search.loop import discover
 from autoloss.settings import from_mapping
@@ -25,7 +25,9 @@ from tests.helpers.command import autoloss
 from tests.helpers.small import section
 
 SETTINGS = {"seed": 1, "ladder": [{"name": "proxy"}]}
-CANDIDATE = Candidate(3, Kind.FOUND, 1, {"loss_bbox": Loss("i", "box", 2.0)}, "mutation of 1", (1,), True, "ab", 7)
+LOSS = Loss.of({"expression": "i", "grammar": "box", "loss_weight": 2.0})
+ORIGIN = Origin.of("mutation of 1: loss_bbox")
+CANDIDATE = Candidate(3, Kind.FOUND, 1, {"loss_bbox": LOSS}, ORIGIN, (1,), True, "ab", 7)
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_a_run_of_an_older_version_goes_on(
     ladder = section()["ladder"]
     ladder[0]["ranks"] = ranks
     monkeypatch.setitem(sys.modules, "fast_evaluator", fast_evaluator)  # the name it had then
-    evaluator = {"type": "tests.helpers.fast_evaluator:DescentEvaluator"}
+    evaluator = {"type": "fast_evaluator:DescentEvaluator"}
     settings = from_mapping(section(generations=2, births=1, ladder=ladder, evaluator=evaluator))
     with Run.create(directory, settings.identity()) as run:
         discover(settings, run)
