@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -442,6 +442,41 @@ def seconds(text: str) -> float:
     if found > MOST_SECONDS:
         raise InputError(f"a time is {MOST_SECONDS / 86400:,.0f} days at most, got {printable(repr(text))}")
     return found
+
+
+def kept(section: Mapping[str, Any]) -> Settings:
+    """Settings that a run file holds, as they are: what an older version let pass, this one shows.
+
+    Raises:
+        ValueError: what every version asks for is missing, or of another type.
+    """
+    try:
+        return Settings.model_validate(section)
+    except ValidationError:
+        found: Settings = _unchecked(Settings, section)
+        return found
+
+
+def _unchecked(kind: Any, value: Any) -> Any:
+    """A value as a field of some type holds it, but for the bounds; keys that no field has are left out."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{kind.__name__.lower()} is an object, got {printable(repr(value))}")
+        fields = {name: field for name, field in kind.model_fields.items() if name in value or field.is_required()}
+        missing = [name for name in fields if name not in value]
+        if missing:
+            raise ValueError(f"{kind.__name__.lower()} lacks {missing[0]!r}")
+        return kind.model_construct(**{name: _unchecked(one.annotation, value[name]) for name, one in fields.items()})
+    origin = get_origin(kind)
+    if origin in (list, dict):
+        if not isinstance(value, origin):
+            raise ValueError(f"a {origin.__name__} is asked for, got {printable(repr(value))}")
+        inner = get_args(kind)[-1]
+        if origin is dict:
+            return {key: _unchecked(inner, part) for key, part in value.items()}
+        return [_unchecked(inner, part) for part in value]
+    models = [one for one in get_args(kind) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return _unchecked(models[0], value) if models and value is not None else value
 
 
 def completed(section: Mapping[str, Any]) -> dict[str, Any]:

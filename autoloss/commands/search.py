@@ -72,6 +72,7 @@ def search(
 
     from autoloss.report import json_log, tables
     from autoloss.report import tensorboard as scalars
+    from autoloss.report.leaderboard import Leaderboard
     from autoloss.report.live import Screen
     from autoloss.search.loop import discover
     from autoloss.settings import FREE, seconds
@@ -106,4 +107,4 @@ def search(
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
-        stdout().print(tables.ending(tables.summary(store)))
+        stdout().print(tables.ending(Leaderboard.of(store)))

@@ -50,8 +50,7 @@ def follow(directory: Path, console: Console, every: float = 1.0) -> None:
 
 def state(run: Run) -> dict[str, Any]:
     """What a run file tells of the present: counts by rung and state, the best scores, what each worker does."""
-    finale = run.settings.get("finale")
-    names = [rung["name"] for rung in [*run.settings["ladder"], *([finale["rung"]] if finale else [])]]
+    settings = run.settings
     rungs: dict[str, dict[str, int]] = {}
     best: dict[str, float] = {}
     for evaluation in run.evaluations():
@@ -61,11 +60,11 @@ def state(run: Run) -> dict[str, Any]:
             best[evaluation.rung] = max(best.get(evaluation.rung, evaluation.score), evaluation.score)
     candidates = run.candidates()
     return {
-        "rungs": {name: rungs[name] for name in names if name in rungs},
+        "rungs": {rung.name: rungs[rung.name] for rung in settings.rungs if rung.name in rungs},
         "best": best,
         "candidates": len(candidates),
         "generation": max((one.generation for one in candidates), default=-1) + 1,
-        "generations": run.settings.get("generations"),
+        "generations": settings.generations,
         "workers": run.workers(),
         "lost": len(run.crashes()),
     }

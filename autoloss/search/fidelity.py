@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -97,10 +96,10 @@ def measure(
 def _same_tasks(settings: Settings, run: Run) -> None:
     """Refuses a rung whose name stands for something else in the run."""
     for rung in rungs(settings):
-        now = json.dumps({"task": rung.task, "batch": rung.batch}, sort_keys=True)
-        if not run.evaluations(rung.name):
-            run.agreed(f"rung:{rung.name}", now, anew=True)
-        elif run.agreed(f"rung:{rung.name}", now) != now:
+        now = rung.model_dump(mode="json", include={"task", "batch"})
+        if not run.evaluations(rung.name) or not run.measured_task(rung.name):
+            run.keep_measured_task(rung.name, now)
+        elif run.measured_task(rung.name) != now:
             raise InputError(
                 f"{run.directory}: rung {rung.name!r} was measured with another task; give this one another name"
             )
@@ -152,16 +151,15 @@ def analysed(run: Run) -> list[Measured]:
     Raises:
         InputError: the truth is not there yet.
     """
-    settings = run.settings
-    truth = settings["finale"]["rung"]
+    *ladder, truth = rungs(run.settings)
     wanted = _means(run, truth)
     if len(wanted) < 4:
-        raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth['name']!r}; needed: 4")
+        raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth.name!r}; needed: 4")
     kinds = {candidate.number: _kind(candidate) for candidate in run.candidates()}
     found = []
-    for rung in settings["ladder"]:
+    for rung in ladder:
         scores = _means(run, rung)
-        ended = {e.candidate for e in run.evaluations(rung["name"])}
+        ended = {e.candidate for e in run.evaluations(rung.name)}
         pairs = {n: (scores.get(n, -1.0), wanted[n]) for n in sorted(ended & wanted.keys())}
         agreement = {}
         top = sorted(pairs, key=lambda number: -pairs[number][1])[: (len(pairs) + 1) // 2]
@@ -172,7 +170,7 @@ def analysed(run: Run) -> list[Measured]:
                 agreement[kind] = agreed(np.asarray(mine))
         seconds = _seconds(run, rung)
         failed = len(ended - scores.keys())
-        found.append(Measured(rung["name"], seconds, len(rung["seeds"]), agreement, pairs, failed))
+        found.append(Measured(rung.name, seconds, len(rung.seeds), agreement, pairs, failed))
     return found
 
 
@@ -231,11 +229,11 @@ def _kind(candidate: Candidate) -> str:
     return "pairs" if candidate.losses else "own"
 
 
-def _means(run: Run, rung: Mapping[str, Any]) -> dict[int, float]:
-    return mean_scores(run.evaluations(rung["name"]), rung["seeds"])
+def _means(run: Run, rung: Rung) -> dict[int, float]:
+    return mean_scores(run.evaluations(rung.name), rung.seeds)
 
 
-def _seconds(run: Run, rung: Mapping[str, Any]) -> float:
+def _seconds(run: Run, rung: Rung) -> float:
     """Of a candidate that finished, all seeds."""
-    spent = [e.seconds for e in run.evaluations(rung["name"]) if e.score is not None]
-    return statistics.fmean(spent) * len(rung["seeds"]) if spent else float("nan")
+    spent = [e.seconds for e in run.evaluations(rung.name) if e.score is not None]
+    return statistics.fmean(spent) * len(rung.seeds) if spent else float("nan")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -153,7 +152,7 @@ class Runner:
                 self._tell_workers()
                 self.stopping.check_overdue()
             future.result()
-        self.store.note("shared", time.perf_counter() - begin)
+        self.store.add_shared_seconds(time.perf_counter() - begin)
 
     def _begin(
         self, work: _Work, rung: Rung, missing: set[tuple[int, int]], begun: set[tuple[int, int]]
@@ -249,7 +248,7 @@ class Runner:
         """Lets those who look from outside see what the workers do, once a second."""
         if at_once or time.monotonic() - self._told > 1:
             self._told, workers = time.monotonic(), tuple(self.executor.workers())
-            self.store.agreed("workers", json.dumps([asdict(worker) for worker in workers]), anew=True)
+            self.store.tell_workers(map(asdict, workers))
             self.reporter.tell(workers=workers)
 
 

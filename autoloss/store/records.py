@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from autoloss.candidate import GATES, Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal
+from autoloss.settings import Settings, kept
 from autoloss.store.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL, Row, Table, line, shown
 
 _CRASH: TypeAdapter[Crash] = TypeAdapter(Crash)
@@ -111,9 +112,14 @@ def crash(row: Row) -> Crash:
     return _CRASH.validate_python(found)
 
 
-def total(row: Row) -> tuple[str, float]:
-    """A running total: its name and how much."""
-    return row[0].removeprefix("total:"), float(row[1])
+def total(row: Row) -> float:
+    """A running total."""
+    return float(row[1])
+
+
+def settings(row: Row) -> Settings:
+    """The settings of a run, whichever version wrote them."""
+    return kept(json_object(row))
 
 
 def json_object(row: Row) -> dict[str, Any]:

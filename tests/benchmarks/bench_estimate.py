@@ -67,7 +67,7 @@ def compare(name: str, console: Console) -> None:
         _, wall = autoloss(environment, "search", config, f"{folder}/run", *given)
         disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
         with Run.open(f"{folder}/run") as run:
-            evaluations, totals, candidates = run.evaluations(), run.totals(), run.candidates()
+            evaluations, spent, candidates = run.evaluations(), run.shared_seconds, run.candidates()
     found = json.loads(text)
     born = {candidate.number: candidate.generation for candidate in candidates}
     came: dict[str, list[int]] = {}
@@ -97,7 +97,7 @@ def compare(name: str, console: Console) -> None:
             stage.name, str(most[stage.name]["evaluations"]), str(len(mine)), f"{stage.work - once:.0f}", f"{spent:.0f}"
         )
     shared = sum(len(r.seeds) * basis.costs[r.name].sharing for r in settings.ladder)
-    table.add_row("what candidates share", "", "", f"{shared:.0f}", f"{totals.get('shared', 0.0):.0f}")
+    table.add_row("what candidates share", "", "", f"{shared:.0f}", f"{spent:.0f}")
     console.print(table)
     bounds = [found["seconds"][key][str(here)] for key in ("at most", "at least")]
     console.print(f"projected: at most {bounds[0]:.0f} s, at least {bounds[1]:.0f} s; measured {wall:.0f} s")

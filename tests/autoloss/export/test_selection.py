@@ -16,6 +16,7 @@ from autoloss.candidate import Candidate, Evaluation, Kind, Loss, Origin, State
 from autoloss.export import card
 from autoloss.export import folder as package
 from autoloss.export.selection import changed, folder_name, of_run, of_text
+from autoloss.report.leaderboard import Evidence, Score
 from autoloss.settings import from_mapping
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN
@@ -70,7 +71,8 @@ def test_the_best_found_is_taken_with_its_provenance(run: Run) -> None:
         "task": {"steps": 8},
         "seed": 2,
     }
-    assert [row["candidate"] for row in best.row["beside"]] == [0, 1]
+    assert best.evidence is not None
+    assert [row.candidate.number for row in best.evidence.beside] == [0, 1]
 
 
 def test_more_of_the_best_and_a_candidate_by_number(run: Run) -> None:
@@ -147,9 +149,11 @@ def test_hostile_names_of_a_run_do_no_harm_where_they_land(run: Run, name: str) 
     origin = name.encode(errors="replace").decode()  # SQLite takes no lone surrogate
     run.born([Candidate(5, Kind.FOUND, 1, {"loss_cls": FOCAL, "loss_bbox": GIOU}, Origin.of(origin))], [])
     (of_it,) = of_run(run, number=5)
-    row = {**of_it.row, "rungs": [name, "full"], "beside": [{**one, "origin": name} for one in of_it.row["beside"]]}
-    row["scores"] = {name: {"mean": 0.5, "sd": 0.1, "seeds": 2}}
-    hostile = replace(of_it, row=row, setup={"detector": FCOS, "stand_in": True})
+    assert of_it.evidence is not None
+    told = Origin.of(name)
+    beside = [replace(one, candidate=replace(one.candidate, origin=told)) for one in of_it.evidence.beside]
+    row = replace(of_it.evidence.row, scores={name: Score(0.5, 0.1, 2)})
+    hostile = replace(of_it, evidence=Evidence(row, [name, "full"], beside), setup={"detector": FCOS, "stand_in": True})
     for target in package.TARGETS:
         files = package.texts(hostile, target)
         for file, text in files.items():
@@ -160,7 +164,7 @@ def test_hostile_names_of_a_run_do_no_harm_where_they_land(run: Run, name: str) 
         if target == "latex":
             assert all(line.startswith(("%", "\\[", "  L_", "\\]")) for line in text.splitlines())
             continue
-        page = card.text(hostile.name, hostile.spec(), hostile.about, hostile.row, target, list(files))
+        page = card.text(hostile.name, hostile.spec(), hostile.about, hostile.evidence, target, list(files))
         assert harmless(page)
         assert "<" not in re.sub(r"`[^`\n]*`|\$\$.*\$\$|^    .*$", "", page, flags=re.MULTILINE)
         for table in re.findall(r"(?:^\|.*\n)+", page, flags=re.MULTILINE):

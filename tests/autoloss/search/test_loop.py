@@ -194,10 +194,10 @@ def test_a_budget_of_evaluations_is_kept_and_a_larger_one_ends_as_if_there_had_b
         with Run.create(tmp_path / "run", settings.identity()) as run:
             assert discover(settings, run) == f"the budget of {budget} evaluations"
             assert len(run.evaluations()) == budget
-            assert run.value("ended")
+            assert run.ended
     assert searched(tmp_path / "run") == uninterrupted
     with Run.open(tmp_path / "run") as run:
-        assert run.value("ended") == ""
+        assert run.ended == ""
 
 
 def test_a_budget_of_time_ends_a_search_and_counts_earlier_sessions(
@@ -211,7 +211,7 @@ def test_a_budget_of_time_ends_a_search_and_counts_earlier_sessions(
         assert discover(settings, run) == "the budget of 2 s"
         assert run.evaluations() == first
         assert all(evaluation.state is State.DONE for evaluation in first)
-        assert 1.9 < run.totals()["seconds"] < 5
+        assert 1.9 < run.seconds < 5
     assert searched(tmp_path / "run", evaluator=changes["evaluator"]) == uninterrupted
 
 
@@ -222,7 +222,7 @@ def test_fewer_generations_end_with_a_finale_and_more_go_on(tmp_path: Path, unin
         assert {e.rung for e in run.evaluations()} == {"verify", "proxy", "full"}
     with Run.create(tmp_path / "run", more.identity(), FREE) as run:
         discover(more, run)
-        assert run.settings["generations"] == 3
+        assert run.settings.generations == 3
     candidates, refusals, evaluations = facts(tmp_path / "run")
     assert (candidates, refusals) == uninterrupted[:2]
     assert set(uninterrupted[2]) <= set(evaluations)  # the first finale's stay
@@ -231,8 +231,8 @@ def test_fewer_generations_end_with_a_finale_and_more_go_on(tmp_path: Path, unin
 PATIENT = """
 import sys
 from autoloss import cli
-from autoloss.search import interrupts, loop
-loop.GRACE = interrupts.GRACE = float(sys.argv.pop(1))
+from autoloss.search import stopping
+stopping.GRACE = float(sys.argv.pop(1))
 cli.main()
 """
 AMPLE = 60.0
@@ -335,7 +335,7 @@ def test_a_failing_candidate_is_one_failed_evaluation(tmp_path: Path) -> None:
 
 def test_an_evaluator_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     for spec, message in (
-        ({"type": "no_such_module:Evaluator"}, "cannot import no_such_module:Evaluator"),
+        ({"type": "no_such_module:Evaluator"}, "no_such_module:Evaluator cannot be imported"),
         ({"type": f"{HERE}:Nothing"}, f"cannot import {HERE}:Nothing"),
         ({"type": DESCENT, "speed": 3}, "does not take these arguments"),
         ({"type": DESCENT, "fail": "prepare"}, "data: missing"),
