@@ -47,7 +47,7 @@ def imported(file: Path) -> set[str]:
 
 
 OF_ONE_FILE = {
-    "settings.py": {"mmengine"},
+    "config.py": {"mmengine"},
     "isolated_check.py": {"jax"},
     "ray_cluster.py": {"ray"},
     "ray_node.py": {"ray"},

@@ -71,9 +71,9 @@ def _measured(
 ) -> list[Any]:
     """Measures what is missing, with the progress on the screen."""
 
+    from autoloss.config import load
     from autoloss.report.live import Screen
     from autoloss.search import fidelity as measuring
-    from autoloss.settings import load
     from autoloss.store.run import Run
 
     if workers is not None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from autoloss.candidate import GATES, OWN, SLOTS, Candidate, Loss
 from autoloss.report.leaderboard import Counts, Leaderboard
-from autoloss.settings import LONGEST_NAME
+from autoloss.values import LONGEST_NAME
 from primitives.text.printable import printable
 
 if TYPE_CHECKING:

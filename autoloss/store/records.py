@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from autoloss.candidate import GATES, Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal
-from autoloss.settings import Settings, kept
+from autoloss.config import kept
+from autoloss.settings import Settings
 from autoloss.store.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL, Row, Table, line, shown
 
 _CRASH: TypeAdapter[Crash] = TypeAdapter(Crash)

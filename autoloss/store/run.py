@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autoloss.candidate import Candidate, Crash, Evaluation, Refusal, State
-from autoloss.settings import Settings, completed
+from autoloss.config import completed
+from autoloss.settings import Settings
 from autoloss.store import file, records, schema
 from autoloss.store.file import FILE
 from autoloss.store.ledger import (

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from autoloss import cli
 from autoloss.candidate import Candidate, Kind, Loss, Origin
+from autoloss.config import from_mapping
 from autoloss.report import tables
 from autoloss.report.leaderboard import Leaderboard
-from autoloss.settings import from_mapping
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from autoloss.settings import Settings, from_mapping, load, parsed, seconds
+from autoloss.config import from_mapping, load, parsed, seconds
+from autoloss.settings import Settings
 from primitives.errors import InputError
 from primitives.text.printable import printable
 from tests.helpers.small import section

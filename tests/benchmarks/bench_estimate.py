@@ -19,8 +19,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from autoloss.config import load
 from autoloss.search.cost_model import Cost, Measured, Parts, project
-from autoloss.settings import load
 from autoloss.store.run import Run
 
 _FROZEN = [f"search.ladder.{rung}.task.pretrain=300" for rung in (0, 1)]

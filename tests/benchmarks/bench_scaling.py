@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from autoloss.candidate import Candidate, How, Kind, Loss, Origin
+from autoloss.config import from_mapping
 from autoloss.search.runner import running
-from autoloss.settings import Rung, Settings, from_mapping
+from autoloss.settings import Rung, Settings
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, known_loss
 

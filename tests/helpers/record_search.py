@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from autoloss.config import from_mapping
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.run import Run
 from tests.helpers.small import section
 

@@ -13,11 +13,11 @@ import torch
 from mmengine.config import Config
 
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, Origin, State
+from autoloss.config import from_mapping
 from autoloss.export import card
 from autoloss.export import folder as package
 from autoloss.export.selection import changed, folder_name, of_run, of_text
 from autoloss.report.leaderboard import Evidence, Score
-from autoloss.settings import from_mapping
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from autoloss.config import from_mapping, seconds
 from autoloss.report.tensorboard import Scalars, watching
 from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
-from autoloss.settings import from_mapping, seconds
 from autoloss.store.file import FILE
 from autoloss.store.run import Run
 from primitives.errors import InputError

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoloss.config import from_mapping
 from autoloss.search.cost_model import PROPOSE, Cost, Measured, Parts, halving, makespan, project, reaching
-from autoloss.settings import Settings, from_mapping
+from autoloss.settings import Settings
 from tests.helpers.small import section
 
 ONE = Cost(Parts(1.0, 0.5, 2.0), Parts(1.0, 0.5, 2.0), iterations=10)  # 8 seconds

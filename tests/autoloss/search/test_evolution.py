@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from autoloss.candidate import OWN, Candidate, How, Kind
+from autoloss.config import from_mapping
 from autoloss.search import evolution
 from autoloss.search.evolution import Search
 from autoloss.search.ladder import ranked
-from autoloss.settings import from_mapping
 from primitives import algebra
 from primitives.algebra import Answer
 from primitives.catalog import GRAMMARS, KNOWN

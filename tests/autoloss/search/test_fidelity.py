@@ -10,10 +10,11 @@ from PIL import Image
 from scipy.stats import kendalltau, spearmanr
 
 from autoloss.candidate import Kind
+from autoloss.config import from_mapping
 from autoloss.report import fidelity_plot
 from autoloss.search import fidelity
 from autoloss.search.loop import discover
-from autoloss.settings import Settings, from_mapping
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers.command import autoloss

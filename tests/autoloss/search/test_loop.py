@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from autoloss.candidate import Kind, State
+from autoloss.config import from_mapping
 from autoloss.search.ladder import mean_ranked
 from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
 from autoloss.search.results import mean_scores
-from autoloss.settings import FREE, from_mapping
+from autoloss.settings import FREE
 from autoloss.store.file import FILE
 from autoloss.store.ledger import EVALUATION
 from autoloss.store.lock import FILE as LOCK
@@ -85,7 +86,7 @@ KILLED = """
 import json, sys
 from autoloss.search.loop import discover
 from autoloss.store.run import Run
-from autoloss.settings import from_mapping
+from autoloss.config import from_mapping
 settings = from_mapping(json.loads(sys.argv[2]))
 with Run.create(sys.argv[1], settings.identity()) as run:
     print("begins", flush=True)

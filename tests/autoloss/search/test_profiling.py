@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from autoloss.config import from_mapping
 from autoloss.report import cost_tables
 from autoloss.search.loop import discover
 from autoloss.search.profiling import measure
-from autoloss.settings import Settings, from_mapping
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers.command import autoloss

@@ -17,10 +17,10 @@ import pytest
 
 from autoloss import cli
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Origin, Refusal, State
+from autoloss.config import from_mapping
 from autoloss.export import selection
 from autoloss.report.leaderboard import Leaderboard
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.run import Run

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal, State
+from autoloss.config import from_mapping
 from autoloss.report.leaderboard import Leaderboard
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.run import Run

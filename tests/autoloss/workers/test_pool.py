@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from autoloss.candidate import State
+from autoloss.config import from_mapping
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.run import Run
 from autoloss.workers import executors
 from autoloss.workers import pool as processes

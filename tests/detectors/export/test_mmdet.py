@@ -15,9 +15,9 @@ import torch
 from mmengine.config import Config
 
 from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
+from autoloss.config import load as load_settings
 from autoloss.export import folder as package
 from autoloss.export.selection import of_run, of_text
-from autoloss.settings import load as load_settings
 from autoloss.store.run import Run
 from detectors import mmcv_ops
 from tests.helpers.survivors import FEW, known, survivors

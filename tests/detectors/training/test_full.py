@@ -21,7 +21,7 @@ from mmengine.registry import HOOKS
 
 from autoloss.candidate import Candidate, Kind, Loss
 from autoloss.cli import main
-from autoloss.settings import from_mapping
+from autoloss.config import from_mapping
 from autoloss.store.run import Run
 from detectors.data.coco import CocoSource
 from detectors.data.digits import digit_scenes
