@@ -14,8 +14,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from detectors.data import find
-from detectors.data.annotations import Findings, is_pixels
+from detectors.data.annotations import is_pixels
 from detectors.data.find import Finder, last_part
+from detectors.data.findings import Findings
 from detectors.data.names import alike, is_text
 from primitives.errors import InputError
 from primitives.text.printable import printable

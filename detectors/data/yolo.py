@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from detectors.data import find
-from detectors.data.annotations import Findings
 from detectors.data.convert import content, lines_of
+from detectors.data.findings import Findings
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
