@@ -78,7 +78,7 @@ def seconds(text: str) -> float:
     return found
 
 
-def kept(section: Mapping[str, Any]) -> Settings:
+def from_run_file(section: Mapping[str, Any]) -> Settings:
     """Settings that a run file holds, as they are: what an older version let pass, this one shows.
 
     Raises:

@@ -146,7 +146,7 @@ class Finale(_Frozen):
     known: list[int] = []
 
 
-class LimitsOf(_Frozen):
+class EvaluationLimits(_Frozen):
     """What the evaluation of one candidate may take before its worker is killed.
 
     Args:
@@ -232,7 +232,7 @@ class Settings(_Frozen):
     thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0, le=MOST)
     isolate: bool = True
-    limits: LimitsOf = LimitsOf()
+    limits: EvaluationLimits = EvaluationLimits()
     budget: Budget = Budget()
     ray: Ray | None = None
 

@@ -37,7 +37,7 @@ def follow(directory: Path, console: Console, every: float = 1.0) -> None:
                 found = state(run)
             if live:
                 live.update(drawing(found, who))
-            elif (text := line(found)) != last:
+            elif (text := summary_line(found)) != last:
                 console.print(text, highlight=False, soft_wrap=True)
                 last = text
             if not who:
@@ -70,7 +70,7 @@ def state(run: Run) -> dict[str, Any]:
     }
 
 
-def line(found: dict[str, Any]) -> str:
+def summary_line(found: dict[str, Any]) -> str:
     """The state in a line."""
     parts = [_head(found)]
     for name, counts in found["rungs"].items():

@@ -16,7 +16,7 @@ from autoloss.values import LONGEST_NAME
 from primitives.text.printable import printable
 
 if TYPE_CHECKING:
-    from autoloss.search.fidelity import Measured
+    from autoloss.search.fidelity import RungFidelity
     from autoloss.search.funnel import Funnel
 
 
@@ -131,7 +131,7 @@ def examined(found: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def poured(found: Funnel) -> RenderableType:
+def funnel(found: Funnel) -> RenderableType:
     """What became of random formulas, as a table."""
     title = f"{found.proposed:,} random formulas of grammar {found.grammar}, seed {found.seed}"
     table = Table(title=title, title_justify="left", header_style="bold")
@@ -177,7 +177,7 @@ def thresholds(rows: Sequence[Mapping[str, Any]], derived: Mapping[str, float], 
 _KINDS = {"top": "losses of the better half", "class": "class losses", "box": "box losses", "pairs": "pairs"}
 
 
-def fidelity(found: Sequence[Measured]) -> RenderableType:
+def fidelity(found: Sequence[RungFidelity]) -> RenderableType:
     """How well rungs rank, a row each."""
     counts = {
         kind: max((row.agreement[kind].losses for row in found if kind in row.agreement), default=0)

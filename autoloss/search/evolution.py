@@ -73,7 +73,9 @@ class Search:
                 self._add(candidate)
                 birth.candidates.append(candidate)
         for _ in range(self.settings.births):
-            candidate = self._bear(_Log(len(self.candidates), self.settings.variation.draws, birth, watch), generation)
+            candidate = self._bear(
+                _Attempts(len(self.candidates), self.settings.variation.draws, birth, watch), generation
+            )
             self._add(candidate)
             birth.candidates.append(candidate)
             watch(len(birth.candidates), len(birth.refusals))
@@ -123,16 +125,16 @@ class Search:
             self._identities[loss] = equivalence.identity(loss.expression, loss.grammar, loss.alpha)[0]
         return self._identities[loss]
 
-    def _bear(self, log: _Log, generation: int) -> Candidate:
+    def _bear(self, attempts: _Attempts, generation: int) -> Candidate:
         """Proposes until a candidate passes every gate and is new to the run."""
         pool = self._pool() if generation > 0 else []
-        with variation.seeded(self.settings.seed, log.number) as rng:
+        with variation.seeded(self.settings.seed, attempts.number) as rng:
             while True:
-                losses, origin = self._draft(rng, pool, log)
+                losses, origin = self._draft(rng, pool, attempts)
                 identity = self._identity(losses)
                 if identity not in self._seen:
                     return Candidate(
-                        log.number,
+                        attempts.number,
                         Kind.FOUND,
                         generation,
                         losses,
@@ -140,12 +142,12 @@ class Search:
                         origin.parents,
                         True,
                         identity,
-                        log.draws + 1,
+                        attempts.draws + 1,
                         self._certificates(losses),
                     )
                 slot = origin.slots[0]
                 same = "its gradient is that of an earlier candidate or of the detector's own loss"
-                log.refuse(slot, losses[slot].expression.text, "distinct", same)
+                attempts.refuse(slot, losses[slot].expression.text, "distinct", same)
 
     def _certificates(self, losses: Mapping[str, Loss]) -> dict[str, list[dict[str, Any]]]:
         """What is known of each formula; of one that a candidate has already, what was proved then."""
@@ -154,7 +156,7 @@ class Search:
                 self._proved[loss] = [asdict(one) for one in certify(loss.expression, loss.grammar, loss.alpha)]
         return {slot: self._proved[loss] for slot, loss in losses.items()}
 
-    def _draft(self, rng: random.Random, pool: list[Candidate], log: _Log) -> tuple[dict[str, Loss], Origin]:
+    def _draft(self, rng: random.Random, pool: list[Candidate], attempts: _Attempts) -> tuple[dict[str, Loss], Origin]:
         """Losses that passed the gates, and where they come from."""
         rules = self.settings.variation
         slots = list(self.settings.slots)
@@ -167,11 +169,11 @@ class Search:
             if others and rng.random() < rules.crossover:
                 parents.append(_tournament(rng, others, rules.tournament))
         losses = dict(parents[0].losses) if parents else {}
-        losses.update({slot: self._vary(rng, slot, parents, log) for slot in slots})
+        losses.update({slot: self._vary(rng, slot, parents, attempts) for slot in slots})
         how = (How.RANDOM, How.MUTATION, How.CROSSOVER)[len(parents)]
         return losses, Origin(how, tuple(parent.number for parent in parents), tuple(slots))
 
-    def _vary(self, rng: random.Random, slot: str, parents: list[Candidate], log: _Log) -> Loss:
+    def _vary(self, rng: random.Random, slot: str, parents: list[Candidate], attempts: _Attempts) -> Loss:
         """A new formula for one slot that passes the gates."""
         rules, grammar = self.settings.slots[slot], self._grammars[slot]
         extended = self.settings.variation.extended
@@ -187,7 +189,7 @@ class Search:
                 # A crossover of near relatives often gives the parent back; a mutation gets it off the spot.
                 proposal = variation.mutated(trees[0], grammar, extended=extended)
             if trees and proposal == trees[0]:
-                log.refuse(slot, str(proposal), "distinct", "it is the formula of its parent")
+                attempts.refuse(slot, str(proposal), "distinct", "it is the formula of its parent")
                 continue
             judgement = pipeline.judge(proposal, grammar, alpha, self._thresholds)
             if judgement.passed:
@@ -195,7 +197,7 @@ class Search:
                 loss = weighted(found, GRAMMARS[rules.grammar], alpha, norm, rules.like, rules.weight)
                 self._identities[loss] = judgement.identity
                 return loss
-            log.refuse(slot, str(proposal), judgement.verdicts[-1].gate, judgement.verdicts[-1].reason)
+            attempts.refuse(slot, str(proposal), judgement.verdicts[-1].gate, judgement.verdicts[-1].reason)
 
     def _pool(self) -> list[Candidate]:
         """The best candidates so far that may have children: parents stay until better ones come."""
@@ -203,7 +205,7 @@ class Search:
         return breeding[: self.settings.variation.parents]
 
 
-class _Log:
+class _Attempts:
     """Refused proposals on the way to one candidate."""
 
     def __init__(self, number: int, limit: int, birth: Birth, watch: Callable[[int, int], None]) -> None:

@@ -47,7 +47,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Measured:
+class RungFidelity:
     """A rung beside the truth.
 
     Args:
@@ -67,7 +67,7 @@ class Measured:
     failed: int
 
 
-def measure(
+def measure_fidelity(
     settings: Settings, run: Run, population: Sequence[Candidate] = (), watch: Watcher = lambda _: None
 ) -> None:
     """Trains every loss at every rung of the ladder, and at the finale's rung, which counts as the truth.
@@ -134,18 +134,18 @@ def late(search: Run, count: int) -> list[Candidate]:
     return [
         first,
         *(
-            replace(one, number=number, generation=0, parents=(), origin=_taken(one))
+            replace(one, number=number, generation=0, parents=(), origin=_origin_elsewhere(one))
             for number, one in enumerate(found, start=1)
         ),
     ]
 
 
-def _taken(one: Candidate) -> Origin:
+def _origin_elsewhere(one: Candidate) -> Origin:
     """The origin of a candidate of another search."""
     return replace(one.origin, numbers=(one.number, *one.origin.numbers))
 
 
-def analysed(run: Run) -> list[Measured]:
+def analysed(run: Run) -> list[RungFidelity]:
     """Every rung of a measurement beside its truth; a loss that failed at a rung stands below all others there.
 
     Raises:
@@ -170,7 +170,7 @@ def analysed(run: Run) -> list[Measured]:
                 agreement[kind] = agreed(np.asarray(mine))
         seconds = _seconds(run, rung)
         failed = len(ended - scores.keys())
-        found.append(Measured(rung.name, seconds, len(rung.seeds), agreement, pairs, failed))
+        found.append(RungFidelity(rung.name, seconds, len(rung.seeds), agreement, pairs, failed))
     return found
 
 
@@ -183,11 +183,11 @@ def agreed(pairs: Numbers) -> Agreement:
     drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
     times = np.stack([np.bincount(sample, minlength=count) for sample in drawn])
     found = []
-    for measure in (spearman, kendall):
-        values = measure(pairs, times)
+    for statistic in (spearman, kendall):
+        values = statistic(pairs, times)
         values = values[~np.isnan(values)]
         low, high = np.percentile(values, (2.5, 97.5)) if len(values) else (math.nan, math.nan)
-        found.append((float(measure(pairs, np.ones((1, count)))[0]), float(low), float(high)))
+        found.append((float(statistic(pairs, np.ones((1, count)))[0]), float(low), float(high)))
     best = np.argsort(-pairs[:, 1], kind="stable")[: max(1, len(pairs) // 4)]
     half = np.argsort(-pairs[:, 0], kind="stable")[: (len(pairs) + 1) // 2]
     return Agreement(len(pairs), found[0], found[1], len({*best.tolist()} & {*half.tolist()}) / len(best))

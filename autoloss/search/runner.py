@@ -19,7 +19,7 @@ from autoloss.search.stopping import Interrupts, Stopping
 from autoloss.settings import Rung, Settings
 from autoloss.store.run import Run
 from autoloss.workers import executors
-from autoloss.workers.limits import Limited, Limits, WorkerError, limits
+from autoloss.workers.limits import Limited, Limits, WorkerError, current_limits
 from autoloss.workers.memory import lacks_memory, out_of_memory, what_to_lower
 from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
@@ -180,7 +180,7 @@ class Runner:
         fixed = self.settings.limits
         given = Limits(fixed.time or math.inf, fixed.memory * 1e9 if fixed.memory else math.inf)
         done = [e for e in self.results.ended(rung) if e.score is not None]
-        return limits([e.seconds for e in done], [e.memory for e in done], together, self.executor.share, given)
+        return current_limits([e.seconds for e in done], [e.memory for e in done], together, self.executor.share, given)
 
     def _end(
         self,

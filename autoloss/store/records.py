@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from autoloss.candidate import GATES, Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal
-from autoloss.config import kept
+from autoloss.config import from_run_file
 from autoloss.settings import Settings
 from autoloss.store.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL, Row, Table, line, shown
 
@@ -120,7 +120,7 @@ def total(row: Row) -> float:
 
 def settings(row: Row) -> Settings:
     """The settings of a run, whichever version wrote them."""
-    return kept(json_object(row))
+    return from_run_file(json_object(row))
 
 
 def json_object(row: Row) -> dict[str, Any]:

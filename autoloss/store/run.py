@@ -76,7 +76,7 @@ class Run:
         try:
             if not (directory / FILE).exists():
                 with file.writing(directory):
-                    file.start(fresh, directory / FILE, settings)
+                    file.create(fresh, directory / FILE, settings)
             run = cls._of(directory, lock)
         except BaseException:
             lock.release()

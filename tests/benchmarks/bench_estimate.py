@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoloss.config import load
-from autoloss.search.cost_model import Cost, Measured, Parts, project
+from autoloss.search.cost_model import Cost, MachineCosts, Parts, project
 from autoloss.store.run import Run
 
 _FROZEN = [f"search.ladder.{rung}.task.pretrain=300" for rung in (0, 1)]
@@ -47,13 +47,13 @@ def autoloss(environment: dict[str, str], *arguments: str) -> tuple[str, float]:
     return done.stdout, time.perf_counter() - begin
 
 
-def measured(found: dict[str, Any]) -> Measured:
+def measured(found: dict[str, Any]) -> MachineCosts:
     """What `--json` says was measured."""
     costs = {}
     for name, cost in found["costs"].items():
         parts = {key: cost[key] and Parts(**cost[key]) for key in ("one", "group", "shared")}
         costs[name] = Cost(**{**cost, **parts})
-    return Measured(**{**found, "costs": costs, "births": tuple(found["births"])})
+    return MachineCosts(**{**found, "costs": costs, "births": tuple(found["births"])})
 
 
 def compare(name: str, console: Console) -> None:

@@ -337,7 +337,7 @@ def test_a_failing_candidate_is_one_failed_evaluation(tmp_path: Path) -> None:
 def test_an_evaluator_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     for spec, message in (
         ({"type": "no_such_module:Evaluator"}, "no_such_module:Evaluator cannot be imported"),
-        ({"type": f"{HERE}:Nothing"}, f"cannot import {HERE}:Nothing"),
+        ({"type": f"{HERE}:Nothing"}, f"{HERE}:Nothing cannot be imported"),
         ({"type": DESCENT, "speed": 3}, "does not take these arguments"),
         ({"type": DESCENT, "fail": "prepare"}, "data: missing"),
     ):
