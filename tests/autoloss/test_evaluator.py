@@ -63,9 +63,9 @@ def test_what_is_no_name_of_a_class_is_not_imported(name: Any, monkeypatch: pyte
     [
         ("os:system", "os:system is no class, but a builtin_function_or_method"),
         ("os:environ", "os:environ is no class"),
-        ("test_evaluator:function", "test_evaluator:function is no class, but a function"),
+        (f"{__name__}:function", f"{__name__}:function is no class, but a function"),
         ("subprocess:Popen", "is no evaluator: it has no prepare, describe, evaluate"),
-        ("test_evaluator:Half", "is no evaluator: it has no describe, evaluate; needed: prepare, describe, evaluate"),
+        (f"{__name__}:Half", "is no evaluator: it has no describe, evaluate; needed: prepare, describe, evaluate"),
         ("builtins:type", "is no evaluator"),
         ("nothing_here:A", "cannot be imported: No module named 'nothing_here'"),
         ("tests.helpers.fast_evaluator:Nobody", "cannot be imported: .*has no attribute 'Nobody'"),
@@ -75,7 +75,7 @@ def test_what_is_named_is_looked_at_and_not_called(name: str, message: str, tmp_
     with pytest.raises(InputError, match=message):
         build({"type": name, "command": f"touch {tmp_path / 'ran'}", "args": ["touch", str(tmp_path / "ran")]})
     assert not list(tmp_path.iterdir())
-    assert not importlib.import_module("test_evaluator").CALLED  # as it was imported by its name
+    assert not importlib.import_module(__name__).CALLED
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ ROWS = {
     "UPDATE meta SET value = '3' WHERE key = 'schema'": "duplicate column name",
     "UPDATE meta SET value = 'four' WHERE key = 'schema'": "does not say which version wrote it",
     "UPDATE tally SET rows = 0 WHERE name = 'crash'": "table crash holds 1 rows, 0 rows were written",
-    "DELETE FROM tally": "18 rows, an unknown number of rows were written",
+    "DELETE FROM tally": "table meta holds 7 rows, an unknown number of rows were written",
     "DROP TABLE tally": "no such table: tally",
     "DROP TABLE crash": "no such table: crash",
     "DROP TABLE meta": "no such table: meta",
