@@ -155,7 +155,7 @@ def test_a_candidate_of_a_run_trains_a_stock_detector_with_the_iou_as_centerness
     assert 0 <= result["test"]["mAP"] <= 1
     assert result["test"]["metrics"].keys() == result["metrics"].keys()
     head = full.load(str(tmp_path / "work_dirs/atss_r50/atss_r50.py")).model.bbox_head
-    assert (head.loss_bstr(box.expression), head.loss_bbox.loss_weight) == (box.expression, box.loss_weight)
+    assert (head.loss_bbox.expression, head.loss_bbox.loss_weight) == (str(box.expression), box.loss_weight)
     assert head.centerness_target == "iou"
     assert loaded_elsewhere(tmp_path / "work_dirs/atss_r50", tmp_path) == {
         "with autoloss": ["ExpressionBoxLoss", "IoUAwareATSSHead"],
