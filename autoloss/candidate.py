@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_WORD = re.compile(r"[\w.+-]+")
+if TYPE_CHECKING:  # they bring PyTorch, which what only sends candidates along does without
+    from primitives.expression import Expression
+    from primitives.grammar import Grammar
+
 OWN = 0
 """Number of the candidate that keeps all of the detector's own losses."""
 GATES = ("structure", "finite", "minimum", "monotone", "gradient", "distinct", "converges")
@@ -17,19 +20,47 @@ GATES = ("structure", "finite", "minimum", "monotone", "gradient", "distinct", "
 
 @dataclass(frozen=True)
 class Loss:
-    """A formula ready for a slot.
+    """A formula ready for a slot; as text, and only where it leaves the engine, it is `spec`.
 
     Args:
-        expression: canonical text.
-        grammar: name of its grammar.
+        expression: the formula.
+        grammar: of it.
         loss_weight: factor that gives it the gradient norm of the loss it replaces.
         alpha: weight of the target outside the formula, None for none.
     """
 
-    expression: str
-    grammar: str
+    expression: Expression
+    grammar: Grammar
     loss_weight: float = 1.0
     alpha: float | None = None
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Loss:
+        """The loss that a specification stands for.
+
+        Args:
+            spec: what `spec` gave; without a weight it is 1, without an alpha there is none.
+
+        Raises:
+            InputError: no such grammar, or the text is no formula of it.
+        """
+        from primitives.catalog import grammar
+
+        rules = grammar(spec["grammar"])
+        return cls(rules.parse(spec["expression"]), rules, spec.get("loss_weight", 1.0), spec.get("alpha"))
+
+    def spec(self) -> dict[str, Any]:
+        """The loss in plain values: the formula as canonical text, its grammar by name."""
+        return {
+            "expression": str(self.expression),
+            "grammar": self.grammar.name,
+            "loss_weight": self.loss_weight,
+            "alpha": self.alpha,
+        }
+
+    def __reduce__(self) -> tuple[Callable[..., Loss], tuple[object, ...]]:
+        """Other processes get the specification, too."""
+        return Loss.of, (self.spec(),)
 
 
 class Kind(Enum):
@@ -41,6 +72,78 @@ class Kind(Enum):
     FOUND = "found"
 
 
+class How(Enum):
+    """What a candidate was made by."""
+
+    OWN = "own"
+    KNOWN = "known"
+    CONTROL = "control"
+    RANDOM = "random"
+    MUTATION = "mutation"
+    CROSSOVER = "crossover"
+    OTHER = "other"
+
+
+_OWN = "the detector's own loss"
+_AS_FORMULA = ", as a formula"
+_TAKEN = re.compile(r"([0-9]{1,18}) of the search: (.*)", re.DOTALL)
+_GIVEN = re.compile(rf"(known|control): (.*?)({_AS_FORMULA})?", re.DOTALL)
+_BRED = re.compile(r"(random|mutation|crossover)(?: of ([0-9]{1,18})(?: and ([0-9]{1,18}))?)?: (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a candidate came to be: it prints as a sentence, and `of` reads it back from that.
+
+    Args:
+        how: what made it.
+        parents: numbers of those it was bred from.
+        slots: that were varied.
+        titles: of the known losses that it is; of OTHER the sentence itself.
+        as_formula: the known losses are the detector's own.
+        numbers: that it had in the searches it was taken from, the latest first.
+    """
+
+    how: How
+    parents: tuple[int, ...] = ()
+    slots: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    as_formula: bool = False
+    numbers: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        taken = "".join(f"{number} of the search: " for number in self.numbers)
+        return f"{taken}{self._sentence()}"
+
+    def _sentence(self) -> str:
+        if self.how is How.OWN:
+            return _OWN
+        if self.how is How.OTHER:
+            return "".join(self.titles)
+        if self.how in (How.KNOWN, How.CONTROL):
+            return f"{self.how.value}: {' + '.join(self.titles)}{_AS_FORMULA if self.as_formula else ''}"
+        parents = f" of {' and '.join(map(str, self.parents))}" if self.parents else ""
+        return f"{self.how.value}{parents}: {' and '.join(self.slots)}"
+
+    @classmethod
+    def of(cls, text: str) -> Origin:
+        """The origin that a sentence tells of; OTHER where it is none of those that origins print."""
+        numbers, rest = [], text
+        while taken := _TAKEN.fullmatch(rest):
+            numbers.append(int(taken[1]))
+            rest = taken[2]
+        found = cls(How.OTHER, titles=(rest,))
+        if rest == _OWN:
+            found = cls(How.OWN)
+        elif given := _GIVEN.fullmatch(rest):
+            found = cls(How(given[1]), titles=tuple(given[2].split(" + ")), as_formula=bool(given[3]))
+        elif bred := _BRED.fullmatch(rest):
+            parents = tuple(int(number) for number in (bred[2], bred[3]) if number)
+            found = cls(How(bred[1]), parents, tuple(bred[4].split(" and ")))
+        found = replace(found, numbers=tuple(numbers))
+        return found if str(found) == text else cls(How.OTHER, titles=(text,))
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One numbered proposal that passed the gates; a slot left out keeps the detector's own loss.
@@ -50,7 +153,7 @@ class Candidate:
         kind: the detector's own loss, a known loss, a control, or found by the search.
         generation: in which it was born.
         losses: a loss per slot.
-        origin: how it came to be, for people.
+        origin: how it came to be.
         parents: numbers of the candidates it descends from.
         breeds: whether it may have children.
         identity: direction of its gradient on the typical probe, as text.
@@ -62,7 +165,7 @@ class Candidate:
     kind: Kind
     generation: int
     losses: Mapping[str, Loss]
-    origin: str
+    origin: Origin
     parents: tuple[int, ...] = ()
     breeds: bool = True
     identity: str = ""
@@ -71,17 +174,17 @@ class Candidate:
 
     @property
     def size(self) -> int:
-        """Nodes of all its formulas; every node prints as one word."""
-        return sum(len(_WORD.findall(loss.expression)) for loss in self.losses.values())
+        """Nodes of all its formulas."""
+        return sum(loss.expression.size for loss in self.losses.values())
 
-    def spec(self) -> dict[str, dict[str, object]]:
+    def spec(self) -> dict[str, dict[str, Any]]:
         """What an evaluator gets: plain values per slot."""
-        return {slot: asdict(loss) for slot, loss in self.losses.items()}
+        return {slot: loss.spec() for slot, loss in self.losses.items()}
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A proposal that a gate ended."""
+    """A proposal that a gate ended; of its formula only the text is kept."""
 
     number: int
     draw: int

@@ -1,98 +1,25 @@
-"""Settings: a search config file becomes frozen objects, and an unknown key an error.
-
-mmengine reads the file (its configs are Python, as in mmdetection); nothing past this module knows of it.
-"""
+"""Settings: a search as frozen objects; see `config` for the files they are read from."""
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    create_model,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from autoloss.candidate import Loss
 from autoloss.evaluator import named
-from primitives.catalog import KNOWN, grammar, kinds, known_loss, slots
-from primitives.errors import InputError, reading
+from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Plain, Seconds, Seed, Share
+from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, slots
 from primitives.grammar import RANGE, in_range
-from primitives.text.printable import printable
 
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
 
 
-MOST_SEED = 2**32 - 1
-"""What NumPy takes; PyTorch and SQLite take more."""
-MOST = 2**31 - 1
-"""Of anything that is counted."""
-MOST_SECONDS = 1e9
-"""32 years."""
-LEAST_FACTOR, MOST_FACTOR = 1e-9, 1e9
-"""Of a loss_weight: with them losses and gradients stay far from the ends of float32."""
-LONGEST_NAME = 60
-"""Characters of the name of a rung."""
-
-
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-def _name(text: str) -> str:
-    """A name that looks the same wherever it lands: tables, logs, TensorBoard's tags, file names of plots."""
-    if not (0 < len(text) <= LONGEST_NAME and text == text.strip() and text.isprintable()):
-        raise ValueError(
-            f"a name has 1 to {LONGEST_NAME} characters that can be seen, none of them at its ends a space, "
-            f"got {printable(repr(text))}"
-        )
-    return text
-
-
-def _plain(value: Any) -> Any:
-    """Refuses what a run file cannot keep, and numbers that are none."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            if not isinstance(key, str):
-                raise ValueError(f"keys are text, got {printable(repr(key))}")
-            _plain(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            _plain(part)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"numbers are finite, got {value}")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError(f"whole numbers have 64 bits, got {printable(value, 40)}")
-    elif isinstance(value, str) and not _encodes(value):
-        raise ValueError(f"text must be Unicode without lone surrogates, got {printable(repr(value))}")
-    elif not isinstance(value, (str, int, float, type(None))):
-        raise ValueError(f"values are numbers, text, None, and lists and dicts of them, got {printable(repr(value))}")
-    return value
-
-
-def _encodes(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
-Count = Annotated[int, Field(gt=0, le=MOST)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Factor = Annotated[float, Field(ge=LEAST_FACTOR, le=MOST_FACTOR)]
-Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
-Name = Annotated[str, AfterValidator(_name)]
-Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class Slot(_Frozen):
@@ -213,7 +140,7 @@ class Finale(_Frozen):
     known: list[int] = []
 
 
-class LimitsOf(_Frozen):
+class EvaluationLimits(_Frozen):
     """What the evaluation of one candidate may take before its worker is killed.
 
     Args:
@@ -299,7 +226,7 @@ class Settings(_Frozen):
     thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0, le=MOST)
     isolate: bool = True
-    limits: LimitsOf = LimitsOf()
+    limits: EvaluationLimits = EvaluationLimits()
     budget: Budget = Budget()
     ray: Ray | None = None
 
@@ -366,7 +293,9 @@ class Settings(_Frozen):
     def stand_ins(self) -> dict[str, Loss]:
         """The known losses that stand for the detector's own, by slot."""
         found = {slot: known_loss(rules.like) for slot, rules in self.slots.items()}
-        return {slot: Loss(known.expression.text, known.grammar, 1.0, known.alpha) for slot, known in found.items()}
+        return {
+            slot: Loss(known.expression, GRAMMARS[known.grammar], alpha=known.alpha) for slot, known in found.items()
+        }
 
     def on(self, data: Mapping[str, Any]) -> Settings:
         """The same search on other data.
@@ -384,134 +313,3 @@ class Settings(_Frozen):
 def _alike(name: str) -> str:
     """What names have in common that look the same: letters of other widths, capitals, spaces."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def load(path: str | Path, options: Sequence[str] = ()) -> Settings:
-    """Reads a config file.
-
-    Args:
-        path: an mmengine config with a `search` section.
-        options: `key=value` as mmdetection's --cfg-options, keys from the top of the file.
-
-    Raises:
-        InputError: no such file, not a config, an unknown key, a wrong type or value.
-    """
-    from mmengine.config import Config
-
-    if not Path(path).is_file():
-        raise InputError(f"no config file at {str(path)!r}; the ones that come with the toolkit are in configs/search/")
-    with reading(f"{path}: not a config that mmengine can read"):
-        config = Config.fromfile(str(path))
-        config.merge_from_dict(parsed(options, "search.generations=2"))
-        sections = config.to_dict()
-    if "search" not in sections:
-        raise InputError(f"{path}: a search config needs a section 'search'; found: {', '.join(sections) or 'nothing'}")
-    unknown = sorted(set(sections) - {"search"})
-    if unknown:
-        raise InputError(f"{path}: unknown key {unknown[0]!r} beside 'search'; choices: search")
-    if not isinstance(sections["search"], Mapping):
-        raise InputError(f"{path}: 'search' is a section, search = dict(...), got {printable(sections['search'])}")
-    return from_mapping(sections["search"], str(path))
-
-
-def from_mapping(section: Mapping[str, Any], place: str = "search") -> Settings:
-    """Settings from plain values.
-
-    Raises:
-        InputError: an unknown key, a wrong type or value, with the place and the choices.
-    """
-    try:
-        return Settings.model_validate(section)
-    except ValidationError as error:
-        raise InputError(f"{place}: {_explain(error)}") from None
-
-
-def seconds(text: str) -> float:
-    """A time such as 90, 90s, 15m, 2h, 1h30m or 2d.
-
-    Raises:
-        InputError: it is none, or not above 0.
-    """
-    parts = re.fullmatch(r"(?:([\d.]+)d)?(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
-    try:
-        given = parts.groups() if parts else ()
-        found = sum(float(part or 0) * unit for part, unit in zip(given, (86400, 3600, 60, 1), strict=False))
-    except ValueError:
-        found = 0.0
-    if found <= 0:
-        raise InputError(f"a time is such as 2h, 1h30m, 45m or 90s, got {printable(repr(text))}")
-    if found > MOST_SECONDS:
-        raise InputError(f"a time is {MOST_SECONDS / 86400:,.0f} days at most, got {printable(repr(text))}")
-    return found
-
-
-def completed(section: Mapping[str, Any]) -> dict[str, Any]:
-    """What an older version kept of its settings, with the keys that came later at their defaults."""
-    try:
-        return Settings.model_validate(section).identity()
-    except ValidationError:
-        return dict(section)  # no settings of this version; whoever compares names the key
-
-
-def parsed(options: Sequence[str], example: str) -> dict[str, object]:
-    """What --cfg-options says, as mmdetection reads it.
-
-    Args:
-        options: `key=value` each.
-        example: of one, for the message.
-
-    Raises:
-        InputError: one is not key=value.
-    """
-    from mmengine.config import DictAction
-
-    found: dict[str, object] = {}
-    for text in options:
-        key, mark, value = text.partition("=")
-        if not mark or not key.strip():
-            raise InputError(f"--cfg-options takes key=value, got {printable(repr(text))}; for example {example}")
-        with reading(f"--cfg-options {printable(text)}: a value that mmengine cannot read"):
-            found[key.strip()] = DictAction._parse_iterable(value)
-    return found
-
-
-def _explain(error: ValidationError) -> str:
-    """The first mistake in one line: where, what, and the choices."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in ("search", *first["loc"]))
-    if first["type"] == "extra_forbidden":
-        fields = _fields(first["loc"][:-1])
-        close = difflib.get_close_matches(str(first["loc"][-1]), fields, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"unknown key {place!r}{hint}; choices: {', '.join(fields)}"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] in ("missing", "value_error"):
-        return f"{place}: {message}"
-    return f"{place}: {message}, got {_shown(first['input'])}"
-
-
-def _shown(value: object) -> str:
-    try:
-        return printable(repr(value))
-    except ValueError:  # Python writes no whole number of more than 4,300 digits
-        return f"a {type(value).__name__} too long to write"
-
-
-def _fields(location: tuple[int | str, ...]) -> list[str]:
-    """Keys that the section at a location may hold."""
-    model: Any = Settings
-    sections = {
-        "slots": Slot,
-        "ladder": Rung,
-        "rung": Rung,
-        "finale": Finale,
-        "keep": Keep,
-        "variation": Variation,
-        "thresholds": Thresholds,
-        "limits": LimitsOf,
-        "budget": Budget,
-        "ray": Ray,
-    }
-    for part in location:
-        model = sections.get(str(part), model)
-    return list(model.model_fields)

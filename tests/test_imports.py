@@ -48,7 +48,7 @@ def imported(file: Path) -> set[str]:
 
 OF_ONE_FILE = {
     "course.py": {"numpy"},  # where most formulas fall it takes half of the time of torch
-    "settings.py": {"mmengine"},
+    "config.py": {"mmengine"},
     "isolated_check.py": {"jax"},
     "ray_cluster.py": {"ray"},
     "ray_node.py": {"ray"},

@@ -66,7 +66,7 @@ def estimate(
     settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
     with Steps(stderr()) as steps:
         try:
-            measured = profiling.measure(settings, seconds, steps)
+            measured = profiling.measure_costs(settings, seconds, steps)
         except KeyboardInterrupt:
             typer.echo("Stopped; nothing is kept of an estimate.", err=True)
             raise typer.Exit(130) from None

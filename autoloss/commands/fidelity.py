@@ -44,18 +44,18 @@ def fidelity(
     Examples: `autoloss fidelity configs/fidelity/digits_fcos.py`, `autoloss fidelity results/fidelity/digits_fcos`
     """
     from autoloss.report import tables
-    from autoloss.search import fidelity as measuring
+    from autoloss.search.fidelity import analysed
     from autoloss.store.run import Run
 
     if plot is not None:
         from autoloss.report import fidelity_plot
 
-        fidelity_plot.check(plot)
+        fidelity_plot.check_file(plot)
     if config.is_dir():
         if run is not None or of is not None or cfg_options:
             raise InputError(f"{config} is a measurement that is read, not a config; it takes --plot and --json alone")
         with Run.open(config) as store:
-            found = measuring.analysed(store)
+            found = analysed(store)
     else:
         found = _measured(config, run, of, last, list(cfg_options or []), workers)
     if plot is not None:
@@ -71,26 +71,26 @@ def _measured(
 ) -> list[Any]:
     """Measures what is missing, with the progress on the screen."""
 
+    from autoloss.config import load
     from autoloss.report.live import Screen
-    from autoloss.search import fidelity as measuring
-    from autoloss.settings import load
+    from autoloss.search.fidelity import FREE, analysed, late, measure_fidelity, rungs
     from autoloss.store.run import Run
 
     if workers is not None:
         options.append(f"search.workers={workers}")
     settings = load(config, options)
-    measuring.rungs(settings)
+    rungs(settings)
     directory = run or Path("runs") / f"fidelity-{config.stem}"
     console = stderr()
     population = []
     if of is not None:
         with Run.open(of) as search:
-            population = measuring.late(search, last)
-    with Run.create(directory, settings.identity(), measuring.FREE) as store:
+            population = late(search, last)
+    with Run.create(directory, settings.identity(), FREE) as store:
         try:
             with Screen(settings, console) as screen:
-                measuring.measure(settings, store, population, screen)
+                measure_fidelity(settings, store, population, screen)
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
-        return measuring.analysed(store)
+        return analysed(store)

@@ -47,7 +47,7 @@ def check(
     if plot is not None:
         from autoloss.report import fidelity_plot, loss_plot
 
-        fidelity_plot.check(plot)
+        fidelity_plot.check_file(plot)
     rules = catalog.grammar(grammar) if grammar else catalog.find_grammar(formula)
     catalog.check_alpha(alpha, rules)
     expression = rules.parse(formula)
@@ -81,7 +81,7 @@ def funnel(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from autoloss.report import tables
-    from autoloss.search.funnel import pour
+    from autoloss.search.funnel import run_funnel
     from primitives import catalog
 
     rules = catalog.grammar(grammar)
@@ -93,11 +93,11 @@ def funnel(
         def watch(done: int, passed: int) -> None:
             progress.update(task, completed=done, description=f"{passed} passed")
 
-        found = pour(rules, n, seed, watch=watch)
+        found = run_funnel(rules, n, seed, watch=watch)
     if as_json:
         typer.echo(json.dumps({**asdict(found), "rate": found.rate}, indent=2))
     else:
-        stdout().print(tables.poured(found))
+        stdout().print(tables.funnel(found))
 
 
 def thresholds(

@@ -68,7 +68,7 @@ _OF_DATA = "search.evaluator.data"
 
 def on_data(config: Path, options: list[str], *data: Path | None) -> Any:
     """The settings of a search, on the data that options name; --cfg-options about the data then change that."""
-    from autoloss.settings import load, parsed
+    from autoloss.config import load, parsed
 
     given = described(*data)
     if given is None:

@@ -70,11 +70,13 @@ def search(
     Example: `autoloss search configs/search/digits_fcos.py --time 2h`
     """
 
+    from autoloss.config import seconds
     from autoloss.report import json_log, tables
     from autoloss.report import tensorboard as scalars
+    from autoloss.report.leaderboard import Leaderboard
     from autoloss.report.live import Screen
     from autoloss.search.loop import discover
-    from autoloss.settings import FREE, seconds
+    from autoloss.settings import FREE
     from autoloss.store.run import Run
 
     options = list(cfg_options or [])
@@ -106,4 +108,4 @@ def search(
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
-        tables.ending(tables.summary(store), stdout())
+        tables.ending(Leaderboard.of(store), stdout())

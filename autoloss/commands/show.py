@@ -24,6 +24,7 @@ def show(
     Example: `autoloss show runs/digits_fcos`, or with `--follow` while it is searched.
     """
     from autoloss.report import tables
+    from autoloss.report.leaderboard import Leaderboard
     from autoloss.store.run import Run
 
     if follow:
@@ -35,10 +36,10 @@ def show(
             raise typer.Exit(130) from None
 
     with Run.open(run) as store:
-        found = tables.summary(store)
+        found = Leaderboard.of(store)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(found.plain_values(), indent=2))
         return
     console = stdout()
     console.print(tables.leaderboard(found, top))
-    console.print(tables.funnel(found))
+    console.print(tables.counts(found.counts))

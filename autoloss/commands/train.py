@@ -97,7 +97,7 @@ def train(
     - `autoloss train configs/detectors/retinanet_r50.py --loss-bbox giou --data train.json --images images`
     - `torchrun --nproc_per_node 8 -m autoloss train configs/paper/atss_r50.py --launcher pytorch`
     """
-    from autoloss.settings import parsed
+    from autoloss.config import parsed
 
     given = {slot: text for slot, text in (("loss_cls", loss_cls), ("loss_bbox", loss_bbox)) if text is not None}
     weights = {slot: w for slot, w in (("loss_cls", weight_cls), ("loss_bbox", weight_bbox)) if w is not None}

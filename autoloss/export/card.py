@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.gates.certificates import certify
-from autoloss.report import loss_plot, tables
+from autoloss.report import loss_plot
+from autoloss.report.leaderboard import Evidence
 from primitives import algebra
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.codegen.function import function_name
@@ -34,7 +35,7 @@ def write(
     name: str,
     losses: Mapping[str, Mapping[str, Any]],
     about: Sequence[str],
-    row: Mapping[str, Any],
+    evidence: Evidence | None,
     target: str,
     files: Sequence[str],
     folder: Path,
@@ -45,7 +46,7 @@ def write(
         name: of the export.
         losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
         about: where they come from, paragraphs.
-        row: of the run's leaderboard, as `export.Export` has it; empty without a run.
+        evidence: what the run says of it; None without a run.
         target: what it was exported to.
         files: names of the files beside the card, in the order of their writer.
         folder: where to.
@@ -56,14 +57,14 @@ def write(
         other = loss_plot.Drawn(known.title, known.expression, GRAMMARS[known.grammar], known.alpha)
         mine = loss_plot.Drawn("this", rules.parse(loss["expression"]), rules, loss["alpha"])
         loss_plot.draw(mine, other, folder / f"{slot}.png")
-    (folder / FILE).write_text(text(name, losses, about, row, target, files), encoding="utf-8")
+    (folder / FILE).write_text(text(name, losses, about, evidence, target, files), encoding="utf-8")
 
 
 def text(
     name: str,
     losses: Mapping[str, Mapping[str, Any]],
     about: Sequence[str],
-    row: Mapping[str, Any],
+    evidence: Evidence | None,
     target: str,
     files: Sequence[str],
 ) -> str:
@@ -71,10 +72,10 @@ def text(
     parts = [f"# {markdown(name)}", *map(markdown, about)]
     for slot, loss in losses.items():
         parts += _formula(name, slot, loss)
-    parts += _evidence(row)
+    parts += _evidence(evidence)
     for slot, loss in losses.items():
-        parts += _certificates(slot, loss, row)
-    limits = "\n".join(f"- {limit}" for limit in _limits(losses, row))
+        parts += _certificates(slot, loss, evidence)
+    limits = "\n".join(f"- {limit}" for limit in _limits(losses, evidence is not None))
     losses_module, put = (Path(file).stem for file in (*files, *files)[:2])
     use = _USE[target].format(losses=losses_module, put=put)
     listed = ", ".join(f"`{file}`" for file in sorted(files))
@@ -103,15 +104,15 @@ def _title(loss: Mapping[str, Any]) -> str:
     return f"{GRAMMARS[loss['grammar']].kind.word.capitalize()} loss"
 
 
-def _evidence(row: Mapping[str, Any]) -> list[str]:
-    if not row:
+def _evidence(found: Evidence | None) -> list[str]:
+    if found is None:
         return ["## Evidence", "None: the formula was given as text and trained nowhere for this card."]
-    rungs = row["rungs"]
+    rungs, scores = found.rungs, found.row.scores
     lines = [f"| loss | {' | '.join(f'mAP {_name(rung)}' for rung in rungs)} |", f"|---|{'---|' * len(rungs)}"]
-    for one in (row, *row["beside"]):
-        scores = " | ".join(tables.score(one["scores"].get(rung), one["error"]) for rung in rungs)
-        lines.append(f"| {'**this**' if one is row else _name(one['origin'])} | {scores} |")
-    seeds = {rung: row["scores"][rung]["seeds"] for rung in rungs if rung in row["scores"]}
+    for one in (found.row, *found.beside):
+        cells = " | ".join(map(one.cell, rungs))
+        lines.append(f"| {'**this**' if one is found.row else _name(str(one.candidate.origin))} | {cells} |")
+    seeds = {rung: scores[rung].seeds for rung in rungs if rung in scores}
     said = ", ".join(f"{_name(rung)} {count}" for rung, count in seeds.items())
     return [
         "## Evidence",
@@ -122,8 +123,8 @@ def _evidence(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _certificates(slot: str, loss: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    found = (row.get("certificates") or {}).get(slot)
+def _certificates(slot: str, loss: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
+    found = evidence.row.candidate.certificates.get(slot) if evidence else None
     if found is None:
         rules = GRAMMARS[loss["grammar"]]
         found = [asdict(one) for one in certify(rules.parse(loss["expression"]), rules, loss["alpha"])]
@@ -139,12 +140,12 @@ def _name(text: str, most: int = MOST) -> str:
     return markdown(plain(text, most))
 
 
-def _limits(losses: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> list[str]:
+def _limits(losses: Mapping[str, Mapping[str, Any]], measured: bool) -> list[str]:
     limits = []
     for loss in losses.values():
         rules = GRAMMARS[loss["grammar"]]
         limits += rules.kind.limits(rules.formula(rules.parse(loss["expression"]), loss["alpha"]))
     limits.append("`loss_weight` gives it the gradient norm of the loss it replaces; elsewhere it may want another.")
-    if row:
+    if measured:
         limits.append("What it gains was measured on the data, detector and schedule named above, and nowhere else.")
     return limits

@@ -13,7 +13,6 @@ import torch
 
 from autoloss.export import card, isolated_check, reference
 from autoloss.export.selection import Export
-from primitives.catalog import GRAMMARS
 from primitives.codegen.function import function_name
 from primitives.errors import InputError
 from primitives.system import scratch
@@ -80,7 +79,7 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
             (fresh / name).write_text(text, encoding="utf-8")
         if target != "latex":
             check(export, fresh / next(iter(files)), target)
-            card.write(export.name, export.spec(), export.about, export.row, target, list(files), fresh)
+            card.write(export.name, export.spec(), export.about, export.evidence, target, list(files), fresh)
         folder.mkdir(exist_ok=True)
         written = [path.rename(folder / path.name) for path in sorted(fresh.iterdir())]
     finally:
@@ -108,7 +107,7 @@ def check(export: Export, file: Path, target: str) -> None:
                 "wanted": reference.wanted(loss, backend),
             }
             for slot, loss in export.losses.items()
-            for kind in [GRAMMARS[loss.grammar].kind]
+            for kind in [loss.grammar.kind]
         ]
         torch.save({"file": file.name, "backend": backend, "losses": losses}, Path(place) / "case.pt")
         line = [sys.executable, "-I", "-W", "ignore", isolated_check.__file__, place]

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from autoloss.candidate import Loss
-from primitives.catalog import GRAMMARS
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.kinds import draws
@@ -36,10 +35,10 @@ def wanted(loss: Loss, backend: str = "torch") -> list[dict[str, Any]]:
     The values are the formula's in float64. What may differ: RELATIVE, and what rounding costs the formula itself at
     that place: how far its own value in that precision is off, and how far it moves when inputs are rounded.
     """
-    rules = GRAMMARS[loss.grammar]
+    rules = loss.grammar
     found = []
     for dtype in (torch.float32,) if backend == "jax" else (torch.float32, torch.float64):
-        inputs = inputs_of(rules.parse(loss.expression), rules, dtype)
+        inputs = inputs_of(loss.expression, rules, dtype)
         values, gradient = _both(loss, rules, _wide(inputs))
         slack = [torch.zeros_like(values), torch.zeros_like(gradient)]
         others = [_both(loss, rules, inputs)] if dtype is torch.float32 else []
@@ -80,6 +79,6 @@ def _wide(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
 def _both(loss: Loss, rules: Grammar, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     first, second = rules.kind.arguments
     leaf = inputs[first].clone().requires_grad_()
-    values = rules.losses(rules.parse(loss.expression), Sample(leaf, inputs[second], inputs), loss.alpha)
+    values = rules.losses(loss.expression, Sample(leaf, inputs[second], inputs), loss.alpha)
     (gradient,) = torch.autograd.grad(values.sum(), leaf)
     return values.detach(), gradient

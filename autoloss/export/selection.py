@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from autoloss import __version__
-from autoloss.candidate import Kind, Loss
+from autoloss.candidate import Loss
 from autoloss.gates.calibration import calibrated
-from autoloss.report import tables
+from autoloss.report.leaderboard import Evidence, Leaderboard, Row
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, check_alpha, find_grammar, grammar, kinds, slots
 from primitives.errors import InputError
@@ -32,19 +32,18 @@ class Export:
         losses: per slot.
         about: where they come from, paragraphs.
         setup: what the writer of a target needs to know: the run's evaluator, task and seed, or a detector.
-        row: of the candidate in its run's leaderboard, with `trained` (what on what) and `beside` (rows of the
-            detector's own loss and of known losses); empty without a run.
+        evidence: what its run says of it; None without a run.
     """
 
     name: str
     losses: Mapping[str, Loss]
     about: Sequence[str]
     setup: Mapping[str, Any] = field(default_factory=dict)
-    row: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence | None = None
 
     def spec(self) -> dict[str, dict[str, Any]]:
         """The losses as plain values."""
-        return {slot: asdict(self.losses[slot]) for slot in slots() if slot in self.losses}
+        return {slot: self.losses[slot].spec() for slot in slots() if slot in self.losses}
 
 
 def folder_name(export: Export) -> str:
@@ -65,45 +64,41 @@ def of_run(run: Run, number: int | None = None, top: int = 1, name: str | None =
     Raises:
         InputError: no such candidate, or none that was found has finished a training.
     """
-    found = tables.summary(run)
-    rows = found["leaderboard"]
+    found = Leaderboard.of(run)
     if number is not None:
-        chosen = [row for row in rows if row["candidate"] == number]
+        chosen = [row for row in found.rows if row.candidate.number == number]
         if not chosen:
-            raise InputError(f"no candidate {number} in {run.directory}; it has 0 to {len(rows) - 1}")
-        if not chosen[0]["losses"]:
+            raise InputError(f"no candidate {number} in {run.directory}; it has 0 to {len(found.rows) - 1}")
+        if not chosen[0].candidate.losses:
             raise InputError(f"candidate {number} is the detector's own loss: there is nothing to export")
     else:
-        chosen = [row for row in rows if row["kind"] == Kind.FOUND.value and row["scores"]][:top]
+        chosen = [row for row in found.found if row.scores][:top]
         if not chosen:
             raise InputError(
                 f"no candidate that the search found has finished a training in {run.directory}; the same "
                 "autoloss search goes on with it"
             )
-    return [_of_row(found, row, name or f"Candidate{row['candidate']}") for row in chosen]
+    return [_of_row(found, row, name or f"Candidate{row.candidate.number}") for row in chosen]
 
 
-def _of_row(found: Mapping[str, Any], row: Mapping[str, Any], name: str) -> Export:
-    settings = found["settings"]
-    rung = settings["finale"]["rung"] if settings["finale"] else settings["ladder"][-1]
-    beside = [other for other in found["leaderboard"] if other["kind"] != Kind.FOUND.value]
-    rungs = [one for one in found["rungs"] if one in row["scores"]]
-    best = f" Score at {plain(rungs[-1])}: {tables.score(row['scores'][rungs[-1]])}" if rungs else ""
-    own = next((other["scores"].get(rungs[-1]) for other in beside if other["candidate"] == 0), None) if rungs else None
-    if own:
-        best += f", the detector's own loss {tables.score(own)}"
-    trained = found["trained"]
+def _of_row(found: Leaderboard, row: Row, name: str) -> Export:
+    settings, one = found.settings, row.candidate
+    rung = settings.rungs[-1]
+    last = next((name for name in reversed(found.rungs) if name in row.scores), None)
+    best = ""
+    if last is not None:
+        best = f" Score at {plain(last)}: {row.scores[last]}"
+        if found.own and last in found.own.scores:
+            best += f", the detector's own loss {found.own.scores[last]}"
+        best += " (COCO mAP on the images of that rung)."
     about = [
-        f"Candidate {row['candidate']} of run {plain(Path(found['run']).name)} (seed {settings['seed']}): "
-        f"{plain(row['origin'])}."
-        f"{best + ' (COCO mAP on the images of that rung).' if best else ''}",
-        f"Found with {plain(str(trained.get('detector', 'an evaluator of its own')))} on {_images(trained)}, "
-        f"by autoloss {__version__}.",
+        f"Candidate {one.number} of run {plain(Path(found.run).name)} (seed {settings.seed}): "
+        f"{plain(str(one.origin))}.{best}",
+        f"Found with {plain(str(found.trained.get('detector', 'an evaluator of its own')))} on "
+        f"{_images(found.trained)}, by autoloss {__version__}.",
     ]
-    losses = {slot: Loss(**loss) for slot, loss in row["losses"].items()}
-    setup = {"evaluator": settings["evaluator"], "task": rung["task"], "seed": rung["seeds"][0]}
-    shown = {**row, "rungs": found["rungs"], "trained": trained, "beside": [one for one in beside if one is not row]}
-    return Export(_checked_name(name), losses, about, setup, shown)
+    setup = {"evaluator": settings.evaluator, "task": rung.task, "seed": rung.seeds[0]}
+    return Export(_checked_name(name), one.losses, about, setup, found.evidence(row))
 
 
 def _images(trained: Mapping[str, Any]) -> str:
@@ -147,7 +142,7 @@ def of_text(
             check_alpha(alpha, rules)
         loss = calibrated(expression, rules, own_alpha, rules.kind.stand_in)
         given = weights.get(slot)
-        losses[slot] = loss if given is None else Loss(loss.expression, loss.grammar, given, own_alpha)
+        losses[slot] = loss if given is None else replace(loss, loss_weight=given)
     if name is None:
         name = _name_of(list(texts.values()))
     sources = [known.source for known in KNOWN.values() if known.name in texts.values()]

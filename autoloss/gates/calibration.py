@@ -25,10 +25,16 @@ def calibrated(expression: Expression, grammar: Grammar, alpha: float | None, li
     Raises:
         InputError: the formula has no gradient, or one that is not finite.
     """
-    _, norm = equivalence.identity(expression, grammar, alpha)
+    return weighted(expression, grammar, alpha, equivalence.identity(expression, grammar, alpha)[1], like, weight)
+
+
+def weighted(
+    expression: Expression, grammar: Grammar, alpha: float | None, norm: float, like: str, weight: float = 1.0
+) -> Loss:
+    """The same of a formula whose mean gradient norm is known."""
     if not norm:
         raise InputError(f"{expression} has no finite gradient to weight it by; autoloss check says why")
-    return Loss(str(expression), grammar.name, float(f"{weight * _norm(like) / norm:.6g}"), alpha)
+    return Loss(expression, grammar, float(f"{weight * _norm(like) / norm:.6g}"), alpha)
 
 
 @cache

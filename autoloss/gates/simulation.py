@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from autoloss.candidate import Loss
-from primitives.catalog import GRAMMARS, thresholds
+from primitives.catalog import thresholds
 from primitives.codegen.program import Program
 from primitives.expression import Expression
 from primitives.grammar import Grammar
@@ -118,9 +118,8 @@ def scored(losses: Mapping[str, Loss]) -> dict[str, float]:
     numbers: dict[str, float] = {}
     chief = []
     for loss in losses.values():
-        rules = GRAMMARS[loss.grammar]
-        found = descend(rules.parse(loss.expression), rules, loss.alpha).numbers
-        chief.append(found[rules.kind.score])
+        found = descend(loss.expression, loss.grammar, loss.alpha).numbers
+        chief.append(found[loss.grammar.kind.score])
         numbers |= found
     return {"score": math.fsum(chief) / len(chief), **numbers}
 

@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.search.cost_model import Measured, halving, project, reaching
+from autoloss.search.cost_model import MachineCosts, halving, project, reaching
 from autoloss.settings import Settings
 
 
-def summary(settings: Settings, measured: Measured) -> dict[str, Any]:
+def summary(settings: Settings, measured: MachineCosts) -> dict[str, Any]:
     """The projection with its bounds, what would halve it, and what was measured, as plain values."""
     most, least = (project(settings, measured, reaching(settings, passing)) for passing in (True, False))
     return {

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from autoloss.search.fidelity import Measured
+from autoloss.search.fidelity import RungFidelity
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
 
-def fidelity(found: Sequence[Measured], file: Path) -> None:
+def fidelity(found: Sequence[RungFidelity], file: Path) -> None:
     """Writes a panel per rung: every loss by its score there and at the truth.
 
     Args:
@@ -50,14 +50,14 @@ def save(figure: Figure, file: Path, dpi: int = 120) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    check(file)
+    check_file(file)
     try:
         figure.savefig(file, dpi=dpi)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write the picture {str(file)!r}: {error}") from None
 
 
-def check(file: Path) -> None:
+def check_file(file: Path) -> None:
     """Refuses, before anything is computed, a file that no picture can be written to.
 
     Raises:

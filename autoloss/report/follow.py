@@ -37,7 +37,7 @@ def follow(directory: Path, console: Console, every: float = 1.0) -> None:
                 found = state(run)
             if live:
                 live.update(drawing(found, who))
-            elif (text := line(found)) != last:
+            elif (text := summary_line(found)) != last:
                 console.print(text, highlight=False, soft_wrap=True)
                 last = text
             if not who:
@@ -50,8 +50,7 @@ def follow(directory: Path, console: Console, every: float = 1.0) -> None:
 
 def state(run: Run) -> dict[str, Any]:
     """What a run file tells of the present: counts by rung and state, the best scores, what each worker does."""
-    finale = run.settings.get("finale")
-    names = [rung["name"] for rung in [*run.settings["ladder"], *([finale["rung"]] if finale else [])]]
+    settings = run.settings
     rungs: dict[str, dict[str, int]] = {}
     best: dict[str, float] = {}
     for evaluation in run.evaluations():
@@ -61,17 +60,17 @@ def state(run: Run) -> dict[str, Any]:
             best[evaluation.rung] = max(best.get(evaluation.rung, evaluation.score), evaluation.score)
     candidates = run.candidates()
     return {
-        "rungs": {name: rungs[name] for name in names if name in rungs},
+        "rungs": {rung.name: rungs[rung.name] for rung in settings.rungs if rung.name in rungs},
         "best": best,
         "candidates": len(candidates),
         "generation": max((one.generation for one in candidates), default=-1) + 1,
-        "generations": run.settings.get("generations"),
+        "generations": settings.generations,
         "workers": run.workers(),
         "lost": len(run.crashes()),
     }
 
 
-def line(found: dict[str, Any]) -> str:
+def summary_line(found: dict[str, Any]) -> str:
     """The state in a line."""
     parts = [_head(found)]
     for name, counts in found["rungs"].items():

@@ -87,7 +87,7 @@ class Screen:
             candidate, score = progress.best
             gain = f" ({score - progress.own:+.3f})" if progress.own is not None else ""
             table.add_row("best so far", f"{score:.3f} mAP{gain}, candidate {candidate.number}, {candidate.origin}")
-            for line in formula_lines(candidate.spec()):
+            for line in formula_lines(candidate.losses):
                 table.add_row("", Text(printable(line, None), style="green"))
         return Group(table)
 

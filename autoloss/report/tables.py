@@ -1,26 +1,23 @@
-"""Report: the leaderboard and the funnel of a run, as plain values and as tables."""
+"""Tables: the leaderboard of a run, what is known of a formula, and what rungs and gates do, for people."""
 
 from __future__ import annotations
 
 import shlex
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.candidate import GATES, Candidate, Evaluation, Kind, State
-from autoloss.search.ladder import mean_ranked
-from autoloss.settings import LONGEST_NAME
-from autoloss.store.run import Run
-from primitives.catalog import GRAMMARS, kinds, slots
+from autoloss.candidate import GATES, OWN, Candidate, Loss
+from autoloss.report.leaderboard import Counts, Leaderboard
+from autoloss.values import LONGEST_NAME
+from primitives.catalog import kinds, slots
 from primitives.text.printable import printable
 
 if TYPE_CHECKING:
-    from autoloss.search.fidelity import Measured
+    from autoloss.search.fidelity import RungFidelity
     from autoloss.search.funnel import Funnel
 
 
@@ -28,186 +25,81 @@ _LONGEST = 2000
 """Characters of a line of a table."""
 
 
-def summary(run: Run) -> dict[str, Any]:
-    """Leaderboard, funnel and settings of a run as plain values."""
-    settings = run.settings
-    rungs = [rung["name"] for rung in settings["ladder"]]
-    if settings["finale"]:
-        rungs.append(settings["finale"]["rung"]["name"])
-    evaluations, candidates = run.evaluations(), run.candidates()
-    rows = [_row(candidate, evaluations, rungs) for candidate in candidates]
-    order = _standing(rows, settings)
-    rows.sort(key=lambda row: order[row["candidate"]])
-    return {
-        "run": str(run.directory),
-        "trained": run.description,
-        "rungs": rungs,
-        "leaderboard": rows,
-        "funnel": _funnel(run, candidates, evaluations, rungs),
-        "seconds": _seconds(run, evaluations),
-        "ended by": run.value("ended"),
-        "workers lost": [{**asdict(crash), "candidates": list(crash.candidates)} for crash in run.crashes()],
-        "settings": settings,
-    }
-
-
-def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequence[str]) -> dict[str, Any]:
-    scores: dict[str, dict[str, Any]] = {}
-    error = None
-    for rung in rungs:
-        mine = [e for e in evaluations if e.candidate == candidate.number and e.rung == rung]
-        found = [e.score for e in mine if e.score is not None]
-        error = next((e.error for e in mine if e.state is State.FAILED), error)
-        if found:
-            spread = statistics.stdev(found) if len(found) > 1 else None
-            scores[rung] = {"mean": statistics.fmean(found), "sd": spread, "seeds": len(found)}
-    return {
-        "candidate": candidate.number,
-        "generation": candidate.generation,
-        "origin": candidate.origin,
-        "kind": candidate.kind.value,
-        "parents": list(candidate.parents),
-        "losses": candidate.spec(),
-        "certificates": candidate.certificates,
-        "size": candidate.size,
-        "scores": scores,
-        "error": error,
-    }
-
-
-def _standing(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[int, tuple[float, ...]]:
-    """Sort keys: by the highest rung reached, then by the finale's score, or as the search ranks: by mean rank."""
-    ladder_rungs = settings["ladder"]
-    counting = [rung["name"] for rung in ladder_rungs[:-1] if rung.get("ranks", True)] + [ladder_rungs[-1]["name"]]
-    scores = [
-        {row["candidate"]: row["scores"][name]["mean"] for row in rows if name in row["scores"]} for name in counting
-    ]
-    climbed = {number: place for place, number in enumerate(mean_ranked(scores))}
-    names = [rung["name"] for rung in ladder_rungs]
-    final = settings["finale"]["rung"]["name"] if settings["finale"] else ""
-    keys: dict[int, tuple[float, ...]] = {}
-    for row in rows:
-        number, got = row["candidate"], row["scores"]
-        if final in got:
-            keys[number] = (0, -got[final]["mean"], number)
-        elif number in climbed:
-            keys[number] = (1, climbed[number], number)
-        else:
-            reached = max((index for index, name in enumerate(names) if name in got), default=-1)
-            keys[number] = (len(names) + 1 - reached, -got[names[reached]]["mean"] if reached >= 0 else 0, number)
-    return keys
-
-
-def _funnel(
-    run: Run, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation], rungs: Sequence[str]
-) -> dict[str, Any]:
-    refused = run.refused_by_gate()
-    born = [c for c in candidates if c.kind is Kind.FOUND]
-    trained = {rung: {e.candidate for e in evaluations if e.rung == rung and e.state is State.DONE} for rung in rungs}
-    failed = {rung: {e.candidate for e in evaluations if e.rung == rung and e.state is State.FAILED} for rung in rungs}
-    return {
-        "proposed": len(born) + sum(refused.values()),
-        "refused": {gate: refused.get(gate, 0) for gate in GATES},
-        "passed": len(born),
-        "given": len(candidates) - len(born),
-        "trained": {rung: len(numbers) for rung, numbers in trained.items()},
-        "failed": {rung: len(numbers) for rung, numbers in failed.items()},
-    }
-
-
-def _seconds(run: Run, evaluations: Sequence[Evaluation]) -> dict[str, float]:
-    return {"wall": run.totals().get("seconds", 0.0), "evaluations": sum(e.seconds for e in evaluations)}
-
-
-def leaderboard(found: Mapping[str, Any], top: int | None = None) -> RenderableType:
+def leaderboard(found: Leaderboard, top: int | None = None) -> RenderableType:
     """The ranked losses as a table.
 
     Args:
-        found: what `summary` gave.
+        found: the leaderboard.
         top: so many rows; the detector's own loss is always among them.
     """
-    rungs, rows = found["rungs"], found["leaderboard"]
-    shown = rows[:top] + [row for row in rows[top or len(rows) :] if row["candidate"] == 0]
-    table = Table(title=f"Losses of {printable(found['run'])}, best first", title_justify="left", header_style="bold")
+    table = Table(title=f"Losses of {printable(found.run)}, best first", title_justify="left", header_style="bold")
     table.add_column("#", justify="right")
     table.add_column("formula, with what it descends from", overflow="fold", ratio=1)
     table.add_column("size", justify="right")
-    for rung in rungs:
+    for rung in found.rungs:
         table.add_column(f"mAP\n{printable(rung, LONGEST_NAME)}", justify="right", no_wrap=True)
-    for row in shown:
-        style = "bold cyan" if row["candidate"] == 0 else ""
-        cells = [score(row["scores"].get(rung), row["error"]) for rung in rungs]
-        table.add_row(str(row["candidate"]), formula(row), str(row["size"] or ""), *cells, style=style)
+    for row in found.best(top).rows:
+        one = row.candidate
+        style = "bold cyan" if one.number == OWN else ""
+        cells = map(row.cell, found.rungs)
+        table.add_row(str(one.number), formulas(one), str(one.size or ""), *cells, style=style)
     return table
 
 
-def formula(row: Mapping[str, Any]) -> str:
-    """The origin of a leaderboard row, and its formulas, a line per slot."""
-    lines = [row["origin"], *(f"  {line}" for line in formula_lines(row["losses"]))]
+def formulas(candidate: Candidate) -> str:
+    """The origin of a candidate, and its formulas, a line per slot."""
+    lines = [str(candidate.origin), *(f"  {line}" for line in formula_lines(candidate.losses))]
     return "\n".join(printable(line, _LONGEST) for line in lines)
 
 
-def formula_lines(losses: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def formula_lines(losses: Mapping[str, Loss]) -> list[str]:
     """`slot = formula (scale)` for each slot."""
     lines = []
     for slot in (slot for slot in slots() if slot in losses):
         loss = losses[slot]
-        alpha = f", alpha {loss['alpha']:g}" if loss["alpha"] is not None else ""
-        rules = GRAMMARS[loss["grammar"]]
-        remark = rules.kind.remark(rules.terminals)
+        alpha = f", alpha {loss.alpha:g}" if loss.alpha is not None else ""
+        remark = loss.grammar.kind.remark(loss.grammar.terminals)
         unit = f", {remark}" if remark else ""
-        lines.append(f"{slot} = {loss['expression']}  (x {loss['loss_weight']:.3g}{alpha}{unit})")
+        lines.append(f"{slot} = {loss.expression}  (x {loss.loss_weight:.3g}{alpha}{unit})")
     return lines
 
 
-def score(score: Mapping[str, Any] | None, error: str | None = None) -> str:
-    """A mean score with its standard deviation over the seeds; `failed`, or nothing, where there is none."""
-    if score is None:
-        return "failed" if error else ""
-    spread = f" ± {score['sd']:.3f}" if score["sd"] is not None else ""
-    return f"{score['mean']:.3f}{spread}"
-
-
-def funnel(found: Mapping[str, Any]) -> RenderableType:
+def counts(found: Counts) -> RenderableType:
     """From proposals to trainings, as a table."""
-    counts = found["funnel"]
     table = Table(title="Funnel", title_justify="left", header_style="bold")
     table.add_column("stage")
     table.add_column("formulas", justify="right")
     table.add_column("of those proposed", justify="right")
-    proposed = max(counts["proposed"], 1)
-    table.add_row("proposed", f"{counts['proposed']:,}", "")
-    for gate, count in counts["refused"].items():
+    proposed = max(found.proposed, 1)
+    table.add_row("proposed", f"{found.proposed:,}", "")
+    for gate, count in found.refused.items():
         table.add_row(f"  refused: {gate}", f"{count:,}", f"{count / proposed:.2%}", style="dim")
-    table.add_row("passed every gate", f"{counts['passed']:,}", f"{counts['passed'] / proposed:.2%}")
-    table.add_row("given: own, known, controls", f"{counts['given']:,}", "")
-    for rung, count in counts["trained"].items():
-        failed = counts["failed"][rung]
+    table.add_row("passed every gate", f"{found.passed:,}", f"{found.passed / proposed:.2%}")
+    table.add_row("given: own, known, controls", f"{found.given:,}", "")
+    for rung, count in found.trained.items():
+        failed = found.failed[rung]
         table.add_row(f"trained: {printable(rung, LONGEST_NAME)}", f"{count:,}", f"{failed} failed" if failed else "")
     return table
 
 
-def ending(found: Mapping[str, Any], console: Console, top: int = 10) -> None:
+def ending(found: Leaderboard, console: Console, top: int = 10) -> None:
     """Prints what a person sees when a search ends."""
-    console.print(Group(leaderboard(found, top), funnel(found)))
+    console.print(Group(leaderboard(found, top), counts(found.counts)))
     console.print(_what_next(found), soft_wrap=True)  # neither wrapped nor cut off: paths and commands are to be copied
 
 
-def _what_next(found: Mapping[str, Any]) -> Text:
+def _what_next(found: Leaderboard) -> Text:
     """Where the run lies, and commands for a shell."""
-    run, rows = found["run"], found["leaderboard"]
-    best = next((row for row in rows if row["kind"] == "found"), None)
-    shown = f"autoloss show {shlex.quote(run)}"
+    shown = f"autoloss show {shlex.quote(found.run)}"
     commands = [shown]
-    if best is not None:
-        slot, loss = next(iter(best["losses"].items()))
-        grammar = f" --grammar {loss['grammar']}"
-        commands.insert(0, f"autoloss check {_quoted(loss['expression'])}{grammar}  # the {slot} of the best found")
+    for best in found.found[:1]:
+        slot, loss = next(iter(best.candidate.losses.items()))
+        grammar = f" --grammar {loss.grammar.name}"
+        commands.insert(0, f"autoloss check {_quoted(str(loss.expression))}{grammar}  # the {slot} of the best found")
     commands.append(f"{shown} --json > leaderboard.json")
-    seconds = found["seconds"]["wall"]
-    ended = f"\nEnded by {found['ended by']}; more of it goes on from here.\n" if found["ended by"] else ""
-    place = f"{ended}\nThe run lies in {printable(run, None)} ({seconds / 60:.1f} minutes). What next:\n"
-    text = Text(place)
+    ended = f"\nEnded by {found.ended}; more of it goes on from here.\n" if found.ended else ""
+    minutes = found.seconds.wall / 60
+    text = Text(f"{ended}\nThe run lies in {printable(found.run, None)} ({minutes:.1f} minutes). What next:\n")
     text.append("".join(f"  {printable(command, None)}\n" for command in commands), style="green")
     return text
 
@@ -246,7 +138,7 @@ def examined(found: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def poured(found: Funnel) -> RenderableType:
+def funnel(found: Funnel) -> RenderableType:
     """What became of random formulas, as a table."""
     title = f"{found.proposed:,} random formulas of grammar {found.grammar}, seed {found.seed}"
     table = Table(title=title, title_justify="left", header_style="bold")
@@ -296,7 +188,7 @@ _KINDS = {
 }
 
 
-def fidelity(found: Sequence[Measured]) -> RenderableType:
+def fidelity(found: Sequence[RungFidelity]) -> RenderableType:
     """How well rungs rank, a row each."""
     counts = {
         kind: max((row.agreement[kind].losses for row in found if kind in row.agreement), default=0)

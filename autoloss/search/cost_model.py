@@ -72,7 +72,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MachineCosts:
     """What was measured of a search on a machine.
 
     Args:
@@ -196,7 +196,7 @@ def kept(rung: Rung, found: int, passing: bool) -> int:
 
 def project(
     settings: Settings,
-    measured: Measured,
+    measured: MachineCosts,
     counts: Mapping[str, Sequence[int]] | None = None,
     devices: Iterable[int] = DEVICES,
 ) -> Projection:
@@ -267,7 +267,7 @@ def _works(rung: Rung, cost: Cost, count: int) -> list[float]:
     return [cost.seconds(size, rung.batch) for size in sizes] * len(rung.seeds)
 
 
-def halving(settings: Settings, measured: Measured) -> Change:
+def halving(settings: Settings, measured: MachineCosts) -> Change:
     """The mildest single change that halves the wall-clock here; where none does, the one that saves most."""
     before = project(settings, measured, devices=()).wall[measured.devices]
     best: Change | None = None
@@ -282,7 +282,7 @@ def halving(settings: Settings, measured: Measured) -> Change:
 
 
 def _changes(
-    settings: Settings, measured: Measured, divisor: int
+    settings: Settings, measured: MachineCosts, divisor: int
 ) -> Iterator[tuple[str, str, Settings, Mapping[str, Cost]]]:
     """Changes of one number: what, what else that changes, and the search after it."""
     costs = measured.costs

@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from autoloss.candidate import OWN, Candidate, Kind, Loss, Refusal
+from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin, Refusal
 from autoloss.gates import equivalence, pipeline
-from autoloss.gates.calibration import calibrated
+from autoloss.gates.calibration import calibrated, weighted
 from autoloss.gates.certificates import certify
 from autoloss.gates.distinct import Distinct, from_parent
 from autoloss.search import variation
 from autoloss.settings import Settings
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
-from primitives.expression import Expression
 from primitives.kinds.verdict import Verdict
 
 
@@ -46,6 +45,13 @@ class Search:
         self._distinct = Distinct(earlier="an earlier candidate or of the detector's own loss")
         self._standing: list[int] = []
         self._thresholds = settings.thresholds.model_dump()
+        self._own = settings.stand_ins
+        self._grammars = {
+            name: replace(GRAMMARS[slot.grammar], constants=tuple(settings.variation.constants))
+            for name, slot in settings.slots.items()
+        }
+        self._identities: dict[Loss, str] = {}
+        self._proved: dict[Loss, list[dict[str, Any]]] = {}
         for candidate in candidates:
             self._add(candidate)
 
@@ -69,7 +75,9 @@ class Search:
                 self._add(candidate)
                 birth.candidates.append(candidate)
         for _ in range(self.settings.births):
-            candidate = self._bear(_Log(len(self.candidates), self.settings.variation.draws, birth, watch), generation)
+            candidate = self._bear(
+                _Attempts(len(self.candidates), self.settings.variation.draws, birth, watch), generation
+            )
             self._add(candidate)
             birth.candidates.append(candidate)
             watch(len(birth.candidates), len(birth.refusals))
@@ -78,77 +86,80 @@ class Search:
     def _add(self, candidate: Candidate) -> None:
         self.candidates[candidate.number] = candidate
         self._distinct.add(candidate.identity)
+        for slot, certificates in candidate.certificates.items():
+            if slot in candidate.losses:
+                self._proved[candidate.losses[slot]] = certificates
 
     def _given(self) -> list[Candidate]:
         """The detector's own loss, and a row per known loss of the config."""
         breeds = self.settings.init == "known"
         own = {name: slot.like for name, slot in self.settings.slots.items()}
-        given = [Candidate(OWN, Kind.OWN, 0, {}, "the detector's own loss", (), breeds, self._identity({}))]
+        given = [Candidate(OWN, Kind.OWN, 0, {}, Origin(How.OWN), (), breeds, self._identity({}))]
         for number, row in enumerate(self.settings.known, start=1):
             losses = {slot: self._known(slot, name) for slot, name in row.items()}
-            titles = " + ".join(known_loss(name).title for name in row.values())
-            native = all(loss.grammar == self.settings.slots[slot].grammar for slot, loss in losses.items())
-            origin = f"known: {titles}"
-            if all(own[slot] == name for slot, name in row.items()):
-                origin += ", as a formula"
+            titles = tuple(known_loss(name).title for name in row.values())
+            native = all(loss.grammar.name == self.settings.slots[slot].grammar for slot, loss in losses.items())
+            as_formula = all(own[slot] == name for slot, name in row.items())
+            origin = Origin(How.KNOWN, titles=titles, as_formula=as_formula)
             given.append(
                 Candidate(number, Kind.KNOWN, 0, losses, origin, (), breeds and native, self._identity(losses))
             )
         for control in self.settings.controls:
             losses = {slot: self._known(slot, own[slot], factor) for slot, factor in control.items()}
-            scaled = [f"{known_loss(own[slot]).title} x {factor:g}" for slot, factor in control.items()]
-            origin = f"control: {' + '.join(scaled)}"
+            scaled = tuple(f"{known_loss(own[slot]).title} x {factor:g}" for slot, factor in control.items())
+            origin = Origin(How.CONTROL, titles=scaled)
             given.append(Candidate(len(given), Kind.CONTROL, 0, losses, origin, (), False, self._identity(losses)))
         return given
 
     def _known(self, slot: str, name: str, factor: float = 1.0) -> Loss:
-        known = known_loss(name)
-        return self._loss(slot, known.expression, known.grammar, known.alpha, factor)
-
-    def _loss(self, slot: str, expression: Expression, grammar: str, alpha: float | None, factor: float = 1.0) -> Loss:
-        """The formula at the gradient norm of the loss it replaces, times a factor."""
-        replaced = self.settings.slots[slot]
-        return calibrated(expression, GRAMMARS[grammar], alpha, replaced.like, factor * replaced.weight)
+        """A known loss at the gradient norm of the loss it replaces, times a factor."""
+        known, replaced = known_loss(name), self.settings.slots[slot]
+        grammar = GRAMMARS[known.grammar]
+        return calibrated(known.expression, grammar, known.alpha, replaced.like, factor * replaced.weight)
 
     def _identity(self, losses: Mapping[str, Loss]) -> str:
-        parts = []
-        for name, slot in self.settings.slots.items():
-            loss = losses.get(name)
-            if loss is None:
-                known = known_loss(slot.like)
-                loss = Loss(str(known.expression), known.grammar, 1.0, known.alpha)
-            grammar = GRAMMARS[loss.grammar]
-            parts.append(equivalence.identity(grammar.parse(loss.expression), grammar, loss.alpha)[0])
-        return "+".join(parts)
+        """The gradient directions of all slots; the known loss stands for a slot left out."""
+        return "+".join(self._direction(losses.get(slot, own)) for slot, own in self._own.items())
 
-    def _bear(self, log: _Log, generation: int) -> Candidate:
+    def _direction(self, loss: Loss) -> str:
+        """The gradient direction of a loss; that of a new formula came with the gates' judgement."""
+        if loss not in self._identities:
+            self._identities[loss] = equivalence.identity(loss.expression, loss.grammar, loss.alpha)[0]
+        return self._identities[loss]
+
+    def _bear(self, attempts: _Attempts, generation: int) -> Candidate:
         """Proposes until a candidate passes every gate and is new to the run."""
         pool = self._pool() if generation > 0 else []
-        with variation.seeded(self.settings.seed, log.number) as rng:
+        with variation.seeded(self.settings.seed, attempts.number) as rng:
             while True:
-                losses, origin, parents = self._draft(rng, pool, log)
+                losses, origin = self._draft(rng, pool, attempts)
                 identity = self._identity(losses)
                 verdict = self._distinct.verdict(identity)
                 if verdict.passed:
                     return Candidate(
-                        log.number,
+                        attempts.number,
                         Kind.FOUND,
                         generation,
                         losses,
                         origin,
-                        parents,
+                        origin.parents,
                         True,
                         identity,
-                        log.draws + 1,
-                        _certificates(losses),
+                        attempts.draws + 1,
+                        self._certificates(losses),
                     )
-                slot = origin.split(": ")[1].split(" and ")[0]
-                log.refuse(slot, losses[slot].expression, verdict)
+                slot = origin.slots[0]
+                attempts.refuse(slot, losses[slot].expression.text, verdict)
 
-    def _draft(
-        self, rng: random.Random, pool: list[Candidate], log: _Log
-    ) -> tuple[dict[str, Loss], str, tuple[int, ...]]:
-        """Losses that passed the gates, where they come from, and the parents."""
+    def _certificates(self, losses: Mapping[str, Loss]) -> dict[str, list[dict[str, Any]]]:
+        """What is known of each formula; of one that a candidate has already, what was proved then."""
+        for loss in losses.values():
+            if loss not in self._proved:
+                self._proved[loss] = [asdict(one) for one in certify(loss.expression, loss.grammar, loss.alpha)]
+        return {slot: self._proved[loss] for slot, loss in losses.items()}
+
+    def _draft(self, rng: random.Random, pool: list[Candidate], attempts: _Attempts) -> tuple[dict[str, Loss], Origin]:
+        """Losses that passed the gates, and where they come from."""
         rules = self.settings.variation
         slots = list(self.settings.slots)
         if len(slots) > 1 and rng.random() >= rules.both:
@@ -160,42 +171,36 @@ class Search:
             if others and rng.random() < rules.crossover:
                 parents.append(_tournament(rng, others, rules.tournament))
         losses = dict(parents[0].losses) if parents else {}
-        losses.update({slot: self._vary(rng, slot, parents, log) for slot in slots})
-        how = ("random", "mutation of {}", "crossover of {} and {}")[len(parents)]
-        origin = f"{how.format(*(parent.number for parent in parents))}: {' and '.join(slots)}"
-        return losses, origin, tuple(parent.number for parent in parents)
+        losses.update({slot: self._vary(rng, slot, parents, attempts) for slot in slots})
+        how = (How.RANDOM, How.MUTATION, How.CROSSOVER)[len(parents)]
+        return losses, Origin(how, tuple(parent.number for parent in parents), tuple(slots))
 
-    def _vary(self, rng: random.Random, slot: str, parents: list[Candidate], log: _Log) -> Loss:
+    def _vary(self, rng: random.Random, slot: str, parents: list[Candidate], attempts: _Attempts) -> Loss:
         """A new formula for one slot that passes the gates."""
-        rules = self.settings.slots[slot]
+        rules, grammar = self.settings.slots[slot], self._grammars[slot]
         extended = self.settings.variation.extended
-        grammar = replace(GRAMMARS[rules.grammar], constants=tuple(self.settings.variation.constants))
-        trees = [self._tree(slot, parent) for parent in parents]
-        alpha = trees[0][1] if trees else rules.alpha
+        theirs = [parent.losses.get(slot, self._own[slot]) for parent in parents]
+        trees = [loss.expression for loss in theirs]
+        alpha = theirs[0].alpha if theirs else rules.alpha
         while True:
             if not trees:
                 proposal = variation.random_formula(grammar, extended=extended)
             elif len(trees) == 2 and rng.random() < 0.8:
-                proposal = variation.crossed(trees[0][0], trees[1][0], grammar, extended=extended)
+                proposal = variation.crossed(trees[0], trees[1], grammar, extended=extended)
             else:
                 # A crossover of near relatives often gives the parent back; a mutation gets it off the spot.
-                proposal = variation.mutated(trees[0][0], grammar, extended=extended)
-            if trees and not (verdict := from_parent(proposal, trees[0][0])).passed:
-                log.refuse(slot, str(proposal), verdict)
+                proposal = variation.mutated(trees[0], grammar, extended=extended)
+            if trees and not (verdict := from_parent(proposal, trees[0])).passed:
+                attempts.refuse(slot, str(proposal), verdict)
                 continue
             least = {**grammar.kind.thresholds, **self._thresholds}
             judgement = pipeline.judge(proposal, grammar, alpha, least)
             if judgement.passed:
-                return self._loss(slot, judgement.expression, grammar.name, alpha)
-            log.refuse(slot, str(proposal), judgement.verdicts[-1])
-
-    def _tree(self, slot: str, candidate: Candidate) -> tuple[Expression, float | None]:
-        """The formula of a slot and its alpha; of a slot left out, the known loss that stands for it."""
-        loss = candidate.losses.get(slot)
-        if loss is None:
-            known = known_loss(self.settings.slots[slot].like)
-            return known.expression, known.alpha
-        return GRAMMARS[loss.grammar].parse(loss.expression), loss.alpha
+                found, norm = judgement.expression, judgement.norm
+                loss = weighted(found, GRAMMARS[rules.grammar], alpha, norm, rules.like, rules.weight)
+                self._identities[loss] = judgement.identity
+                return loss
+            attempts.refuse(slot, str(proposal), judgement.verdicts[-1])
 
     def _pool(self) -> list[Candidate]:
         """The best candidates so far that may have children: parents stay until better ones come."""
@@ -203,7 +208,7 @@ class Search:
         return breeding[: self.settings.variation.parents]
 
 
-class _Log:
+class _Attempts:
     """Refused proposals on the way to one candidate."""
 
     def __init__(self, number: int, limit: int, birth: Birth, watch: Callable[[int, int], None]) -> None:
@@ -221,14 +226,6 @@ class _Log:
                 f"candidate {self.number}: no formula for {slot} passed the gates in {self.limit} proposals "
                 f"(last: {verdict.gate}: {verdict.reason}); raise search.variation.draws or widen the grammar"
             )
-
-
-def _certificates(losses: Mapping[str, Loss]) -> dict[str, list[dict[str, Any]]]:
-    found = {}
-    for slot, loss in losses.items():
-        grammar = GRAMMARS[loss.grammar]
-        found[slot] = [asdict(one) for one in certify(grammar.parse(loss.expression), grammar, loss.alpha)]
-    return found
 
 
 def _tournament(rng: random.Random, pool: list[Candidate], size: int) -> Candidate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autoloss.candidate import OWN, Candidate, Kind
+from autoloss.candidate import OWN, Candidate, Kind, Origin
 from autoloss.search.evolution import Search
 from autoloss.search.progress import Watcher
 from autoloss.search.results import mean_scores
@@ -49,7 +48,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Measured:
+class RungFidelity:
     """A rung beside the truth.
 
     Args:
@@ -69,7 +68,7 @@ class Measured:
     failed: int
 
 
-def measure(
+def measure_fidelity(
     settings: Settings, run: Run, population: Sequence[Candidate] = (), watch: Watcher = lambda _: None
 ) -> None:
     """Trains every loss at every rung of the ladder, and at the finale's rung, which counts as the truth.
@@ -98,10 +97,10 @@ def measure(
 def _same_tasks(settings: Settings, run: Run) -> None:
     """Refuses a rung whose name stands for something else in the run."""
     for rung in rungs(settings):
-        now = json.dumps({"task": rung.task, "batch": rung.batch}, sort_keys=True)
-        if not run.evaluations(rung.name):
-            run.agreed(f"rung:{rung.name}", now, anew=True)
-        elif run.agreed(f"rung:{rung.name}", now) != now:
+        now = rung.model_dump(mode="json", include={"task", "batch"})
+        if not run.evaluations(rung.name) or not run.measured_task(rung.name):
+            run.keep_measured_task(rung.name, now)
+        elif run.measured_task(rung.name) != now:
             raise InputError(
                 f"{run.directory}: rung {rung.name!r} was measured with another task; give this one another name"
             )
@@ -136,28 +135,32 @@ def late(search: Run, count: int) -> list[Candidate]:
     return [
         first,
         *(
-            replace(one, number=number, generation=0, parents=(), origin=f"{one.number} of the search: {one.origin}")
+            replace(one, number=number, generation=0, parents=(), origin=_origin_elsewhere(one))
             for number, one in enumerate(found, start=1)
         ),
     ]
 
 
-def analysed(run: Run) -> list[Measured]:
+def _origin_elsewhere(one: Candidate) -> Origin:
+    """The origin of a candidate of another search."""
+    return replace(one.origin, numbers=(one.number, *one.origin.numbers))
+
+
+def analysed(run: Run) -> list[RungFidelity]:
     """Every rung of a measurement beside its truth; a loss that failed at a rung stands below all others there.
 
     Raises:
         InputError: the truth is not there yet.
     """
-    settings = run.settings
-    truth = settings["finale"]["rung"]
+    *ladder, truth = rungs(run.settings)
     wanted = _means(run, truth)
     if len(wanted) < 4:
-        raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth['name']!r}; needed: 4")
+        raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth.name!r}; needed: 4")
     kinds = {candidate.number: _kind(candidate) for candidate in run.candidates()}
     found = []
-    for rung in settings["ladder"]:
+    for rung in ladder:
         scores = _means(run, rung)
-        ended = {e.candidate for e in run.evaluations(rung["name"])}
+        ended = {e.candidate for e in run.evaluations(rung.name)}
         pairs = {n: (scores.get(n, -1.0), wanted[n]) for n in sorted(ended & wanted.keys())}
         agreement = {}
         top = sorted(pairs, key=lambda number: -pairs[number][1])[: (len(pairs) + 1) // 2]
@@ -168,7 +171,7 @@ def analysed(run: Run) -> list[Measured]:
                 agreement[kind] = agreed(np.asarray(mine))
         seconds = _seconds(run, rung)
         failed = len(ended - scores.keys())
-        found.append(Measured(rung["name"], seconds, len(rung["seeds"]), agreement, pairs, failed))
+        found.append(RungFidelity(rung.name, seconds, len(rung.seeds), agreement, pairs, failed))
     return found
 
 
@@ -181,11 +184,11 @@ def agreed(pairs: Numbers) -> Agreement:
     drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
     times = np.stack([np.bincount(sample, minlength=count) for sample in drawn])
     found = []
-    for measure in (spearman, kendall):
-        values = measure(pairs, times)
+    for statistic in (spearman, kendall):
+        values = statistic(pairs, times)
         values = values[~np.isnan(values)]
         low, high = np.percentile(values, (2.5, 97.5)) if len(values) else (math.nan, math.nan)
-        found.append((float(measure(pairs, np.ones((1, count)))[0]), float(low), float(high)))
+        found.append((float(statistic(pairs, np.ones((1, count)))[0]), float(low), float(high)))
     best = np.argsort(-pairs[:, 1], kind="stable")[: max(1, len(pairs) // 4)]
     half = np.argsort(-pairs[:, 0], kind="stable")[: (len(pairs) + 1) // 2]
     return Agreement(len(pairs), found[0], found[1], len({*best.tolist()} & {*half.tolist()}) / len(best))
@@ -227,11 +230,11 @@ def _kind(candidate: Candidate) -> str:
     return "pairs" if candidate.losses else "own"
 
 
-def _means(run: Run, rung: Mapping[str, Any]) -> dict[int, float]:
-    return mean_scores(run.evaluations(rung["name"]), rung["seeds"])
+def _means(run: Run, rung: Rung) -> dict[int, float]:
+    return mean_scores(run.evaluations(rung.name), rung.seeds)
 
 
-def _seconds(run: Run, rung: Mapping[str, Any]) -> float:
+def _seconds(run: Run, rung: Rung) -> float:
     """Of a candidate that finished, all seeds."""
-    spent = [e.seconds for e in run.evaluations(rung["name"]) if e.score is not None]
-    return statistics.fmean(spent) * len(rung["seeds"]) if spent else float("nan")
+    spent = [e.seconds for e in run.evaluations(rung.name) if e.score is not None]
+    return statistics.fmean(spent) * len(rung.seeds) if spent else float("nan")

@@ -49,7 +49,7 @@ class Funnel:
         return self.proposed / max(sum(self.seconds.values()), 1e-9)
 
 
-def pour(
+def run_funnel(
     grammar: Grammar,
     count: int,
     seed: int = 0,

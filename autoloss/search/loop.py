@@ -36,8 +36,7 @@ def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None) -> s
             ended = str(budget)
         finally:
             runner.stopping.keep_time()
-    if ended or run.value("ended"):
-        run.agreed("ended", ended, anew=True)
+    run.end(ended)
     return ended
 
 

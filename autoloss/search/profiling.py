@@ -16,13 +16,13 @@ import torch
 
 from autoloss.candidate import OWN, Candidate, Evaluation, Kind, Refusal, State
 from autoloss.evaluator import Measurable
-from autoloss.search.cost_model import Cost, Measured, Parts
+from autoloss.search.cost_model import Cost, MachineCosts, Parts
 from autoloss.search.evolution import Birth, Search
 from autoloss.settings import Rung, Settings
 from autoloss.store.file import FILE
 from autoloss.store.run import Run
 from autoloss.workers import executors
-from autoloss.workers.limits import Limited, Limits, WorkerError, limits
+from autoloss.workers.limits import Limited, Limits, WorkerError, current_limits
 from autoloss.workers.memory import forget_peak, lacks_memory, out_of_memory, peak_of_device, what_to_lower
 from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
@@ -50,7 +50,7 @@ class Proposed:
     births: tuple[float, float]
 
 
-def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) -> Measured:
+def measure_costs(settings: Settings, seconds: float, watch: Watch = lambda *_: None) -> MachineCosts:
     """Does a little of everything that a search does, with as many workers at once as the config asks for.
 
     Args:
@@ -88,11 +88,11 @@ def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) 
         costs, data = {}, 0.0
         for rung in settings.rungs:
             with scratch.folder() as folder:
-                rig = _Rig(settings, rung, workers, sample.candidates, seconds, folder)
+                profiler = _RungProfiler(settings, rung, workers, sample.candidates, seconds, folder)
                 now(f"{rung.name}: what candidates share")
-                shared = rig.shared()
+                shared = profiler.shared()
                 now(f"{rung.name}: evaluations")
-                costs[rung.name], more = rig.cost(shared)
+                costs[rung.name], more = profiler.cost(shared)
                 data = max(data, more)
     finally:
         workers.shutdown(cancel_futures=True)
@@ -100,7 +100,7 @@ def measure(settings: Settings, seconds: float, watch: Watch = lambda *_: None) 
     devices = min(workers.width, gpus) or workers.width
     name = torch.cuda.get_device_name() if gpus else "cpu"
     sizes = (*run_bytes(settings, sample), data)
-    return Measured(name, devices, workers.width // devices, begin, start, sample.births, costs, *sizes)
+    return MachineCosts(name, devices, workers.width // devices, begin, start, sample.births, costs, *sizes)
 
 
 def _check_measurable(evaluators: Evaluators) -> None:
@@ -112,7 +112,7 @@ def _check_measurable(evaluators: Evaluators) -> None:
 
 
 @dataclass(frozen=True)
-class _Rig:
+class _RungProfiler:
     """Measures one rung."""
 
     settings: Settings
@@ -205,7 +205,7 @@ class _Rig:
     def _limited(self, call: Callable[..., Any]) -> Limited:
         fixed = self.settings.limits.memory
         given = Limits(memory=fixed * 1e9 if fixed else float("inf"))
-        most = limits([], [], self.rung.batch, self.workers.share, given)
+        most = current_limits([], [], self.rung.batch, self.workers.share, given)
         return Limited(call, lambda: most, f"measuring {self.rung.name}")
 
 

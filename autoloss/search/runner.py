@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -20,7 +19,7 @@ from autoloss.search.stopping import Interrupts, Stopping
 from autoloss.settings import Rung, Settings
 from autoloss.store.run import Run
 from autoloss.workers import executors
-from autoloss.workers.limits import Limited, Limits, WorkerError, limits
+from autoloss.workers.limits import Limited, Limits, WorkerError, current_limits
 from autoloss.workers.memory import lacks_memory, out_of_memory, what_to_lower
 from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
@@ -153,7 +152,7 @@ class Runner:
                 self._tell_workers()
                 self.stopping.check_overdue()
             future.result()
-        self.store.note("shared", time.perf_counter() - begin)
+        self.store.add_shared_seconds(time.perf_counter() - begin)
 
     def _begin(
         self, work: _Work, rung: Rung, missing: set[tuple[int, int]], begun: set[tuple[int, int]]
@@ -181,7 +180,7 @@ class Runner:
         fixed = self.settings.limits
         given = Limits(fixed.time or math.inf, fixed.memory * 1e9 if fixed.memory else math.inf)
         done = [e for e in self.results.ended(rung) if e.score is not None]
-        return limits([e.seconds for e in done], [e.memory for e in done], together, self.executor.share, given)
+        return current_limits([e.seconds for e in done], [e.memory for e in done], together, self.executor.share, given)
 
     def _end(
         self,
@@ -249,7 +248,7 @@ class Runner:
         """Lets those who look from outside see what the workers do, once a second."""
         if at_once or time.monotonic() - self._told > 1:
             self._told, workers = time.monotonic(), tuple(self.executor.workers())
-            self.store.agreed("workers", json.dumps([asdict(worker) for worker in workers]), anew=True)
+            self.store.tell_workers(map(asdict, workers))
             self.reporter.tell(workers=workers)
 
 

@@ -72,7 +72,7 @@ class Stopping:
     def __init__(self, interrupts: Interrupts, budget: Budget, results: Results, run: Run) -> None:
         self._interrupts, self._budget, self._results, self._run = interrupts, budget, results, run
         self._kept = time.perf_counter()
-        before = run.totals().get("seconds", 0.0)
+        before = run.seconds
         self._end = None if budget.time is None else self._kept + budget.time - before
 
     @property
@@ -107,7 +107,7 @@ class Stopping:
     def keep_time(self) -> None:
         """Keeps the seconds that went by since they were kept last."""
         now = time.perf_counter()
-        self._run.note("seconds", now - self._kept)
+        self._run.add_seconds(now - self._kept)
         self._kept = now
 
     def _reason(self, running: int) -> str:

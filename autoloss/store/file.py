@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.store import schema
-from autoloss.store.ledger import META, Ledger, damaged, line, reading, whole
+from autoloss.store.ledger import META, Ledger, damaged, line, sqlite_errors, whole
 from autoloss.store.lock import holder
 from primitives.errors import InputError
 
 FILE = "run.sqlite"
 
 
-def start(fresh: Path, file: Path, settings: Mapping[str, Any]) -> None:
+def create(fresh: Path, file: Path, settings: Mapping[str, Any]) -> None:
     """Writes a run file beside its place and renames it, so that a run file that is there is whole."""
     fresh.unlink(missing_ok=True)
     connection = sqlite3.connect(fresh, isolation_level=None)
@@ -58,7 +58,7 @@ def opened_to_read(file: Path, others: bool = True) -> tuple[sqlite3.Connection,
     whole(connection, file)
     if found < schema.SCHEMA:
         connection = _in_memory(connection)
-        with reading(file):
+        with sqlite_errors(file):
             schema.migrate(connection)
     return connection, found
 

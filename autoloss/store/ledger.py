@@ -133,7 +133,7 @@ class Ledger:
         Raises:
             InputError: one is damaged, missing or too many.
         """
-        with reading(self.file), self._moment():
+        with sqlite_errors(self.file), self._moment():
             tally = self.sql.execute("SELECT rows, total FROM tally WHERE name = ?", (table.name,)).fetchone()
             # Not by an index, which is one more thing that can be damaged.
             found = self.sql.execute(f"{_select(table)} NOT INDEXED").fetchall()
@@ -152,7 +152,7 @@ class Ledger:
         Raises:
             InputError: it is damaged.
         """
-        with reading(self.file):
+        with sqlite_errors(self.file):
             found: Row | None = self.sql.execute(f"{_select(table)} WHERE {_named(table)}", key).fetchone()
         if found is None:
             return None
@@ -199,7 +199,7 @@ def whole(sql: sqlite3.Connection, file: Path) -> None:
     Raises:
         InputError: it is damaged.
     """
-    with reading(file):
+    with sqlite_errors(file):
         (found,) = sql.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
         raise damaged(file, line(found.removeprefix("*** in database main ***")))
@@ -211,7 +211,7 @@ def damaged(file: Path, what: str) -> InputError:
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[None]:
+def sqlite_errors(file: Path) -> Iterator[None]:
     """Says in one line what SQLite cannot read."""
     try:
         yield

@@ -10,16 +10,39 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from autoloss.candidate import GATES, Candidate, Crash, Evaluation, Loss, Refusal
+from autoloss.candidate import GATES, Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal
+from autoloss.config import from_run_file
+from autoloss.settings import Settings
 from autoloss.store.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL, Row, Table, line, shown
-from primitives.catalog import grammar
-from primitives.errors import InputError
 
-_CANDIDATE: TypeAdapter[Candidate] = TypeAdapter(Candidate)
 _CRASH: TypeAdapter[Crash] = TypeAdapter(Crash)
 _EVALUATION: TypeAdapter[Evaluation] = TypeAdapter(Evaluation)
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Refusal)
 _OBJECTS: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[dict[str, Any]])
+
+
+class _Loss(BaseModel):
+    """A loss in the row of a candidate; see `Loss.spec`."""
+
+    expression: str
+    grammar: str
+    loss_weight: float = 1.0
+    alpha: float | None = None
+
+
+class _Candidate(BaseModel):
+    """The row of a candidate, its texts that are JSON read."""
+
+    number: int
+    kind: Kind
+    generation: int
+    losses: dict[str, _Loss]
+    origin: str
+    parents: tuple[int, ...]
+    breeds: bool
+    identity: str
+    draws: int
+    certificates: dict[str, list[dict[str, Any]]]
 
 
 class Contradiction(ValueError):  # noqa: N818  a finding, as the others of a file are
@@ -37,7 +60,7 @@ def _fields(table: Table, row: Row) -> dict[str, Any]:
 def of_candidate(one: Candidate) -> Row:
     """Its row."""
     return (
-        *(one.number, one.kind.value, one.generation, json.dumps(one.spec()), one.origin, json.dumps(one.parents)),
+        *(one.number, one.kind.value, one.generation, json.dumps(one.spec()), str(one.origin), json.dumps(one.parents)),
         *(one.breeds, one.identity, one.draws, json.dumps(one.certificates)),
     )
 
@@ -47,7 +70,9 @@ def candidate(row: Row) -> Candidate:
     found = _fields(CANDIDATE, row)
     for name in ("losses", "parents", "certificates"):
         found[name] = json.loads(found[name])
-    return _CANDIDATE.validate_python(found)
+    read = _Candidate.model_validate(found)
+    losses = {slot: Loss.of(loss.model_dump()) for slot, loss in read.losses.items()}
+    return Candidate(**{**dict(read), "losses": losses, "origin": Origin.of(read.origin)})
 
 
 def of_refusal(one: Refusal) -> Row:
@@ -88,9 +113,14 @@ def crash(row: Row) -> Crash:
     return _CRASH.validate_python(found)
 
 
-def total(row: Row) -> tuple[str, float]:
-    """A running total: its name and how much."""
-    return row[0].removeprefix("total:"), float(row[1])
+def total(row: Row) -> float:
+    """A running total."""
+    return float(row[1])
+
+
+def settings(row: Row) -> Settings:
+    """The settings of a run, whichever version wrote them."""
+    return from_run_file(json_object(row))
 
 
 def json_object(row: Row) -> dict[str, Any]:
@@ -181,17 +211,13 @@ def _audit_candidate(one: Candidate) -> None:
         if not 0 <= parent < one.number:
             raise Contradiction(f"{who} descends from {parent}, which is not older")
     for slot, loss in one.losses.items():
-        try:
-            _audit_loss(slot, loss)
-        except InputError as error:
-            raise Contradiction(f"{who}: {line(error)}") from None
+        _audit_loss(slot, loss)
 
 
 def _audit_loss(slot: str, loss: Loss) -> None:
-    rules = grammar(loss.grammar)
+    rules = loss.grammar
     if rules.slot != slot:
         raise Contradiction(f"a formula of grammar {rules.name} is for {rules.slot}, not for {shown(slot)}")
-    rules.parse(loss.expression)
     if not 0 <= loss.loss_weight < math.inf or not 0 <= (loss.alpha or 0) <= 1:
         raise Contradiction(f"{slot} has loss_weight {loss.loss_weight} and alpha {loss.alpha}")
 

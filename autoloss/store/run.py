@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autoloss.candidate import Candidate, Crash, Evaluation, Refusal, State
-from autoloss.settings import completed
+from autoloss.config import completed
+from autoloss.settings import Settings
 from autoloss.store import file, records, schema
 from autoloss.store.file import FILE
 from autoloss.store.ledger import (
@@ -75,7 +76,7 @@ class Run:
         try:
             if not (directory / FILE).exists():
                 with file.writing(directory):
-                    file.start(fresh, directory / FILE, settings)
+                    file.create(fresh, directory / FILE, settings)
             run = cls._of(directory, lock)
         except BaseException:
             lock.release()
@@ -111,18 +112,18 @@ class Run:
     def _audit(self) -> None:
         """What can be told of a file without checksums: whether its facts agree with each other."""
         try:
-            records.audit(self.settings, self.candidates(), self.evaluations(), self.refusals(), self.crashes())
+            records.audit(self.kept_settings, self.candidates(), self.evaluations(), self.refusals(), self.crashes())
         except records.Contradiction as error:
             raise damaged(self._ledger.file, str(error)) from None
 
     def _agree(self, settings: Mapping[str, Any], free: Sequence[str]) -> None:
-        before = completed(self.settings)
+        before = completed(self.kept_settings)
         fixed = [{key: one[key] for key in one if key not in free} for one in (before, settings)]
         begun = bool(self._ledger.rows(CANDIDATE))
         if begun:  # until then a config that was wrong may be mended
             file.same_settings(fixed[0], fixed[1], self.directory)
         if (free or not begun) and before != settings:
-            self._keep("settings", json.dumps(settings, sort_keys=True), self._ledger.row(META, "settings"))
+            self._put("settings", json.dumps(settings, sort_keys=True))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -167,55 +168,90 @@ class Run:
         self.close()
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """What the run was started with."""
-        return self._object("settings")
+        return self._converted(META, records.settings, self._named("settings"))
+
+    @property
+    def kept_settings(self) -> dict[str, Any]:
+        """The settings as the version that wrote them had them, in plain values."""
+        return self._converted(META, records.json_object, self._named("settings"))
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Keeps what is trained on what."""
         if description != self.description:  # a run that is only looked at stays as it is, byte for byte
-            self._keep("description", json.dumps(description), self._ledger.row(META, "description"))
+            self._put("description", json.dumps(description))
 
     @property
     def description(self) -> dict[str, Any]:
         """What is trained on what; empty before the first search."""
-        return self._object("description") if self.value("description") else {}
+        kept = self._named("description")
+        return self._converted(META, records.json_object, kept) if kept[1] else {}
 
-    def _object(self, key: str) -> dict[str, Any]:
-        """The JSON object under a key."""
-        return self._converted(META, records.json_object, (key, self.value(key)))
+    @property
+    def ended(self) -> str:
+        """Which budget ended the last search; empty when none did."""
+        return str(self._named("ended")[1])
 
-    def value(self, key: str) -> str:
-        """What `agreed` kept under a key; empty when there is nothing."""
-        row = self._ledger.row(META, key)
-        return "" if row is None else str(row[1])
+    def end(self, budget: str) -> None:
+        """Keeps which budget ended a search; empty for none."""
+        if budget or self.ended:
+            self._put("ended", budget)
 
-    def agreed(self, key: str, value: str, anew: bool = False) -> str:
-        """Keeps a value under a key unless there is one, or `anew`; gives what is kept."""
-        row = self._ledger.row(META, key)
-        if row is not None and (row[1] == value or not anew):
-            return str(row[1])
-        self._keep(key, value, row)
-        return value
+    def workers(self) -> list[dict[str, Any]]:
+        """What each worker did when it was told last."""
+        kept = self._named("workers")
+        return self._converted(META, records.json_objects, kept) if kept[1] else []
 
-    def _keep(self, key: str, value: str, before: Row | None) -> None:
+    def tell_workers(self, workers: Iterable[Mapping[str, Any]]) -> None:
+        """Keeps what each worker does now."""
+        self._put("workers", json.dumps(list(workers)))
+
+    def measured_task(self, rung: str) -> dict[str, Any]:
+        """What was asked for at a rung that a measurement of fidelity has been at; empty at others."""
+        kept = self._named(f"rung:{rung}")
+        return self._converted(META, records.json_object, kept) if kept[1] else {}
+
+    def keep_measured_task(self, rung: str, task: Mapping[str, Any]) -> None:
+        """Keeps what is asked for at a rung."""
+        self._put(f"rung:{rung}", json.dumps(task, sort_keys=True))
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all sessions."""
+        return self._total("seconds")
+
+    def add_seconds(self, more: float) -> None:
+        """Adds to it."""
+        self._put("total:seconds", repr(self.seconds + more))
+
+    @property
+    def shared_seconds(self) -> float:
+        """Of them, those in which what candidates share was made."""
+        return self._total("shared")
+
+    def add_shared_seconds(self, more: float) -> None:
+        """Adds to them."""
+        self._put("total:shared", repr(self.shared_seconds + more))
+
+    def _total(self, name: str) -> float:
+        kept = self._named(f"total:{name}")
+        return self._converted(META, records.total, kept) if kept[1] else 0.0
+
+    def _named(self, key: str) -> Row:
+        """The row of a key, an empty one where there is none; all are read, so that a lost one is noticed."""
+        return next((row for row in self._ledger.rows(META) if row[0] == key), (key, ""))
+
+    def _put(self, key: str, value: str) -> None:
+        """Keeps a value under a key in place of what was there."""
+        before = self._ledger.row(META, key)
+        if before is not None and before[1] == value:
+            return
         with self._writing():
             if before is None:
                 self._ledger.add(META, [(key, value)])
             else:
                 self._ledger.change(META, before, (key, value))
-
-    def note(self, key: str, value: float) -> None:
-        """Adds to a running total, such as the seconds spent."""
-        key = f"total:{key}"
-        before = self._ledger.row(META, key)
-        until = self._converted(META, records.total, before)[1] if before else 0.0
-        self._keep(key, repr(until + value), before)
-
-    def totals(self) -> dict[str, float]:
-        """The running totals by name."""
-        rows = [row for row in self._ledger.rows(META) if str(row[0]).startswith("total:")]
-        return dict(self._converted(META, records.total, row) for row in rows)
 
     def born(self, candidates: Iterable[Candidate], refusals: Iterable[Refusal]) -> None:
         """Adds a generation and what was refused on the way to it, in one transaction."""
@@ -273,10 +309,6 @@ class Run:
     def refusals(self) -> list[Refusal]:
         """Everything a gate ended, in order."""
         return self._facts(REFUSAL, records.refusal)
-
-    def workers(self) -> list[dict[str, Any]]:
-        """What each worker did when it was told last."""
-        return self._converted(META, records.json_objects, ("workers", self.value("workers") or "[]"))
 
     def refused_by_gate(self) -> dict[str, int]:
         """Number of refusals by gate."""

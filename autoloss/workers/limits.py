@@ -106,7 +106,7 @@ class WorkerState:
     lost: int = 0
 
 
-def limits(
+def current_limits(
     seconds: Sequence[float], memory: Sequence[float], together: int, share: float, fixed: Limits | None = None
 ) -> Limits:
     """What an evaluation of a rung may take: some times the median of those that finished there.

@@ -42,7 +42,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")  # fork is not safe once torch has threads
         self._pipe, theirs = context.Pipe()
         self._out, out = context.Pipe(duplex=False)
-        self._said = b""
+        self._printed = b""
         self._process = context.Process(
             target=_work, args=(theirs, out, start, arguments, environment, folder, os.getpid()), daemon=False
         )
@@ -75,10 +75,10 @@ class Worker:
             if self._pipe in ready:
                 try:
                     # From the worker we started, over a pipe that only the two of us hold.
-                    answered, value, said = pickle.loads(self._pipe.recv_bytes())
+                    answered, value, warnings = pickle.loads(self._pipe.recv_bytes())
                 except (EOFError, OSError):
                     raise WorkerError(f"the worker {self._end()}") from None
-                for text in said:
+                for text in warnings:
                     warn(text)
                 if answered:
                     return value
@@ -106,7 +106,7 @@ class Worker:
             new = os.read(self._out.fileno(), 1 << 16)
         except OSError:
             return False
-        self._said = (self._said + new)[-_TAIL:]
+        self._printed = (self._printed + new)[-_TAIL:]
         return bool(new)
 
     def _end(self) -> str:
@@ -119,7 +119,7 @@ class Worker:
         if code is not None and code < 0:
             name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
             how = f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-        said = " ".join(self._said.decode(errors="replace").split()[-30:])
+        said = " ".join(self._printed.decode(errors="replace").split()[-30:])
         return f"{how}; it said last: {said}" if said else how
 
     def end(self) -> None:
@@ -139,7 +139,7 @@ class Worker:
         self._out.close()
 
 
-class Said(logging.Handler):
+class WarningLog(logging.Handler):
     """Keeps what is logged as a warning, for who cannot see it here."""
 
     def __init__(self) -> None:
@@ -151,8 +151,8 @@ class Said(logging.Handler):
         """See logging.Handler."""
         self._texts.append(record.getMessage())
 
-    def taken(self) -> list[str]:
-        """What was said since it was asked last."""
+    def drain(self) -> list[str]:
+        """What was logged since this was called last."""
         found, self._texts = self._texts, []
         return found
 
@@ -177,12 +177,12 @@ def _work(
     for number in (1, 2):
         os.dup2(out.fileno(), number)
     os.environ.update(environment)
-    said = Said()
+    warnings = WarningLog()
     try:
         start(*arguments)
-        pipe.send_bytes(pickle.dumps((True, None, said.taken())))
+        pipe.send_bytes(pickle.dumps((True, None, warnings.drain())))
     except Exception as error:
-        pipe.send_bytes(_failure(error, said.taken()))
+        pipe.send_bytes(_failure(error, warnings.drain()))
         return
     while True:
         try:
@@ -195,9 +195,9 @@ def _work(
             # From the process that started this one, over a pipe that only the two of us hold.
             fn, args, kwargs = pickle.loads(message)
             value = fn(*args, **kwargs)
-            answer = pickle.dumps((True, value, said.taken()))
+            answer = pickle.dumps((True, value, warnings.drain()))
         except Exception as error:
-            answer = _failure(error, said.taken())
+            answer = _failure(error, warnings.drain())
         pipe.send_bytes(answer)
         if place:
             shutil.rmtree(place, ignore_errors=True)
@@ -231,13 +231,13 @@ def folder_in(folder: str) -> str:
         raise InputError(f"cannot make a work folder in {folder}: {error.strerror}") from None
 
 
-def _failure(error: Exception, said: list[str]) -> bytes:
+def _failure(error: Exception, warnings: list[str]) -> bytes:
     """An exception as an answer; one that cannot travel goes as text."""
     try:
-        answer = pickle.dumps((False, error, said))
+        answer = pickle.dumps((False, error, warnings))
         pickle.loads(answer)  # our own bytes: can they be read back?
     except Exception:
-        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), said))
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}"), warnings))
     return answer
 
 

@@ -179,7 +179,7 @@ class Cluster(Executor):
         with self._lock:
             self._running.pop(future, None)
         try:
-            answered, value, said, node = done.result()
+            answered, value, warnings, node = done.result()
         except Exception as error:
             if self._closed.is_set():
                 future.set_exception(WorkerError("the worker was stopped"))
@@ -198,7 +198,7 @@ class Cluster(Executor):
             else:
                 future.set_exception(WorkerError(f"{_MOVES} nodes were lost under it: {type(error).__name__}"))
             return
-        for text in said:
+        for text in warnings:
             warn(text)
         if not answered and isinstance(value, StartError):
             self._elsewhere(future, call, moves, value, node)

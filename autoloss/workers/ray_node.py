@@ -18,12 +18,12 @@ from typing import Any
 
 from autoloss.workers.limits import Limited, Limits, WorkerError, not_ready
 from autoloss.workers.pool import Processes
-from autoloss.workers.process import Said
+from autoloss.workers.process import WarningLog
 from primitives.errors import InputError
 
 ASK = 5.0
 """Seconds between two times that limits are told to the nodes, and that a node asks."""
-_inner: tuple[tuple[bytes, str | None], Processes, Said] | None = None
+_inner: tuple[tuple[bytes, str | None], Processes, WarningLog] | None = None
 
 
 class Board:
@@ -47,7 +47,7 @@ def on_node(
     """On a node: the call in this Ray worker's own isolated process; a failure comes back as a value.
 
     Returns:
-        Whether it is an answer, the answer or the failure, what was said, and the node's id.
+        Whether it is an answer, the answer or the failure, what was logged as a warning, and the node's id.
     """
     import ray
 
@@ -57,15 +57,15 @@ def on_node(
         if _inner is not None:
             _inner[1].shutdown(cancel_futures=True)
         try:
-            _inner = (key, Processes(1, _called, (held,)), _inner[2] if _inner else Said())
+            _inner = (key, Processes(1, _called, (held,)), _inner[2] if _inner else WarningLog())
         except (InputError, OSError) as error:
             return False, not_ready(WorkerError(f"{socket.gethostname()}: {error}")), [], node
     try:
         ask = _Asking(board, number, limits)
         limited = Limited(_called, ask, name, partial(_called, before) if before else None)
-        return True, _inner[1].submit(limited, call).result(), _inner[2].taken(), node
+        return True, _inner[1].submit(limited, call).result(), _inner[2].drain(), node
     except Exception as error:
-        return False, error, _inner[2].taken(), node
+        return False, error, _inner[2].drain(), node
 
 
 class _Asking:

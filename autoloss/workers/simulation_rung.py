@@ -38,7 +38,7 @@ class SimulationEvaluator:
         seed: int,  # noqa: ARG002  its sample is fixed
     ) -> dict[str, float]:
         """Numbers of the descent, `score` among them."""
-        return simulation.scored({**self._own, **{slot: Loss(**loss) for slot, loss in losses.items()}})
+        return simulation.scored({**self._own, **{slot: Loss.of(loss) for slot, loss in losses.items()}})
 
     def warm(self, rung: Mapping[str, object], seed: int) -> None:
         """Candidates share nothing."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from detectors.data import images as pictures
-from detectors.data.annotations import Findings, inspect, is_ignored, read
+from detectors.data.annotations import inspect, is_ignored, read
 from detectors.data.cache import cache_folder, once
+from detectors.data.findings import Findings
 from detectors.data.formats import look_at
 from primitives.errors import InputError
 from primitives.text.printable import printable

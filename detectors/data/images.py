@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detectors.data.annotations import Findings
+from detectors.data.findings import Findings
 
 SAMPLE = 32  # images opened where not all are asked for
 

@@ -14,11 +14,12 @@ import pytest
 from rich.console import Console
 
 from autoloss import cli
-from autoloss.candidate import Candidate, Kind, Loss
+from autoloss.candidate import Candidate, Kind, Loss, Origin
+from autoloss.config import from_mapping
 from autoloss.report import tables
-from autoloss.settings import from_mapping
+from autoloss.report.leaderboard import Leaderboard
 from autoloss.store.run import Run
-from primitives.catalog import known_loss
+from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
 from tests.helpers.small import section
 
@@ -172,7 +173,7 @@ def test_the_commands_at_the_end_are_for_a_shell_whatever_the_folder_is_called(t
 
     with Run.create(tmp_path / name, from_mapping(section()).identity()) as run:
         console = Console(width=120, file=open(tmp_path / "out", "w"))  # noqa: SIM115  closed below
-        tables.ending(tables.summary(run), console)
+        tables.ending(Leaderboard.of(run), console)
         console.file.close()
     text = (tmp_path / "out").read_text()
     commands = [shlex.split(line) for line in text.split("What next:")[1].splitlines() if line.strip()]
@@ -199,8 +200,8 @@ def test_showing_a_strangers_run_imports_nothing_that_it_names(
     named = {"type": "strange_evaluator:Evaluator", "detector": str(tmp_path / "strange_evaluator.py")}
     settings = from_mapping(section(evaluator=named)).identity()
     with Run.create(tmp_path / "run", settings) as run:
-        text = known_loss("giou").expression.text
-        run.born([Candidate(1, Kind.FOUND, 0, {"loss_bbox": Loss(text, "box")}, "a [red]\x1b[2J\nb")], [])
+        losses = {"loss_bbox": Loss(known_loss("giou").expression, GRAMMARS["box"])}
+        run.born([Candidate(1, Kind.FOUND, 0, losses, Origin.of("a [red]\x1b[2J\nb"))], [])
     for more in ((), ("--json",), ("--follow",)):
         code, out, err = autoloss("show", tmp_path / "run", *more)
         assert code == 0, err

@@ -1,4 +1,3 @@
-import gc
 import json
 import math
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from autoloss.settings import Settings, from_mapping, load, parsed, seconds
+from autoloss.config import from_mapping, load
+from autoloss.settings import Settings
 from primitives.errors import InputError
 from primitives.text.printable import printable
 from tests.helpers.small import section
@@ -93,32 +93,6 @@ def test_mistakes_are_named_with_place_and_choices(changes: dict, message: str) 
         from_mapping(section(**changes), "config.py")
     assert str(caught.value).startswith("config.py: ")
     assert "\n" not in str(caught.value)
-
-
-def test_files_that_are_no_configs_are_named(tmp_path: Path) -> None:
-    file = tmp_path / "config.py"
-    with pytest.raises(InputError, match="no config file at"):
-        load(file)
-    file.write_text("search = dict(")
-    with pytest.raises(InputError, match="not a config that mmengine can read"):
-        load(file)
-    file.write_text("serach = dict()")
-    with pytest.raises(InputError, match="needs a section 'search'; found: serach"):
-        load(file)
-    file.write_text(f"search = {section()!r}\nmodel = dict()")
-    with pytest.raises(InputError, match="unknown key 'model' beside 'search'"):
-        load(file)
-
-
-def test_options_override_as_in_mmdetection(tmp_path: Path) -> None:
-    file = tmp_path / "config.py"
-    file.write_text(f"search = {section()!r}")
-    settings = load(file, ["search.births=9", "search.ladder.1.seeds=[4,5]", "search.init=random"])
-    assert (settings.births, settings.ladder[1].seeds, settings.init) == (9, [4, 5], "random")
-    with pytest.raises(InputError, match="unknown key 'search.birth'"):
-        load(file, ["search.birth=9"])
-    with pytest.raises(InputError, match="--cfg-options takes key=value, got 'births'"):
-        load(file, ["births"])
 
 
 HOSTILE = [
@@ -265,66 +239,3 @@ def test_what_a_run_file_cannot_keep_is_refused(value: Any) -> None:
     for place in (("evaluator", "x"), ("ladder", 0, "task", "x")):
         with pytest.raises(InputError, match=f"search.{place[0]}"):
             from_mapping(put(place, value))
-
-
-@pytest.mark.parametrize(("text", "found"), [("90", 90), ("1h30m", 5400), ("2d", 172800), ("0.5m", 30), ("45s", 45)])
-def test_a_time_has_units(text: str, found: float) -> None:
-    assert seconds(text) == found
-
-
-TIMES = ["", "0", "-1", "1e999h", "9" * 400, "inf", "nan", "1.2.3h", "2 h x", "9999999999d", "1\nh", "\x1b", "x" * 9999]
-
-
-@pytest.mark.parametrize("text", TIMES, ids=lambda text: repr(text)[:20])
-def test_a_time_out_of_range_is_one_line(text: str) -> None:
-    with pytest.raises(InputError, match=r"^a time is [^\n]+$"):
-        seconds(text)
-
-
-@given(st.one_of(st.text(), st.from_regex(r"([\d.]+d)?([\d.]+h)?([\d.]+m)?([\d.]+s)?", fullmatch=True)))
-def test_any_time_is_within_range_or_refused(text: str) -> None:
-    try:
-        assert 0 < seconds(text) <= 1e9
-    except InputError as error:
-        assert "\n" not in str(error)
-
-
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # mmengine's, of a config that raises
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("import sys; sys.exit(3)", r"it ends the process by sys.exit\(3\)"),
-        ("raise SystemExit('over')", r"it ends the process by sys.exit\('over'\)"),
-        ("raise ValueError('a\\nb\\x1b[31m')", r"a b\\x1b\[31m"),
-        ("raise ValueError", "ValueError"),
-        ("search = 3", "'search' is a section"),
-        ("search = [1, 2]", "'search' is a section"),
-    ],
-)
-def test_a_config_that_does_not_come_to_its_end_is_one_line(tmp_path: Path, text: str, message: str) -> None:
-    file = tmp_path / "config.py"
-    file.write_text(text)
-    with pytest.raises(InputError, match=message) as caught:
-        load(file)
-    assert "\n" not in str(caught.value)
-    gc.collect()
-
-
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-def test_a_config_that_is_interrupted_is_an_interrupt(tmp_path: Path) -> None:
-    file = tmp_path / "config.py"
-    file.write_text("raise KeyboardInterrupt")
-    with pytest.raises(KeyboardInterrupt):
-        load(file)
-    gc.collect()
-
-
-@pytest.mark.parametrize("value", ["[1", "(1,2", "[" * 5000, "1]"])
-def test_an_option_with_half_a_list_is_one_line(value: str) -> None:
-    try:
-        found = parsed([f"a={value}"], "a=1")
-    except InputError as error:
-        assert "\n" not in str(error)
-        assert len(str(error)) < 800
-    else:
-        assert found == {"a": value}

@@ -19,8 +19,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from autoloss.search.cost_model import Cost, Measured, Parts, project
-from autoloss.settings import load
+from autoloss.config import load
+from autoloss.search.cost_model import Cost, MachineCosts, Parts, project
 from autoloss.store.run import Run
 
 _FROZEN = [f"search.ladder.{rung}.task.pretrain=300" for rung in (0, 1)]
@@ -47,13 +47,13 @@ def autoloss(environment: dict[str, str], *arguments: str) -> tuple[str, float]:
     return done.stdout, time.perf_counter() - begin
 
 
-def measured(found: dict[str, Any]) -> Measured:
+def measured(found: dict[str, Any]) -> MachineCosts:
     """What `--json` says was measured."""
     costs = {}
     for name, cost in found["costs"].items():
         parts = {key: cost[key] and Parts(**cost[key]) for key in ("one", "group", "shared")}
         costs[name] = Cost(**{**cost, **parts})
-    return Measured(**{**found, "costs": costs, "births": tuple(found["births"])})
+    return MachineCosts(**{**found, "costs": costs, "births": tuple(found["births"])})
 
 
 def compare(name: str, console: Console) -> None:
@@ -67,7 +67,7 @@ def compare(name: str, console: Console) -> None:
         _, wall = autoloss(environment, "search", config, f"{folder}/run", *given)
         disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
         with Run.open(f"{folder}/run") as run:
-            evaluations, totals, candidates = run.evaluations(), run.totals(), run.candidates()
+            evaluations, spent, candidates = run.evaluations(), run.shared_seconds, run.candidates()
     found = json.loads(text)
     born = {candidate.number: candidate.generation for candidate in candidates}
     came: dict[str, list[int]] = {}
@@ -97,7 +97,7 @@ def compare(name: str, console: Console) -> None:
             stage.name, str(most[stage.name]["evaluations"]), str(len(mine)), f"{stage.work - once:.0f}", f"{spent:.0f}"
         )
     shared = sum(len(r.seeds) * basis.costs[r.name].sharing for r in settings.ladder)
-    table.add_row("what candidates share", "", "", f"{shared:.0f}", f"{totals.get('shared', 0.0):.0f}")
+    table.add_row("what candidates share", "", "", f"{shared:.0f}", f"{spent:.0f}")
     console.print(table)
     bounds = [found["seconds"][key][str(here)] for key in ("at most", "at least")]
     console.print(f"projected: at most {bounds[0]:.0f} s, at least {bounds[1]:.0f} s; measured {wall:.0f} s")

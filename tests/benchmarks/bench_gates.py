@@ -22,7 +22,7 @@ from torch import Tensor
 
 from autoloss.gates import pipeline, simulation
 from autoloss.gates.equivalence import identity
-from autoloss.search.funnel import pour
+from autoloss.search.funnel import run_funnel
 from autoloss.search.variation import random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
@@ -126,8 +126,8 @@ def measure(name: str, count: int, plain: int) -> tuple[float, float, float, flo
     """Formulas a second with and without drawing them, milliseconds for one that passes, and plain ones a second."""
     rules, alpha = GRAMMARS[name], 0.25 if name == "sigmoid" else None
     known = [known for known in KNOWN.values() if known.grammar == name]
-    pour(rules, 1_000, 1, alpha)  # makes the probes
-    found = pour(rules, count, 0, alpha)
+    run_funnel(rules, 1_000, 1, alpha)  # makes the probes
+    found = run_funnel(rules, count, 0, alpha)
     passing = []
     for one in known * 5:
         begin = time.perf_counter()

@@ -26,10 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 from autoloss.candidate import OWN
+from autoloss.config import load
 from autoloss.evaluator import build
 from autoloss.search import ladder
 from autoloss.search.results import mean_scores
-from autoloss.settings import load
 from autoloss.store.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def recommended(name: str, seed: int, share: float, minutes: float) -> dict[str,
         "seed": seed,
         "minutes": minutes * share,
         "candidates": len({e.candidate for e in ended[rungs[0].name]}),
-        "recommends": best.origin,
+        "recommends": str(best.origin),
         "losses": best.spec(),
     }
 

@@ -27,8 +27,7 @@ def main() -> None:
     """Prints the shares."""
     workers = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     with Run.open(sys.argv[1]) as run:
-        totals, evaluations = run.totals(), run.evaluations()
-    wall, shared = totals["seconds"], totals.get("shared", 0.0)
+        wall, shared, evaluations = run.seconds, run.shared_seconds, run.evaluations()
     spent = sum(evaluation.seconds for evaluation in evaluations)
     console = Console(width=120, highlight=False)
     console.print(f"{sys.argv[1]}: {wall:.0f} s on {workers} workers, {len(evaluations)} evaluations")

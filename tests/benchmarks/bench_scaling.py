@@ -22,11 +22,12 @@ import matplotlib
 from rich.console import Console
 from rich.table import Table
 
-from autoloss.candidate import Candidate, Kind, Loss
+from autoloss.candidate import Candidate, How, Kind, Loss, Origin
+from autoloss.config import from_mapping
 from autoloss.search.runner import running
-from autoloss.settings import Rung, Settings, from_mapping
+from autoloss.settings import Rung, Settings
 from autoloss.store.run import Run
-from primitives.catalog import known_loss
+from primitives.catalog import GRAMMARS, known_loss
 
 HERE = Path(__file__).parent
 PARTS = ["training", "processes", "Ray"]
@@ -76,8 +77,8 @@ def settings(evaluator: Mapping[str, Any], **changes: Any) -> Settings:
 def timed(rules: Settings, task: Mapping[str, Any], count: int) -> float:
     """Seconds that the loop takes for `count` evaluations with warm workers."""
     with tempfile.TemporaryDirectory() as folder, Run.create(Path(folder) / "run", rules.identity()) as run:
-        text = known_loss("giou").expression.text
-        run.born([Candidate(n, Kind.FOUND, 0, {"loss_bbox": Loss(text, "box")}, "giou") for n in range(count)], [])
+        losses, origin = {"loss_bbox": Loss(known_loss("giou").expression, GRAMMARS["box"])}, Origin(How.RANDOM)
+        run.born([Candidate(number, Kind.FOUND, 0, losses, origin) for number in range(count)], [])
         with running(rules, run) as runner:
             while True:  # until every worker has had a task
                 first = Rung(name=f"warm {time.monotonic()}", task=dict(task))

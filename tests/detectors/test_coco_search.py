@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoloss.settings import load
+from autoloss.config import load
 from detectors.evaluator import DetectorEvaluator
 from tests.helpers.stock import STOCK
 

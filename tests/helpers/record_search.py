@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from autoloss.config import from_mapping
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.run import Run
 from tests.helpers.small import section
 
@@ -21,8 +21,8 @@ def record() -> list[dict[str, Any]]:
         evaluations = run.evaluations()
         return [
             {
-                "origin": candidate.origin,
-                "losses": {slot: loss.expression for slot, loss in candidate.losses.items()},
+                "origin": str(candidate.origin),
+                "losses": {slot: str(loss.expression) for slot, loss in candidate.losses.items()},
                 "weights": {slot: round(loss.loss_weight, 4) for slot, loss in candidate.losses.items()},
                 "scores": {
                     f"{e.rung} {e.seed}": round(e.score, 3)

@@ -24,12 +24,11 @@ def survivors(grammar: str, count: int = COUNT) -> tuple[Loss, ...]:
         while len(found) < count:
             judgement = pipeline.sifted(random_formula(rules), rules)
             if judgement.passed and pipeline.judge(judgement.expression, rules).passed:
-                text = str(judgement.expression)
-                found.setdefault(text, Loss(text, grammar))
+                found.setdefault(judgement.expression.text, Loss(judgement.expression, rules))
     return tuple(found.values())
 
 
 def known(name: str) -> Loss:
     """A known loss as it is exported."""
     one = KNOWN[name]
-    return Loss(str(one.expression), one.grammar, 1.0, one.alpha)
+    return Loss(one.expression, GRAMMARS[one.grammar], alpha=one.alpha)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from detectors.data.annotations import Findings, is_pixels
+from detectors.data.annotations import is_pixels
 from detectors.data.convert.content import Found, content, shown, turned
+from detectors.data.findings import Findings
 from detectors.data.names import is_text
 from primitives.errors import InputError
 from primitives.text.printable import printable

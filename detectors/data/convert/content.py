@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detectors.data.annotations import Findings
+from detectors.data.findings import Findings
 from detectors.data.names import alike
 from primitives.errors import InputError
 from primitives.text.printable import printable

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from detectors.data.annotations import Findings, is_pixels
+from detectors.data.annotations import is_pixels
 from detectors.data.convert import find
 from detectors.data.convert.content import Found, content, lines_of, shown, turned
 from detectors.data.convert.find import Finder, last_part
+from detectors.data.findings import Findings
 from primitives.errors import InputError
 
 VOC = (

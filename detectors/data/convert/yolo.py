@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from detectors.data.annotations import Findings
 from detectors.data.convert import find
 from detectors.data.convert.content import content, lines_of
+from detectors.data.findings import Findings
 from primitives.errors import InputError
 from primitives.text.printable import printable
 

@@ -23,7 +23,7 @@ from tests.helpers.survivors import COUNT, FEW, known, survivors
 
 def put(loss: Loss, name: str, folder: Path) -> Path:
     """What `package.check` compares, in a folder of its own."""
-    kind = GRAMMARS[loss.grammar].kind
+    kind = loss.grammar.kind
     export = Export(name, {kind.slot: loss}, ["By a test."])
     folder.mkdir()
     ((file, text),) = package.texts(export, "torch").items()
@@ -105,7 +105,7 @@ def test_a_folder_with_files_is_kept_unless_forced(tmp_path: Path) -> None:
 
 
 def test_an_export_that_fails_its_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package.reference, "RELATIVE", dict.fromkeys(reference.RELATIVE, -1.0))
+    monkeypatch.setattr(reference, "RELATIVE", dict.fromkeys(reference.RELATIVE, -1.0))
     with pytest.raises(package.ExportError):
         package.write(of_text({"loss_bbox": "giou"}), "numpy", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -119,7 +119,7 @@ def test_results_hold_what_the_command_writes(name: str) -> None:
     """`autoloss export --catalog --stand-in --force --out results/published`, but for the bytes of the pictures."""
     export = catalog({"stand_in": True})[name]
     files = package.texts(export, "mmdet")
-    files[card.FILE] = card.text(export.name, export.spec(), export.about, export.row, "mmdet", list(files))
+    files[card.FILE] = card.text(export.name, export.spec(), export.about, export.evidence, "mmdet", list(files))
     for file, text in files.items():
         assert (PUBLISHED / name / file).read_text() == text, f"{name}/{file}: run make published"
     pictures = {f"{slot}.png" for slot in export.losses}

@@ -12,20 +12,21 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
+from autoloss.candidate import Candidate, Evaluation, Kind, Loss, Origin, State
+from autoloss.config import from_mapping
 from autoloss.export import card
 from autoloss.export import folder as package
 from autoloss.export.selection import changed, folder_name, of_run, of_text
-from autoloss.settings import from_mapping
+from autoloss.report.leaderboard import Evidence, Score
 from autoloss.store.run import Run
-from primitives.catalog import KNOWN
+from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 from primitives.text.markup import plain
 from tests.helpers.small import section
 
 FCOS = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py"
-GIOU = Loss(KNOWN["giou"].text, "box", 2.0)
-FOCAL = Loss(KNOWN["focal"].text, "sigmoid", 1.5, 0.25)
+GIOU = Loss(KNOWN["giou"].expression, GRAMMARS["box"], 2.0)
+FOCAL = Loss(KNOWN["focal"].expression, GRAMMARS["sigmoid"], 1.5, 0.25)
 
 
 @pytest.fixture
@@ -35,11 +36,11 @@ def run(tmp_path: Path) -> Run:
     store = Run.create(tmp_path / "run", settings.identity())
     store.describe({"detector": "tiny.py", "images": {"train": 10, "val": 5}, "classes": ["a", "b"]})
     candidates = [
-        Candidate(0, Kind.OWN, 0, {}, "the detector's own loss"),
-        Candidate(1, Kind.KNOWN, 0, {"loss_cls": FOCAL}, "known: focal"),
-        Candidate(2, Kind.FOUND, 0, {"loss_bbox": GIOU}, "random: loss_bbox"),
-        Candidate(3, Kind.FOUND, 1, {"loss_cls": FOCAL, "loss_bbox": GIOU}, "crossover of 1 and 2"),
-        Candidate(4, Kind.FOUND, 1, {"loss_bbox": GIOU}, "mutation of 2"),
+        Candidate(0, Kind.OWN, 0, {}, Origin.of("the detector's own loss")),
+        Candidate(1, Kind.KNOWN, 0, {"loss_cls": FOCAL}, Origin.of("known: focal")),
+        Candidate(2, Kind.FOUND, 0, {"loss_bbox": GIOU}, Origin.of("random: loss_bbox")),
+        Candidate(3, Kind.FOUND, 1, {"loss_cls": FOCAL, "loss_bbox": GIOU}, Origin.of("crossover of 1 and 2")),
+        Candidate(4, Kind.FOUND, 1, {"loss_bbox": GIOU}, Origin.of("mutation of 2")),
     ]
     store.born(candidates, [])
     for number, rung, seed, score in [
@@ -70,7 +71,8 @@ def test_the_best_found_is_taken_with_its_provenance(run: Run) -> None:
         "task": {"steps": 8},
         "seed": 2,
     }
-    assert [row["candidate"] for row in best.row["beside"]] == [0, 1]
+    assert best.evidence is not None
+    assert [row.candidate.number for row in best.evidence.beside] == [0, 1]
 
 
 def test_more_of_the_best_and_a_candidate_by_number(run: Run) -> None:
@@ -90,7 +92,7 @@ def test_a_candidate_that_is_not_there_is_named(run: Run, number: int, message: 
 
 def test_a_run_without_a_finished_candidate_says_so(tmp_path: Path) -> None:
     store = Run.create(tmp_path / "run", from_mapping(section()).identity())
-    store.born([Candidate(0, Kind.FOUND, 0, {"loss_bbox": GIOU}, "random")], [])
+    store.born([Candidate(0, Kind.FOUND, 0, {"loss_bbox": GIOU}, Origin.of("random"))], [])
     with pytest.raises(InputError, match="no candidate that the search found has finished a training"):
         of_run(store)
 
@@ -145,11 +147,13 @@ HOSTILE = [
 def test_hostile_names_of_a_run_do_no_harm_where_they_land(run: Run, name: str) -> None:
     run.describe({"detector": name, "images": {name: 10}, "classes": [name]})
     origin = name.encode(errors="replace").decode()  # SQLite takes no lone surrogate
-    run.born([Candidate(5, Kind.FOUND, 1, {"loss_cls": FOCAL, "loss_bbox": GIOU}, origin)], [])
+    run.born([Candidate(5, Kind.FOUND, 1, {"loss_cls": FOCAL, "loss_bbox": GIOU}, Origin.of(origin))], [])
     (of_it,) = of_run(run, number=5)
-    row = {**of_it.row, "rungs": [name, "full"], "beside": [{**one, "origin": name} for one in of_it.row["beside"]]}
-    row["scores"] = {name: {"mean": 0.5, "sd": 0.1, "seeds": 2}}
-    hostile = replace(of_it, row=row, setup={"detector": FCOS, "stand_in": True})
+    assert of_it.evidence is not None
+    told = Origin.of(name)
+    beside = [replace(one, candidate=replace(one.candidate, origin=told)) for one in of_it.evidence.beside]
+    row = replace(of_it.evidence.row, scores={name: Score(0.5, 0.1, 2)})
+    hostile = replace(of_it, evidence=Evidence(row, [name, "full"], beside), setup={"detector": FCOS, "stand_in": True})
     for target in package.TARGETS:
         files = package.texts(hostile, target)
         for file, text in files.items():
@@ -160,7 +164,7 @@ def test_hostile_names_of_a_run_do_no_harm_where_they_land(run: Run, name: str) 
         if target == "latex":
             assert all(line.startswith(("%", "\\[", "  L_", "\\]")) for line in text.splitlines())
             continue
-        page = card.text(hostile.name, hostile.spec(), hostile.about, hostile.row, target, list(files))
+        page = card.text(hostile.name, hostile.spec(), hostile.about, hostile.evidence, target, list(files))
         assert harmless(page)
         assert "<" not in re.sub(r"`[^`\n]*`|\$\$.*\$\$|^    .*$", "", page, flags=re.MULTILINE)
         for table in re.findall(r"(?:^\|.*\n)+", page, flags=re.MULTILINE):
@@ -228,5 +232,5 @@ def test_text_that_cannot_be_exported_is_named(texts: dict[str, str], arguments:
 def test_the_specification_is_plain(run: Run) -> None:
     (best,) = of_run(run)
     assert json.loads(json.dumps(best.spec())) == {
-        "loss_bbox": {"expression": GIOU.expression, "grammar": "box", "loss_weight": 2.0, "alpha": None}
+        "loss_bbox": {"expression": str(GIOU.expression), "grammar": "box", "loss_weight": 2.0, "alpha": None}
     }

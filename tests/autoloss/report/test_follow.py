@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from autoloss.config import from_mapping, seconds
 from autoloss.report.tensorboard import Scalars, watching
 from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
-from autoloss.settings import from_mapping, seconds
 from autoloss.store.file import FILE
 from autoloss.store.run import Run
 from primitives.errors import InputError
@@ -43,7 +43,7 @@ def test_a_search_is_followed_from_another_process_until_it_ends(tmp_path: Path)
     assert lines[-1].startswith("generation 1 of 1; 7 candidates; verify: 7 done, 0 running")
     assert "Funnel" in seen.stdout  # the report at its end
     with Run.open(tmp_path / "run") as run:
-        workers = json.loads(run.value("workers"))
+        workers = run.workers()
     assert len(workers) == 1
     assert {"name", "pid", "doing", "since", "memory", "lost"} == set(workers[0])
     assert workers[0]["memory"] > 1e7

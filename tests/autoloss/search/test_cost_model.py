@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoloss.search.cost_model import PROPOSE, Cost, Measured, Parts, halving, makespan, project, reaching
-from autoloss.settings import Settings, from_mapping
+from autoloss.config import from_mapping
+from autoloss.search.cost_model import PROPOSE, Cost, MachineCosts, Parts, halving, makespan, project, reaching
+from autoloss.settings import Settings
 from tests.helpers.small import section
 
 ONE = Cost(Parts(1.0, 0.5, 2.0), Parts(1.0, 0.5, 2.0), iterations=10)  # 8 seconds
@@ -21,8 +22,8 @@ def search(**changes: Any) -> Settings:
     return from_mapping(section(**changes))
 
 
-def measured(costs: dict[str, Cost], devices: int = 2, **changes: Any) -> Measured:
-    return Measured(**{**vars(Measured("cpu", devices, 1, 3.0, 2.0, (0.5, 0.25), costs)), **changes})
+def measured(costs: dict[str, Cost], devices: int = 2, **changes: Any) -> MachineCosts:
+    return MachineCosts(**{**vars(MachineCosts("cpu", devices, 1, 3.0, 2.0, (0.5, 0.25), costs)), **changes})
 
 
 def test_a_search_by_hand() -> None:

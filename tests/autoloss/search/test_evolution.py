@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from autoloss.candidate import OWN, Candidate, Kind
+from autoloss.candidate import OWN, Candidate, How, Kind
+from autoloss.config import from_mapping
+from autoloss.search import evolution
 from autoloss.search.evolution import Search
 from autoloss.search.ladder import ranked
-from autoloss.settings import from_mapping
 from primitives import algebra
 from primitives.algebra import Answer
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
+from primitives.expression import Expression
 from tests.helpers.small import section
 
 
@@ -26,7 +28,7 @@ def test_generation_0_holds_own_known_controls_and_random_survivors() -> None:
     assert [c.kind for c in born] == [Kind.OWN, Kind.KNOWN, Kind.KNOWN, Kind.CONTROL, *[Kind.FOUND] * 4]
     assert [c.number for c in born] == list(range(8))
     assert born[OWN].losses == {}
-    assert all(c.origin.startswith("random") and not c.parents for c in born[4:])
+    assert all(c.origin.how is How.RANDOM and not c.parents for c in born[4:])
     # Twice the GIoU that the detector has, at its own scale.
     assert born[3].losses["loss_bbox"].loss_weight == pytest.approx(2.0)
 
@@ -68,9 +70,8 @@ def test_children_descend_from_candidates_with_scores() -> None:
     search.tell([number for number in ranked(scores(first)) if number in (0, 1, 4)])
     children = search.ask(1).candidates
     assert {parent for child in children for parent in child.parents} <= {0, 1, 4}
-    assert all(child.origin.startswith(("mutation of", "crossover of")) for child in children)
-    changed = [child.origin.split(": ")[1] for child in children]
-    assert set(changed) <= {"loss_cls", "loss_bbox", "loss_cls and loss_bbox"}
+    assert all(child.origin.how in (How.MUTATION, How.CROSSOVER) for child in children)
+    assert {child.origin.slots for child in children} <= {("loss_cls",), ("loss_bbox",), ("loss_cls", "loss_bbox")}
 
 
 def test_no_two_found_candidates_have_the_same_gradient() -> None:
@@ -93,6 +94,26 @@ def test_a_birth_depends_on_seed_and_history_only() -> None:
     assert Search(from_mapping(section(seed=8))).ask(0) != first
 
 
+def test_what_is_known_of_a_formula_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = Search(from_mapping(section()))
+    first = search.ask(0).candidates
+    search.tell(ranked(scores(first)))
+    asked: list[Expression] = []
+    identity, certify = evolution.equivalence.identity, evolution.certify
+    monkeypatch.setattr(evolution.equivalence, "identity", lambda *given: asked.append(given[0]) or identity(*given))
+    proved: list[Expression] = []
+    monkeypatch.setattr(evolution, "certify", lambda *given: proved.append(given[0]) or certify(*given))
+    children = search.ask(1).candidates
+    parents = {loss for one in first for loss in one.losses.values()}
+    inherited = [loss for child in children for loss in child.losses.values() if loss in parents]
+    assert inherited
+    assert asked == proved  # by the certificates alone: the gates' judgement holds the identity of what is new
+    assert not {loss.expression for one in first if one.certificates for loss in one.losses.values()} & set(proved)
+    again = Search(from_mapping(section()), first)
+    again.tell(ranked(scores(first)))
+    assert again.ask(1).candidates == children
+
+
 def test_losses_are_calibrated_to_the_gradient_of_the_loss_they_replace() -> None:
     from autoloss.gates.equivalence import identity
 
@@ -101,8 +122,7 @@ def test_losses_are_calibrated_to_the_gradient_of_the_loss_they_replace() -> Non
         for slot, loss in candidate.losses.items():
             own = KNOWN[settings.slots[slot].like]
             target = identity(own.expression, GRAMMARS[own.grammar], own.alpha)[1]
-            rules = GRAMMARS[loss.grammar]
-            norm = identity(rules.parse(loss.expression), rules, loss.alpha)[1]
+            norm = identity(loss.expression, loss.grammar, loss.alpha)[1]
             assert norm * loss.loss_weight == pytest.approx(target, rel=1e-5)
 
 

@@ -10,10 +10,11 @@ from PIL import Image
 from scipy.stats import kendalltau, spearmanr
 
 from autoloss.candidate import Kind
+from autoloss.config import from_mapping
 from autoloss.report import fidelity_plot
 from autoloss.search import fidelity
 from autoloss.search.loop import discover
-from autoloss.settings import Settings, from_mapping
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers.command import autoloss
@@ -33,10 +34,10 @@ def settings(**changes: Any) -> Settings:
     return from_mapping(section(**{**CHANGES, **changes}))
 
 
-def measured(directory: Path, **changes: Any) -> list[fidelity.Measured]:
+def measured(directory: Path, **changes: Any) -> list[fidelity.RungFidelity]:
     rules = settings(**changes)
     with Run.create(directory, rules.identity(), fidelity.FREE) as run:
-        fidelity.measure(rules, run)
+        fidelity.measure_fidelity(rules, run)
         return fidelity.analysed(run)
 
 
@@ -87,10 +88,10 @@ def test_the_last_losses_of_a_search_can_be_measured(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="found 12 losses, 13 were asked for"):
             fidelity.late(search, 13)
     with Run.create(tmp_path / "run", settings().identity(), fidelity.FREE) as run:
-        fidelity.measure(settings(), run, late)
+        fidelity.measure_fidelity(settings(), run, late)
         assert len(fidelity.analysed(run)[0].scores) == 7
         with pytest.raises(InputError, match="holds measurements of other losses; name another directory"):
-            fidelity.measure(settings(), run, late[:5])
+            fidelity.measure_fidelity(settings(), run, late[:5])
 
 
 def test_agreement_is_that_of_scipy_and_the_interval_holds_it() -> None:
@@ -114,8 +115,8 @@ def test_every_resample_correlates_as_scipy_says_also_with_ties(digits: int) -> 
     samples = [pairs[sample].T for sample in drawn]
     np.testing.assert_allclose(fidelity.spearman(pairs, times), [spearmanr(*one).statistic for one in samples])
     np.testing.assert_allclose(fidelity.kendall(pairs, times), [kendalltau(*one).statistic for one in samples])
-    for measure in (fidelity.spearman, fidelity.kendall):
-        assert np.isnan(measure(pairs, np.asarray([[9, *[0] * 8]]))).all()  # one loss, nine times
+    for statistic in (fidelity.spearman, fidelity.kendall):
+        assert np.isnan(statistic(pairs, np.asarray([[9, *[0] * 8]]))).all()  # one loss, nine times
 
 
 def test_the_command_prints_a_table_or_plain_values_and_draws(tmp_path: Path) -> None:

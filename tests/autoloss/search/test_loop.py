@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from autoloss.candidate import Kind, State
+from autoloss.config import from_mapping
 from autoloss.search.ladder import mean_ranked
 from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
 from autoloss.search.results import mean_scores
-from autoloss.settings import FREE, from_mapping
+from autoloss.settings import FREE
 from autoloss.store.file import FILE
 from autoloss.store.ledger import EVALUATION
 from autoloss.store.lock import FILE as LOCK
@@ -85,7 +86,7 @@ KILLED = """
 import json, sys
 from autoloss.search.loop import discover
 from autoloss.store.run import Run
-from autoloss.settings import from_mapping
+from autoloss.config import from_mapping
 settings = from_mapping(json.loads(sys.argv[2]))
 with Run.create(sys.argv[1], settings.identity()) as run:
     print("begins", flush=True)
@@ -194,10 +195,10 @@ def test_a_budget_of_evaluations_is_kept_and_a_larger_one_ends_as_if_there_had_b
         with Run.create(tmp_path / "run", settings.identity()) as run:
             assert discover(settings, run) == f"the budget of {budget} evaluations"
             assert len(run.evaluations()) == budget
-            assert run.value("ended")
+            assert run.ended
     assert searched(tmp_path / "run") == uninterrupted
     with Run.open(tmp_path / "run") as run:
-        assert run.value("ended") == ""
+        assert run.ended == ""
 
 
 def test_a_budget_of_time_ends_a_search_and_counts_earlier_sessions(
@@ -211,7 +212,7 @@ def test_a_budget_of_time_ends_a_search_and_counts_earlier_sessions(
         assert discover(settings, run) == "the budget of 2 s"
         assert run.evaluations() == first
         assert all(evaluation.state is State.DONE for evaluation in first)
-        assert 1.9 < run.totals()["seconds"] < 5
+        assert 1.9 < run.seconds < 5
     assert searched(tmp_path / "run", evaluator=changes["evaluator"]) == uninterrupted
 
 
@@ -222,7 +223,7 @@ def test_fewer_generations_end_with_a_finale_and_more_go_on(tmp_path: Path, unin
         assert {e.rung for e in run.evaluations()} == {"verify", "proxy", "full"}
     with Run.create(tmp_path / "run", more.identity(), FREE) as run:
         discover(more, run)
-        assert run.settings["generations"] == 3
+        assert run.settings.generations == 3
     candidates, refusals, evaluations = facts(tmp_path / "run")
     assert (candidates, refusals) == uninterrupted[:2]
     assert set(uninterrupted[2]) <= set(evaluations)  # the first finale's stay
@@ -231,8 +232,8 @@ def test_fewer_generations_end_with_a_finale_and_more_go_on(tmp_path: Path, unin
 PATIENT = """
 import sys
 from autoloss import cli
-from autoloss.search import interrupts, loop
-loop.GRACE = interrupts.GRACE = float(sys.argv.pop(1))
+from autoloss.search import stopping
+stopping.GRACE = float(sys.argv.pop(1))
 cli.main()
 """
 AMPLE = 60.0

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from autoloss.config import from_mapping
 from autoloss.report import cost_tables
 from autoloss.search.loop import discover
-from autoloss.search.profiling import measure
-from autoloss.settings import Settings, from_mapping
+from autoloss.search.profiling import measure_costs
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers.command import autoloss
@@ -70,7 +71,7 @@ def test_the_trainings_projected_are_those_that_the_search_does(tmp_path: Path) 
 def test_the_table_has_a_row_a_rung_and_says_what_would_halve_it() -> None:
     rules = settings(ladder=[{**LADDER[1], "keep": {"of_own": 0.5}}, LADDER[2]])
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(cost_tables.table(cost_tables.summary(rules, measure(rules, 0.1))))
+    console.print(cost_tables.table(cost_tables.summary(rules, measure_costs(rules, 0.1))))
     out = console.export_text()
     for text in ("verify", "proxy", "full", "at most", "at least", "1 core", "32 cores", "(here)", "halve"):
         assert text in out, text
@@ -85,21 +86,21 @@ def test_an_evaluator_without_the_method_is_told_how_to_get_it() -> None:
     with pytest.raises(
         InputError, match="DescentEvaluator cannot be measured; give it the methods 'measure' and 'meas"
     ):
-        measure(from_mapping(section()), 0.1)
+        measure_costs(from_mapping(section()), 0.1)
 
 
 def test_no_memory_names_the_rung_and_what_to_lower() -> None:
     with pytest.raises(InputError, match=r"^rung 'verify': out of memory .*lower the rung's batch \(3 candidates"):
-        measure(failing("shared memory"), 0.1)
+        measure_costs(failing("shared memory"), 0.1)
     with pytest.raises(InputError, match=r"^rung 'verify': .*CUDA out of memory\. Tried to allocate.*lower the rung's"):
-        measure(failing("memory"), 0.1)
+        measure_costs(failing("memory"), 0.1)
 
 
 def test_a_worker_that_outgrows_its_memory_while_it_is_measured_is_that_too() -> None:
     with pytest.raises(
         InputError, match=r"^rung 'verify': out of memory \(it took .* GB of memory, its limit is 0\.1 GB"
     ):
-        measure(
+        measure_costs(
             settings(ladder=LADDER[1:], isolate=True, limits={"memory": 0.1}, evaluator={**EVALUATOR, "pause": 0.3}),
             0.1,
         )
@@ -109,12 +110,12 @@ def test_a_failing_own_loss_is_a_wrong_set_up() -> None:
     with pytest.raises(
         InputError, match=r"the detector's own loss failed at rung 'proxy', so the set-up is wrong: no im"
     ):
-        measure(settings(ladder=[LADDER[2]], evaluator={**EVALUATOR, "fail": "own"}), 0.1)
+        measure_costs(settings(ladder=[LADDER[2]], evaluator={**EVALUATOR, "fail": "own"}), 0.1)
 
 
 def test_the_own_loss_takes_the_place_of_a_candidate_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        found = measure(settings(ladder=LADDER[1:], evaluator={**EVALUATOR, "fail": "known"}), 0.1)
+        found = measure_costs(settings(ladder=LADDER[1:], evaluator={**EVALUATOR, "fail": "known"}), 0.1)
     assert "it is a known one" in caplog.text
     assert "measuring rung 'verify' with candidates 0, 1, 2 failed" in caplog.text
     assert found.costs["verify"].group.seconds(2) > 0

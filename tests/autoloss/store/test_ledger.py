@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from autoloss import cli
-from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Refusal, State
+from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Origin, Refusal, State
+from autoloss.config import from_mapping
 from autoloss.export import selection
-from autoloss.report import tables
+from autoloss.report.leaderboard import Leaderboard
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.run import Run
@@ -37,7 +37,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Run.create(directory, settings.identity()) as run:
         discover(settings, run)
         run.crashed(Crash("proxy", 1, (1, 3), True, "the worker was killed", 1e9))
-        run.agreed("ended", "the budget of 3 s", anew=True)
+        run.end("the budget of 3 s")
     return directory
 
 
@@ -50,8 +50,8 @@ def run(searched: Path, tmp_path: Path) -> Path:
 def shown(directory: Path) -> dict[str, Any]:
     """All that is read of a run."""
     with Run.open(directory) as run:
-        found = {**tables.summary(run), "refusals": run.refusals(), "evaluations": run.evaluations()}
-        exported = [(one.losses, one.about, one.setup, one.row) for one in selection.of_run(run, top=3)]
+        found = {**Leaderboard.of(run).plain_values(), "refusals": run.refusals(), "evaluations": run.evaluations()}
+        exported = [(one.losses, one.about, one.setup, one.evidence) for one in selection.of_run(run, top=3)]
     return {**found, "run": "", "exported": json.dumps(exported, default=repr).replace(str(directory), "")}
 
 
@@ -118,7 +118,7 @@ ROWS = {
     "UPDATE meta SET value = '3' WHERE key = 'schema'": "duplicate column name",
     "UPDATE meta SET value = 'four' WHERE key = 'schema'": "does not say which version wrote it",
     "UPDATE tally SET rows = 0 WHERE name = 'crash'": "table crash holds 1 rows, 0 rows were written",
-    "DELETE FROM tally": "18 rows, an unknown number of rows were written",
+    "DELETE FROM tally": "table meta holds 7 rows, an unknown number of rows were written",
     "DROP TABLE tally": "no such table: tally",
     "DROP TABLE crash": "no such table: crash",
     "DROP TABLE meta": "no such table: meta",
@@ -236,7 +236,7 @@ def test_a_run_that_a_killed_process_left_is_read_and_nothing_is_left_beside_it(
 def killed(run: Path, left: Path) -> Path:
     """What lies there when a process dies that was writing."""
     with Run.open(run) as reader:
-        settings = reader.settings
+        settings = reader.kept_settings
     with Run.create(run, settings) as writer:
         for seed in (8, 9):
             writer.started(4, "verify", seed)
@@ -272,7 +272,7 @@ def test_a_stray_journal_changes_nothing(run: Path) -> None:
 
 def test_damage_that_comes_while_a_run_is_written_ends_it_in_a_line(run: Path) -> None:
     with Run.open(run) as reader:
-        settings = reader.settings
+        settings = reader.kept_settings
     with Run.create(run, settings) as writer:
         writer._sql.close()
         content = (run / FILE).read_bytes()
@@ -291,7 +291,7 @@ def test_text_that_no_file_can_hold_is_kept_as_people_can_read_it(tmp_path: Path
 
 def test_a_score_of_minus_zero_is_no_damage(tmp_path: Path) -> None:
     with Run.create(tmp_path / "run", {}) as run:
-        run.born([Candidate(0, Kind.OWN, 0, {}, "own")], [])
+        run.born([Candidate(0, Kind.OWN, 0, {}, Origin.of("own"))], [])
         run.started(0, "proxy", 1)
         run.finished(Evaluation(0, "proxy", 1, State.DONE, -0.0, {"score": -0.0}))
     with Run.open(tmp_path / "run") as run:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal, State
+from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal, State
 from autoloss.store.file import FILE
 from autoloss.store.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL
 from autoloss.store.records import (
@@ -37,7 +37,7 @@ CONTRADICTIONS = {
     "UPDATE candidate SET losses = 'text' WHERE number = 3": "table candidate with number 3: not JSON",
     "UPDATE candidate SET losses = '[]' WHERE number = 3": "table candidate with number 3: losses: Input should be",
     "UPDATE candidate SET losses = replace(losses, 'expression', 'text')": "expression: Field required",
-    "UPDATE candidate SET losses = replace(losses, '(', '[')": "candidate 1: unexpected",
+    "UPDATE candidate SET losses = replace(losses, '(', '[')": "table candidate with number 1: unexpected",
     "UPDATE candidate SET losses = replace(losses, 'loss_cls', 'loss')": "is for loss_cls, not for 'loss'",
     "UPDATE candidate SET losses = replace(losses, 'sigmoid\"', 'cube\"')": "unknown grammar 'cube'",
     "UPDATE candidate SET losses = json_set(losses, '$.loss_bbox.loss_weight', -1.5) WHERE number = 4": "-1.5",
@@ -87,8 +87,9 @@ def test_a_contradiction_in_a_file_of_an_older_version_is_refused_in_a_line(
 
 
 def test_a_fact_is_what_its_row_says() -> None:
-    losses = {"loss_bbox": Loss("neg(log(i))", "box", 2.5, None)}
-    born = Candidate(3, Kind.FOUND, 1, losses, "mutation", (1, 2), False, "ab", 7, {"loss_bbox": [{"name": "n"}]})
+    losses = {"loss_bbox": Loss.of({"expression": "neg(log(i))", "grammar": "box", "loss_weight": 2.5})}
+    known = {"loss_bbox": [{"name": "n"}]}
+    born = Candidate(3, Kind.FOUND, 1, losses, Origin.of("mutation"), (1, 2), False, "ab", 7, known)
     assert candidate(CANDIDATE.stored(of_candidate(born))) == born
     failed = Evaluation(3, "proxy", 2, State.FAILED, None, {}, "why", 1.5, 1e9, 2e9)
     assert evaluation(EVALUATION.stored(of_evaluation(failed))) == failed

@@ -8,14 +8,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Refusal, State
-from autoloss.report import tables
+from autoloss.candidate import Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal, State
+from autoloss.config import from_mapping
+from autoloss.report.leaderboard import Leaderboard
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.run import Run
@@ -25,7 +26,9 @@ from tests.helpers.command import autoloss
 from tests.helpers.small import section
 
 SETTINGS = {"seed": 1, "ladder": [{"name": "proxy"}]}
-CANDIDATE = Candidate(3, Kind.FOUND, 1, {"loss_bbox": Loss("i", "box", 2.0)}, "mutation of 1", (1,), True, "ab", 7)
+LOSS = Loss.of({"expression": "i", "grammar": "box", "loss_weight": 2.0})
+ORIGIN = Origin.of("mutation of 1: loss_bbox")
+CANDIDATE = Candidate(3, Kind.FOUND, 1, {"loss_bbox": LOSS}, ORIGIN, (1,), True, "ab", 7)
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
@@ -37,7 +40,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
             run.started(3, "proxy", evaluation.seed)
             run.finished(evaluation)
     with Run.open(tmp_path / "run") as run:
-        assert run.settings == SETTINGS
+        assert run.kept_settings == SETTINGS
         assert run.candidates() == [CANDIDATE]
         assert run.evaluations("proxy") == run.evaluations() == [done, failed]
         assert run.evaluations("full") == []
@@ -93,7 +96,7 @@ def test_a_config_that_was_wrong_may_be_mended_until_candidates_are_born(tmp_pat
     Run.create(tmp_path / "run", SETTINGS).close()
     mended = {"seed": 1, "ladder": [{"name": "full"}]}
     with Run.create(tmp_path / "run", mended) as run:
-        assert run.settings == mended
+        assert run.kept_settings == mended
 
 
 def test_directories_that_hold_no_run_are_left_alone(tmp_path: Path) -> None:
@@ -120,7 +123,7 @@ def test_a_creation_that_was_killed_can_be_repeated(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / f"{FILE}.new").write_bytes(b"half a file")
     with Run.create(tmp_path / "run", SETTINGS) as run:
-        assert run.settings == SETTINGS
+        assert run.kept_settings == SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_a_run_of_an_older_version_is_read_and_not_touched(old: str, tmp_path: P
     directory = shutil.copytree(Path(__file__).parents[3] / old, tmp_path / "run")
     before = content(directory)
     with Run.open(directory) as run:
-        found = tables.summary(run)
+        found = Leaderboard.of(run).plain_values()
         assert run.crashes() == []
         assert all(e.ended >= 0 and e.memory >= 0 for e in run.evaluations())
     assert found["leaderboard"][0]["scores"]
@@ -158,18 +161,48 @@ def test_a_run_of_an_older_version_is_read_and_not_touched(old: str, tmp_path: P
     assert content(directory) == before
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("$.births", "0"),
+        ("$.seed", "-5"),
+        ("$.ladder[0].name", "'%s'" % ("n" * 99)),
+        ("$.thresholds.iou", "7"),
+        ("$.slots.loss_bbox.like", "'gone'"),
+        ("$.evaluator.type", "'none'"),
+        ("$.variation.gone", "1"),
+    ],
+)
+def test_settings_that_an_older_version_let_pass_are_shown_as_they_are(
+    golden: Path, path: str, value: str, tmp_path: Path
+) -> None:
+    directory = shutil.copytree(golden / "runs/schema_2", tmp_path / "run")
+    with closing(sqlite3.connect(directory / FILE)) as connection:
+        connection.execute(f"UPDATE meta SET value = json_set(value, '{path}', {value}) WHERE key = 'settings'")
+        connection.commit()
+    with Run.open(directory) as run:
+        with pytest.raises(InputError):
+            from_mapping(run.kept_settings)
+        found = Leaderboard.of(run)
+    assert found.plain_values()["settings"] == found.kept
+    assert len(found.settings.ladder) == 2
+    assert [rung.name for rung in found.settings.rungs] == list(found.rungs)
+    with pytest.raises(InputError, match="holds a run made with another config"):
+        Run.create(directory, from_mapping(section()).identity())
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_run_of_an_older_version_goes_on(
     golden: Path, version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = shutil.copytree(golden / f"runs/schema_{version}", tmp_path / "run")
     with Run.open(directory) as run:
-        evaluations, ranks = run.evaluations(), run.settings["ladder"][0].get("ranks", True)
+        evaluations, ranks = run.evaluations(), run.settings.ladder[0].ranks
         assert len(run.candidates()) == 5
     ladder = section()["ladder"]
     ladder[0]["ranks"] = ranks
     monkeypatch.setitem(sys.modules, "fast_evaluator", fast_evaluator)  # the name it had then
-    evaluator = {"type": "tests.helpers.fast_evaluator:DescentEvaluator"}
+    evaluator = {"type": "fast_evaluator:DescentEvaluator"}
     settings = from_mapping(section(generations=2, births=1, ladder=ladder, evaluator=evaluator))
     with Run.create(directory, settings.identity()) as run:
         discover(settings, run)

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from autoloss.settings import Settings, from_mapping
+from autoloss.config import from_mapping
+from autoloss.settings import Settings
 from autoloss.workers import executors
 from primitives.errors import InputError
 from tests.helpers.fast_evaluator import DescentEvaluator

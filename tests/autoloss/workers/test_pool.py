@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from autoloss.candidate import State
+from autoloss.config import from_mapping
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.run import Run
 from autoloss.workers import executors
 from autoloss.workers import pool as processes
@@ -31,7 +31,7 @@ from autoloss.workers.limits import (
     Limits,
     StartError,
     WorkerError,
-    limits,
+    current_limits,
 )
 from autoloss.workers.pool import Processes
 from primitives.errors import InputError
@@ -193,12 +193,12 @@ def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_limits_follow_the_median_of_what_has_finished_at_the_rung() -> None:
-    assert limits([], [], 1, 9e9) == Limits(FIRST_SECONDS, 9e9, FRESH_SECONDS)
-    assert limits([100.0], [], 1, 9e9).seconds == 1000
-    assert limits([90.0, 100.0, 500.0], [], 6, 9e9).seconds == 6000
-    assert limits([0.1] * ENOUGH, [1e9] * (ENOUGH - 1), 1, 9e9).memory == 9e9
-    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 1, 9e9) == Limits(LEAST_SECONDS, LEAST_MEMORY, FRESH_SECONDS)
-    assert limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 9e9, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
+    assert current_limits([], [], 1, 9e9) == Limits(FIRST_SECONDS, 9e9, FRESH_SECONDS)
+    assert current_limits([100.0], [], 1, 9e9).seconds == 1000
+    assert current_limits([90.0, 100.0, 500.0], [], 6, 9e9).seconds == 6000
+    assert current_limits([0.1] * ENOUGH, [1e9] * (ENOUGH - 1), 1, 9e9).memory == 9e9
+    assert current_limits([0.1] * ENOUGH, [1e9] * ENOUGH, 1, 9e9) == Limits(LEAST_SECONDS, LEAST_MEMORY, FRESH_SECONDS)
+    assert current_limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 9e9, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
 
 
 HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit", "assert")

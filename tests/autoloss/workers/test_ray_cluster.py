@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from autoloss.candidate import State
+from autoloss.config import from_mapping
 from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
-from autoloss.settings import Ray, from_mapping
+from autoloss.settings import Ray
 from autoloss.store.run import Run
 from autoloss.workers.executors import start
 from autoloss.workers.limits import Limited, Limits, WorkerError

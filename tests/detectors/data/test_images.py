@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detectors.data.annotations import Findings
+from detectors.data.findings import Findings
 from detectors.data.images import look, missing, sample
 
 

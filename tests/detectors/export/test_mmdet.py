@@ -15,10 +15,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from autoloss.candidate import Candidate, Evaluation, Kind, Loss, State
+from autoloss.candidate import Candidate, Evaluation, How, Kind, Loss, Origin, State
+from autoloss.config import load as load_settings
 from autoloss.export import folder as package
 from autoloss.export.selection import of_run, of_text
-from autoloss.settings import load as load_settings
 from autoloss.store.run import Run
 from detectors import mmcv_ops
 from tests.helpers.survivors import FEW, known, survivors
@@ -47,7 +47,8 @@ class Closed:
 
 sys.meta_path.insert(0, Closed())
 """
-FOUND = {"loss_cls": Loss("sub(softplus(x), mul(x, y))", "sigmoid", 1.0, 0.25), "loss_bbox": survivors("box", FEW)[0]}
+BCE = Loss.of({"expression": "sub(softplus(x), mul(x, y))", "grammar": "sigmoid", "alpha": 0.25})
+FOUND = {"loss_cls": BCE, "loss_bbox": survivors("box", FEW)[0]}
 PAIR_A = {"loss_cls": known("cse_a_cls"), "loss_bbox": known("cse_a_reg")}
 PAIR_B = {"loss_cls": known("cse_b_cls"), "loss_bbox": known("cse_b_reg")}
 STOCK = {
@@ -65,8 +66,8 @@ def run_with(losses: dict[str, Loss], config: str, folder: Path) -> Run:
     options = ["search.evaluator.data.train=40", "search.evaluator.data.val=8", "search.evaluator.data.test=8"]
     settings = load_settings(config, options)
     store = Run.create(folder, settings.identity())
-    own = Candidate(0, Kind.OWN, 0, {}, "the detector's own loss")
-    store.born([own, Candidate(1, Kind.FOUND, 0, losses, "by a test")], [])
+    own = Candidate(0, Kind.OWN, 0, {}, Origin(How.OWN))
+    store.born([own, Candidate(1, Kind.FOUND, 0, losses, Origin.of("by a test"))], [])
     rung = settings.ladder[0]
     store.started(1, rung.name, rung.seeds[0])
     store.finished(Evaluation(1, rung.name, rung.seeds[0], State.DONE, 0.5))
@@ -230,7 +231,7 @@ def test_stock_detectors_compute_the_losses_that_the_toolkit_computes(
     """Every head that needs the IoU, with the published pair of its kind: exported beside formulas in the toolkit."""
     register_all_modules()
     pair = PAIR_B if detector in ("FCOS", "ATSS", "RetinaNet") else PAIR_A
-    spec = {slot: {**vars(loss)} for slot, loss in pair.items()}
+    spec = {slot: loss.spec() for slot, loss in pair.items()}
     name = f"Stock{''.join(letter for letter in detector if letter.isalpha())}{(centerness or '').title()}"
     setup = {"detector": STOCK[detector], "stand_in": False, "centerness_target": centerness}
     config = written(mmdet_files(spec, name, ["By a test."], setup), tmp_path)

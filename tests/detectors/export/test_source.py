@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from autoloss.candidate import Loss
 from detectors import mmcv_ops
 from detectors.export.source import losses_file
-from primitives.catalog import GRAMMARS, KNOWN
+from primitives.catalog import KNOWN
 from tests.helpers.loss_contract import BoxLossContract, ClassLossContract
 from tests.helpers.survivors import COUNT, FEW, known, survivors
 
@@ -43,8 +43,8 @@ def case(text: str) -> Loss:
 def exported(text: str) -> tuple[type[nn.Module], ModuleType]:
     """The class of a case, and the file it stands in, imported."""
     loss = case(text)
-    slot, name = GRAMMARS[loss.grammar].slot, f"Case{''.join(c for c in text.title() if c.isalnum())}"
-    spec = {"expression": loss.expression, "grammar": loss.grammar, "loss_weight": 1.0, "alpha": loss.alpha}
+    slot, name = loss.grammar.slot, f"Case{''.join(c for c in text.title() if c.isalnum())}"
+    spec = {**loss.spec(), "loss_weight": 1.0}
     written = losses_file({slot: spec}, name, ABOUT)
     module = imported(written.text, written.module)
     return module.LOSSES[slot], module
@@ -111,12 +111,12 @@ def call_of(name: str, count: int = 12) -> tuple[nn.Module, Tensor, dict[str, Te
     """A module, its prediction, and the rest of its arguments."""
     kind, _ = exported(name)
     loss = case(name)
-    if GRAMMARS[loss.grammar].slot == "loss_bbox":
+    if loss.grammar.slot == "loss_bbox":
         contract: Any = BoxLossContract()
         pred, target = contract.inputs(count)
         return kind(), pred, {"target": target}
     contract = ClassLossContract()
-    contract.use_sigmoid = loss.grammar == "sigmoid"
+    contract.use_sigmoid = loss.grammar.name == "sigmoid"
     pred, target = contract.inputs(count)
     return kind(), pred, {"target": target, "iou": torch.linspace(0.1, 0.9, count)}
 

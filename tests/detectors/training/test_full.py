@@ -19,9 +19,9 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from autoloss.candidate import Candidate, Kind, Loss
+from autoloss.candidate import Candidate, How, Kind, Loss, Origin
 from autoloss.cli import main
-from autoloss.settings import from_mapping
+from autoloss.config import from_mapping
 from autoloss.store.run import Run
 from detectors.data.coco import CocoSource
 from detectors.data.digits import digit_scenes
@@ -138,10 +138,10 @@ def test_the_command_trains_prints_map_in_one_line_and_resumes(
 def test_a_candidate_of_a_run_trains_a_stock_detector_with_the_iou_as_centerness_and_is_scored_on_test_data(
     scenes: dict[str, CocoSource], data: dict[str, Any], tmp_path: Path
 ) -> None:
-    box = Loss("sub(1, div(i, u))", "box", 1.25)
+    box = Loss.of({"expression": "sub(1, div(i, u))", "grammar": "box", "loss_weight": 1.25})
     with Run.create(tmp_path / "run", from_mapping(section()).identity()) as run:
-        found = Candidate(1, Kind.FOUND, 0, {"loss_bbox": box}, "random: loss_bbox")
-        run.born([Candidate(0, Kind.OWN, 0, {}, "the detector's own loss"), found], [])
+        found = Candidate(1, Kind.FOUND, 0, {"loss_bbox": box}, Origin.of("random: loss_bbox"))
+        run.born([Candidate(0, Kind.OWN, 0, {}, Origin(How.OWN)), found], [])
     test = ["--test-data", str(scenes["test"].annotations), "--test-images", str(scenes["test"].images)]
     small = {**STOCK["atss_r50"][1], **SHORT, "model.backbone.norm_cfg.type": "BN", "model.test_cfg.score_thr": 0}
     small |= {"model.bbox_head.norm_cfg.type": "GN", "model.bbox_head.norm_cfg.num_groups": 8}
@@ -155,7 +155,7 @@ def test_a_candidate_of_a_run_trains_a_stock_detector_with_the_iou_as_centerness
     assert 0 <= result["test"]["mAP"] <= 1
     assert result["test"]["metrics"].keys() == result["metrics"].keys()
     head = full.load(str(tmp_path / "work_dirs/atss_r50/atss_r50.py")).model.bbox_head
-    assert (head.loss_bbox.expression, head.loss_bbox.loss_weight) == (box.expression, box.loss_weight)
+    assert (head.loss_bbox.expression, head.loss_bbox.loss_weight) == (str(box.expression), box.loss_weight)
     assert head.centerness_target == "iou"
     assert loaded_elsewhere(tmp_path / "work_dirs/atss_r50", tmp_path) == {
         "with autoloss": ["ExpressionBoxLoss", "IoUAwareATSSHead"],

@@ -1,0 +1,251 @@
+"""Leaderboard: what became of the losses of a run, best first; tables draw it, scripts get it as plain values."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from autoloss.candidate import GATES, OWN, Candidate, Crash, Evaluation, Kind, State
+from autoloss.search.ladder import mean_ranked
+from autoloss.settings import Settings
+from autoloss.store.run import Run
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of a candidate at a rung.
+
+    Args:
+        mean: over the seeds.
+        sd: standard deviation over them, None of one.
+        seeds: how many have finished.
+    """
+
+    mean: float
+    sd: float | None
+    seeds: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f}{'' if self.sd is None else f' ± {self.sd:.3f}'}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A candidate and how it fared.
+
+    Args:
+        candidate: with its losses.
+        scores: by rung, of those where a seed has finished.
+        error: of the highest rung at which it failed, None where it never did.
+    """
+
+    candidate: Candidate
+    scores: Mapping[str, Score]
+    error: str | None
+
+    def cell(self, rung: str) -> str:
+        """The score at a rung as text; `failed`, or nothing, where there is none."""
+        return str(self.scores[rung]) if rung in self.scores else "failed" if self.error else ""
+
+    def plain_values(self) -> dict[str, Any]:
+        """The row as JSON has it."""
+        one = self.candidate
+        return {
+            "candidate": one.number,
+            "generation": one.generation,
+            "origin": str(one.origin),
+            "kind": one.kind.value,
+            "parents": list(one.parents),
+            "losses": one.spec(),
+            "certificates": one.certificates,
+            "size": one.size,
+            "scores": {rung: asdict(score) for rung, score in self.scores.items()},
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many formulas came how far.
+
+    Args:
+        proposed: by the search.
+        refused: by each gate.
+        passed: every gate.
+        given: candidates that the search did not propose: own, known, controls.
+        trained: by rung.
+        failed: by rung.
+    """
+
+    proposed: int
+    refused: Mapping[str, int]
+    passed: int
+    given: int
+    trained: Mapping[str, int]
+    failed: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of wall-clock time, and of all evaluations together."""
+
+    wall: float
+    evaluations: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run says of one of its candidates.
+
+    Args:
+        row: of the candidate.
+        rungs: names, lowest first.
+        beside: rows of what it is compared with.
+    """
+
+    row: Row
+    rungs: Sequence[str]
+    beside: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The candidates of a run, best first, and how they came about.
+
+    Args:
+        run: its directory.
+        trained: what on what, as the evaluator describes it.
+        rungs: names, lowest first, that of the finale last.
+        rows: one per candidate.
+        counts: from proposals to trainings.
+        seconds: that it took.
+        ended: by which budget; empty when by none.
+        crashes: workers that were lost.
+        settings: of the search.
+        kept: the settings as the run file has them.
+    """
+
+    run: str
+    trained: Mapping[str, Any]
+    rungs: tuple[str, ...]
+    rows: tuple[Row, ...]
+    counts: Counts
+    seconds: Spent
+    ended: str
+    crashes: tuple[Crash, ...]
+    settings: Settings
+    kept: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, run: Run) -> Leaderboard:
+        """The leaderboard of a run as it stands."""
+        settings, evaluations, candidates = run.settings, run.evaluations(), run.candidates()
+        rungs = tuple(rung.name for rung in settings.rungs)
+        rows = [_row(candidate, evaluations, rungs) for candidate in candidates]
+        order = _order(rows, settings)
+        return cls(
+            run=str(run.directory),
+            trained=run.description,
+            rungs=rungs,
+            rows=tuple(sorted(rows, key=lambda row: order[row.candidate.number])),
+            counts=_counts(run, candidates, evaluations, rungs),
+            seconds=Spent(run.seconds, sum(one.seconds for one in evaluations)),
+            ended=run.ended,
+            crashes=tuple(run.crashes()),
+            settings=settings,
+            kept=run.kept_settings,
+        )
+
+    def plain_values(self) -> dict[str, Any]:
+        """Everything as JSON has it."""
+        return {
+            "run": self.run,
+            "trained": self.trained,
+            "rungs": list(self.rungs),
+            "leaderboard": [row.plain_values() for row in self.rows],
+            "funnel": asdict(self.counts),
+            "seconds": asdict(self.seconds),
+            "ended by": self.ended,
+            "workers lost": [{**asdict(crash), "candidates": list(crash.candidates)} for crash in self.crashes],
+            "settings": self.kept,
+        }
+
+    @property
+    def own(self) -> Row | None:
+        """The detector's own loss, once it is there."""
+        return next((row for row in self.rows if row.candidate.number == OWN), None)
+
+    @property
+    def found(self) -> list[Row]:
+        """What the search found."""
+        return [row for row in self.rows if row.candidate.kind is Kind.FOUND]
+
+    @property
+    def given(self) -> list[Row]:
+        """What it is compared with: own, known, controls."""
+        return [row for row in self.rows if row.candidate.kind is not Kind.FOUND]
+
+    def evidence(self, row: Row) -> Evidence:
+        """What stands here of a row, and of the given losses beside it."""
+        return Evidence(row, self.rungs, [one for one in self.given if one is not row])
+
+    def best(self, count: int | None) -> Leaderboard:
+        """The first rows; the detector's own loss is always among them."""
+        rest = self.rows[count or len(self.rows) :]
+        own = tuple(row for row in rest if row.candidate.number == OWN)
+        return replace(self, rows=(*self.rows[:count], *own))
+
+
+def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequence[str]) -> Row:
+    scores: dict[str, Score] = {}
+    error = None
+    for rung in rungs:
+        mine = [e for e in evaluations if e.candidate == candidate.number and e.rung == rung]
+        found = [e.score for e in mine if e.score is not None]
+        error = next((e.error for e in mine if e.state is State.FAILED), error)
+        if found:
+            spread = statistics.stdev(found) if len(found) > 1 else None
+            scores[rung] = Score(statistics.fmean(found), spread, len(found))
+    return Row(candidate, scores, error)
+
+
+def _order(rows: Sequence[Row], settings: Settings) -> dict[int, tuple[float, ...]]:
+    """Sort keys: by the highest rung reached, then by the finale's score, or as the search ranks: by mean rank."""
+    *below, last = settings.ladder
+    counting = [rung.name for rung in (*(rung for rung in below if rung.ranks), last)]
+    scores = [{row.candidate.number: row.scores[name].mean for row in rows if name in row.scores} for name in counting]
+    climbed = {number: place for place, number in enumerate(mean_ranked(scores))}
+    names = [rung.name for rung in settings.ladder]
+    final = settings.finale.rung.name if settings.finale else ""
+    keys: dict[int, tuple[float, ...]] = {}
+    for row in rows:
+        number, got = row.candidate.number, row.scores
+        if final in got:
+            keys[number] = (0, -got[final].mean, number)
+        elif number in climbed:
+            keys[number] = (1, climbed[number], number)
+        else:
+            reached = max((index for index, name in enumerate(names) if name in got), default=-1)
+            keys[number] = (len(names) + 1 - reached, -got[names[reached]].mean if reached >= 0 else 0, number)
+    return keys
+
+
+def _counts(
+    run: Run, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation], rungs: Sequence[str]
+) -> Counts:
+    refused = run.refused_by_gate()
+    born = sum(candidate.kind is Kind.FOUND for candidate in candidates)
+
+    def ended(state: State) -> dict[str, int]:
+        return {rung: len({e.candidate for e in evaluations if e.rung == rung and e.state is state}) for rung in rungs}
+
+    return Counts(
+        proposed=born + sum(refused.values()),
+        refused={gate: refused.get(gate, 0) for gate in GATES},
+        passed=born,
+        given=len(candidates) - born,
+        trained=ended(State.DONE),
+        failed=ended(State.FAILED),
+    )
