@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from detectors import mmcv_ops
 from detectors.data.coco import CocoSource
 from detectors.data.splits import say, sources
+from detectors.strict import MOST
+from detectors.tasks import Task, TrainDetector, TrainHeads, task_of
 from primitives.catalog import grammar
 from primitives.errors import InputError
 
@@ -18,34 +20,8 @@ if TYPE_CHECKING:
 
     from detectors.frozen.rung import Frozen
 
-_MOST = 2**31 - 1
-"""Of iterations, images and samples."""
+_Task = TypeVar("_Task", TrainDetector, TrainHeads)
 _log = logging.getLogger(__name__)
-_TRAIN, _EVALUATE = ("train", "verify"), ("verify", "val", "test")
-_TASKS: dict[str, dict[str, tuple[str, ...] | None]] = {
-    "train": {"iterations": None, "train_on": _TRAIN, "evaluate_on": _EVALUATE},
-    # A small head per candidate on the features of a detector that was trained for `pretrain` iterations.
-    "frozen": {
-        "iterations": None,
-        "pretrain": None,
-        "images": None,
-        "evaluate_images": None,
-        "positives": None,
-        "negatives": None,
-        "train_on": _TRAIN,
-        "evaluate_on": _EVALUATE,
-    },
-}
-_DEFAULTS = {
-    "frozen": {
-        "pretrain": 1000,
-        "images": 1000,
-        "evaluate_images": 500,
-        "positives": 192,
-        "negatives": 320,
-        "train_on": "train",
-    }
-}
 
 
 class DetectorEvaluator:
@@ -73,15 +49,15 @@ class DetectorEvaluator:
         mmcv_ops.install()
         from detectors.training.config import load
 
-        if not _is_count(batch_size):
-            raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}; at most {_MOST:,}")
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or not 1 <= batch_size <= MOST:
+            raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}; at most {MOST:,}")
         if centerness_target not in (None, "iou"):
             raise InputError(f"unknown centerness_target {centerness_target!r}; choices: None, 'iou'")
         self.detector, self.data = detector, data
         self.batch_size, self.centerness_target = batch_size, centerness_target
         self.config = load(detector, cfg_options)
         self._sources: dict[str, CocoSource] | None = None
-        self._frozen: tuple[str, Frozen] | None = None
+        self._frozen: tuple[tuple[TrainHeads, int], Frozen] | None = None
 
     @property
     def sources(self) -> dict[str, CocoSource]:
@@ -101,22 +77,22 @@ class DetectorEvaluator:
             InputError: the data, a task, a slot or a grammar cannot be used with this detector.
         """
         say(self.sources)
-        if any(self._on_val_instead(task) for task in tasks):
+        if any(self._on_val_instead(task_of(task)) for task in tasks):
             _log.warning(
                 "the data has no test split: what is to be evaluated on test is evaluated on val, which chose the "
                 "candidates, so its scores flatter them; name a test split by --test-data or data.test"
             )
         losses = {slot: _any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
-            config = self.configured(losses, {name: task[name] for name in _TASKS["train"]}, 0)
-            if task["kind"] == "frozen":
+            config = self._configured(losses, task, 0)
+            if isinstance(task, TrainHeads):
                 from detectors.frozen import rung as frozen
 
                 frozen.check(config)
         self._check_weights()
 
-    def _on_val_instead(self, rung: Mapping[str, object]) -> bool:
-        return rung.get("evaluate_on") == "test" and "test" not in self.sources
+    def _on_val_instead(self, task: Task) -> bool:
+        return task.evaluate_on == "test" and "test" not in self.sources
 
     def _check_weights(self) -> None:
         """Downloads, or reads, what weights begin with, before anything is searched."""
@@ -158,18 +134,20 @@ class DetectorEvaluator:
         """
         from detectors.training.short import TrainingFailedError, train
 
-        if self._task(rung)["kind"] == "frozen":
+        task = self._task(rung)
+        if isinstance(task, TrainHeads):
             (found,) = self.evaluate_many([losses], rung, seed)
             if isinstance(found, str):
                 raise TrainingFailedError(found)
             return found
-        metrics = train(self.configured(losses, rung, seed))
+        metrics = train(self._configured(losses, task, seed))
         return {"score": metrics["mAP"], **metrics}
 
     def warm(self, rung: Mapping[str, object], seed: int) -> None:
         """Makes what every evaluation of a rung with a seed shares; errors as of `evaluate`."""
-        if self._task(rung)["kind"] == "frozen":
-            self._features(self._task(rung), seed)
+        task = self._task(rung)
+        if isinstance(task, TrainHeads):
+            self._features(task, seed)
 
     def evaluate_many(
         self, losses: Sequence[Mapping[str, Mapping[str, object]]], rung: Mapping[str, object], seed: int
@@ -190,9 +168,9 @@ class DetectorEvaluator:
             InputError: the rung asks for something else, or the detector cannot be frozen.
         """
         task = self._task(rung)
-        if task["kind"] != "frozen":
+        if not isinstance(task, TrainHeads):
             return [self.evaluate(one, rung, seed) for one in losses]
-        return self._heads(self._features(task, seed), losses, task, task["iterations"], seed)
+        return self._heads(self._features(task, seed), losses, task, seed)
 
     def measure_shared(self, rung: Mapping[str, object], seconds: float, folder: str) -> dict[str, float]:
         """What the evaluations of a rung with a seed share, measured; see the engine's `Measurable`."""
@@ -202,12 +180,17 @@ class DetectorEvaluator:
         from detectors.frozen import rung as frozen
 
         task = self._task(rung)
-        if task["kind"] != "frozen":
+        if not isinstance(task, TrainHeads):
             return {}
-        wanted = min(task["images"], self.sources[task["train_on"]].count), self._evaluated(task)
+        wanted = min(task.images, self.sources[task.train_on].count), self._evaluated(task)
         file = Path(folder) / frozen.FILE
         return profiling.features(
-            lambda count: self._shortened({}, task, count, 0), task["pretrain"], wanted, seconds, file, get_device()
+            lambda count: self._configured({}, _lasting(task, count), 0),
+            task.pretrain,
+            wanted,
+            seconds,
+            file,
+            get_device(),
         )
 
     def measure(
@@ -225,101 +208,73 @@ class DetectorEvaluator:
 
         task = self._task(rung)
         images, more = self._evaluated(task), {"bytes_data": profiling.prepared_bytes(self.sources)}
-        if task["kind"] != "frozen":
+        if not isinstance(task, TrainHeads):
             found = profiling.training(
-                lambda count: self._shortened(losses[0], task, count, 0), task["iterations"], images, seconds
+                lambda count: self._configured(losses[0], _lasting(task, count), 0), task.iterations, images, seconds
             )
             for name in ("fixed", "iteration", "evaluate"):
                 found[name] *= len(losses)  # they are trained one after another
             return found | more
-        few = frozen.read(Path(folder) / frozen.FILE, self._shortened({}, task, 1, 0), "", get_device())
+        few = frozen.read(Path(folder) / frozen.FILE, self._configured({}, _lasting(task, 1), 0), "", get_device())
         found = profiling.heads(
-            few, lambda on, count: self._heads(on, losses, task, count, 0), task["iterations"], images, seconds
+            few, lambda on, count: self._heads(on, losses, _lasting(task, count), 0), task.iterations, images, seconds
         )
         return found | more
 
-    def _evaluated(self, task: Mapping[str, Any]) -> int:
+    def _evaluated(self, task: Task) -> int:
         """Number of images that a task evaluates."""
-        count = self.sources[task["evaluate_on"]].count
-        return min(count, task.get("evaluate_images", count))
-
-    def _shortened(
-        self, losses: Mapping[str, Mapping[str, object]], task: Mapping[str, Any], iterations: int, seed: int
-    ) -> Config:
-        """A training on the data of a task."""
-        return self.configured(
-            losses, {name: task[name] for name in _TASKS["train"]} | {"iterations": iterations}, seed
-        )
+        count = self.sources[task.evaluate_on].count
+        return min(count, task.evaluate_images) if isinstance(task, TrainHeads) else count
 
     def _heads(
-        self, found: Frozen, losses: Sequence[Mapping[str, Any]], task: Mapping[str, Any], iterations: int, seed: int
+        self, found: Frozen, losses: Sequence[Mapping[str, Any]], task: TrainHeads, seed: int
     ) -> list[dict[str, float] | str]:
         """Heads on frozen features."""
         from detectors.frozen import rung as frozen
 
-        return frozen.evaluate(
-            found,
-            losses,
-            iterations=iterations,
-            positives=task["positives"],
-            negatives=task["negatives"],
-            centerness_target=self.centerness_target,
-            seed=seed,
-        )
+        return frozen.evaluate(found, losses, task, seed, self.centerness_target)
 
-    def _features(self, task: Mapping[str, Any], seed: int) -> Frozen:
+    def _features(self, task: TrainHeads, seed: int) -> Frozen:
         """The frozen features of a rung with a seed; the last ones stay in memory."""
         from mmengine.device import get_device
 
         from detectors.frozen import rung as frozen
 
-        key = f"{task} {seed}"
+        key = (task, seed)
         if self._frozen is None or self._frozen[0] != key:
-            config = self._shortened({}, task, task["pretrain"], seed)
+            config = self._configured({}, _lasting(task, task.pretrain), seed)
             self._frozen = None  # so that two of them are never held at once
-            self._frozen = (key, frozen.freeze(config, task["images"], task["evaluate_images"], seed, get_device()))
+            self._frozen = (key, frozen.freeze(config, task, seed, get_device()))
         return self._frozen[1]
 
     def configured(self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int) -> Config:
         """The training that `evaluate` does, as a config for mmengine's Runner."""
+        return self._configured(losses, self._task(rung), seed)
+
+    def _configured(self, losses: Mapping[str, Mapping[str, object]], task: Task, seed: int) -> Config:
+        """A training of the detector on the data of a task, for as many iterations."""
         from detectors.training import short  # noqa: F401  imports mmdetection without its noise
         from detectors.training.config import configure
 
-        task = self._task(rung)
         return configure(
             self.config,
-            train=self.sources[task["train_on"]],
-            evaluate=self.sources[task["evaluate_on"]],
+            train=self.sources[task.train_on],
+            evaluate=self.sources[task.evaluate_on],
             losses=losses,
-            iterations=task["iterations"],
+            iterations=task.iterations,
             seed=seed,
             batch_size=self.batch_size,
             centerness_target=self.centerness_target,
         )
 
-    def _task(self, rung: Mapping[str, object]) -> dict[str, Any]:
-        kind = str(rung.get("kind", "train"))
-        if kind not in _TASKS:
-            raise InputError(f"a rung's kind is {kind!r}; choices: {', '.join(_TASKS)}, descend")
-        known = _TASKS[kind]
-        task: dict[str, Any] = {"kind": kind, **_DEFAULTS.get(kind, {}), **rung}
-        if self._on_val_instead(rung):
-            task["evaluate_on"] = "val"
-        for key in {**known, **task}:
-            if key not in {*known, "kind"} or key not in task:
-                state = "missing" if key in known else "unknown"
-                raise InputError(f"{state} key {key!r} in a rung's task; needed: {', '.join(known)}")
-        for key, choices in known.items():
-            here = [choice for choice in choices or () if choice in self.sources]
-            if choices and task[key] not in here:
-                raise InputError(f"a rung's {key} is {task[key]!r}; choices: {', '.join(here)}")
-            if not choices and not _is_count(task[key]):
-                raise InputError(f"a rung's {key} must be a whole number from 1, got {task[key]!r}; at most {_MOST:,}")
-        return task
+    def _task(self, rung: Mapping[str, object]) -> Task:
+        task = task_of(rung)
+        return task.model_copy(update={"evaluate_on": "val"}) if self._on_val_instead(task) else task
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST
+def _lasting(task: _Task, iterations: int) -> _Task:
+    """A task of other length."""
+    return task.model_copy(update={"iterations": iterations})
 
 
 def _any_formula(name: str) -> dict[str, object]:

@@ -88,7 +88,7 @@ ORDER = {
         ["cli", "__main__"],
     ],
     "detectors": [
-        ["mmcv_ops"],
+        ["mmcv_ops", "strict", "tasks"],
         ["losses"],
         ["heads"],
         ["data"],

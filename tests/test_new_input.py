@@ -167,6 +167,7 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
     from mmdet.models.dense_heads import FCOSHead
     from mmdet.registry import MODELS
 
+    from detectors.data.description import Digits
     from detectors.data.digits import digit_scenes
     from detectors.export.mmdet import mmdet
     from detectors.frozen.rung import _pair
@@ -187,7 +188,7 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
             return {"progress": cls_score.new_full(labels.shape, seen[-1])}
 
     monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path))
-    scenes = digit_scenes({"train": 8, "val": 4, "test": 4})
+    scenes = digit_scenes(Digits(train=8, val=4, test=4))
     losses: dict[str, Any] = {
         "loss_cls": {"expression": str(formula), "grammar": NAME, "loss_weight": 1.0, "alpha": 0.25}
     }

@@ -1,4 +1,4 @@
-"""Data sets in COCO format: checked and cleaned before they are used, and the verification set."""
+"""Data sets in COCO format: checked and cleaned before they are used, and what is made of them: smaller ones, parts."""
 
 from __future__ import annotations
 
@@ -182,10 +182,8 @@ def hold_out(source: CocoSource, names: Sequence[str], count: int | None = None)
         count: images for each of them, None for a fifth.
 
     Raises:
-        InputError: too few images, a split without boxes, or `count` is no whole number from 1.
+        InputError: too few images, or a split without boxes.
     """
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 2**31):
-        raise InputError(f"data.hold_out must be a whole number of images from 1, got {count!r}")
 
     def write(fresh: Path) -> None:
         content = json.loads(source.annotations.read_text())
@@ -235,13 +233,8 @@ def one_image_per_class(source: CocoSource, seed: int = 0, count: int = 1) -> Co
         seed: of the choice.
         count: images for each class, where there are so many.
 
-    Raises:
-        InputError: `count` is no whole number from 1.
-
     Source: Liu et al. 2021, arXiv 2102.04700, section 3.3 (D_verify).
     """
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count < 2**31:
-        raise InputError(f"data.verify must be a whole number of images per class from 1, got {count!r}")
 
     def write(fresh: Path) -> None:
         content = json.loads(source.annotations.read_text())
@@ -260,3 +253,47 @@ def one_image_per_class(source: CocoSource, seed: int = 0, count: int = 1) -> Co
 
     place = once(cache_folder() / f"verify-{_digest(source.annotations, seed, count)}", write)
     return replace(_prepared(place, source.images), given=source.given)
+
+
+def resized(source: CocoSource, longest: int) -> CocoSource:
+    """The same images, none of them longer than `longest` px, kept in the cache; outlines of objects are dropped.
+
+    Args:
+        source: checked.
+        longest: most pixels of the longer side, from 16.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    key = hashlib.sha256(f"{source.annotations} {source.images} {longest}".encode()).hexdigest()[:12]
+    place = once(cache_folder() / f"resized-{key}", lambda fresh: _write_resized(source, longest, fresh))
+    found = coco_source(place / "annotations.json", place / "images", source.name)
+    return replace(found, left_out=source.left_out + found.left_out, held_out_of=source.held_out_of)
+
+
+def _write_resized(source: CocoSource, longest: int, folder: Path) -> None:
+    import cv2
+
+    content = json.loads(source.annotations.read_text())
+    (folder / "images").mkdir()
+    factors: dict[Any, tuple[float, float]] = {}
+    images = []
+    for number, image in enumerate(content["images"]):
+        pixels = cv2.imread(str(source.images / image["file_name"]))
+        if pixels is None:
+            raise InputError(f"{printable(source.images / image['file_name'])}: not an image that can be read")
+        height, width = pixels.shape[:2]
+        share = min(1.0, longest / max(height, width))
+        size = (max(1, round(width * share)), max(1, round(height * share)))
+        name = f"{number:06d}.png"
+        cv2.imwrite(str(folder / "images" / name), cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+        factors[image["id"]] = (size[0] / width, size[1] / height)
+        images.append({"id": image["id"], "file_name": name, "width": size[0], "height": size[1]})
+    boxes = []
+    for entry in content["annotations"]:
+        x, y, w, h = entry["bbox"]
+        across, down = factors[entry["image_id"]]
+        scaled = {"bbox": [x * across, y * down, w * across, h * down], "area": entry["area"] * across * down}
+        boxes.append({name: value for name, value in entry.items() if name != "segmentation"} | scaled)
+    clean = {"images": images, "annotations": boxes, "categories": content["categories"]}
+    (folder / "annotations.json").write_text(json.dumps(clean))

@@ -13,34 +13,31 @@ import numpy as np
 
 from detectors.data.cache import cache_folder, once
 from detectors.data.coco import CocoSource
+from detectors.data.description import Digits
 from primitives.errors import InputError
 
 SCENE = 96
-SPLITS = {"train": 1000, "val": 200, "test": 300}
 _DIGITS = 1797  # in scikit-learn's set
-_MOST = 1_000_000  # scenes of a split
 _VERSION = 3  # of the scenes; part of the name of their folder
 
 
-def digit_scenes(counts: Mapping[str, int] = SPLITS, seed: int = 0) -> dict[str, CocoSource]:
+def digit_scenes(data: Digits) -> dict[str, CocoSource]:
     """Scenes of 2 to 6 handwritten digits of varied size and aspect on a noisy ground, 96 x 96 px, 10 classes.
 
     Train, val and test are made from disjoint digits of scikit-learn's 1,797. They are drawn once and kept.
 
     Args:
-        counts: number of scenes of each split.
-        seed: of the drawing.
+        data: number of scenes of each split, and seed.
 
     Returns:
         A source per split.
 
     Raises:
-        InputError: a count or the seed is no whole number, or a split would get no digits.
+        InputError: a split would get no digits.
 
     Source: Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits, through scikit-learn.
     """
-    counts = {split: _whole(counts[split], split, 1, _MOST) for split in SPLITS if split in counts}
-    seed = _whole(seed, "seed", 0, 2**32 - 1)
+    counts, seed = data.counts, data.seed
     for split, count in counts.items():
         if not _share(count, counts):
             raise InputError(f"{split}: {count} of {sum(counts.values())} scenes leaves it none of {_DIGITS} digits")
@@ -50,12 +47,6 @@ def digit_scenes(counts: Mapping[str, int] = SPLITS, seed: int = 0) -> dict[str,
     return {
         split: CocoSource(folder / f"{split}.json", folder / split, classes, count) for split, count in counts.items()
     }
-
-
-def _whole(value: object, name: str, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(f"data.{name} must be a whole number from {least}, got {value!r}; at most {most:,}")
-    return value
 
 
 def _share(count: int, counts: Mapping[str, int]) -> int:
@@ -148,7 +139,7 @@ def _free_place(
     return None
 
 
-def write(folder: str | Path, counts: Mapping[str, int] = SPLITS, seed: int = 0) -> None:
+def write(folder: str | Path, counts: Mapping[str, int], seed: int = 0) -> None:
     """Writes the scenes as files: an annotation file and a folder of images for each split.
 
     Args:
@@ -157,9 +148,11 @@ def write(folder: str | Path, counts: Mapping[str, int] = SPLITS, seed: int = 0)
         seed: of the drawing.
 
     Raises:
-        InputError: as of `digit_scenes`, or the folder holds such files already.
+        InputError: a count or the seed is no whole number, a split would get no digits, or the folder holds such
+            files already.
     """
-    for split, source in digit_scenes(counts, seed).items():
+    data = Digits.read({**counts, "seed": seed}, "data of type 'digits'", "data.")
+    for split, source in digit_scenes(data).items():
         file, images = Path(folder) / f"{split}.json", Path(folder) / split
         if file.exists() or images.exists():
             raise InputError(f"{folder} holds {split} already; name another folder")

@@ -27,6 +27,7 @@ from detectors.data.cache import cache_folder, once
 from detectors.frozen import extraction, small_heads
 from detectors.frozen.assigned import two_stage
 from detectors.frozen.postprocess import scored
+from detectors.tasks import TrainHeads
 from detectors.training.coco_metric import Truth
 from detectors.training.config import box_heads, put_losses
 from detectors.training.short import trained
@@ -61,13 +62,12 @@ class Frozen:
         return _rules(self.model)
 
 
-def freeze(config: Config, images: int, evaluate_images: int, seed: int, device: str = "cpu") -> Frozen:
+def freeze(config: Config, task: TrainHeads, seed: int, device: str = "cpu") -> Frozen:
     """Trains a detector, or takes what was kept of an equal one, and computes what its head sees.
 
     Args:
         config: of the detector with its own losses, its data and the length of its training, as `configure` gives it.
-        images: training images that samples are taken from.
-        evaluate_images: most images that are evaluated.
+        task: how many images samples are taken from and are evaluated.
         seed: of the training and of the choice of samples.
         device: where heads are to train.
 
@@ -79,14 +79,14 @@ def freeze(config: Config, images: int, evaluate_images: int, seed: int, device:
     described = {
         "version": _VERSION,
         "made by": ["cuda" if torch.cuda.is_available() else "cpu", torch.__version__, mmdet.__version__],
-        "images": images,
-        "evaluate_images": evaluate_images,
+        "images": task.images,
+        "evaluate_images": task.evaluate_images,
         "seed": seed,
         "config": config.to_dict(),
     }
     text = json.dumps(described, sort_keys=True, default=str)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    counts = (images, evaluate_images)
+    counts = (task.images, task.evaluate_images)
     folder = once(
         cache_folder() / f"frozen-{key}",
         lambda fresh: write(fresh / FILE, trained(config), config, counts, seed, text),
@@ -149,9 +149,7 @@ def _rules(model: Any) -> Mapping[str, Any]:
 def evaluate(
     frozen: Frozen,
     losses: Sequence[Mapping[str, Mapping[str, Any]]],
-    iterations: int,
-    positives: int,
-    negatives: int,
+    task: TrainHeads,
     seed: int,
     centerness_target: str | None = None,
 ) -> list[dict[str, float] | str]:
@@ -160,9 +158,7 @@ def evaluate(
     Args:
         frozen: the features.
         losses: of every candidate, per slot `expression`, `grammar`, `loss_weight` and `alpha`.
-        iterations: how many.
-        positives: samples with an object an iteration.
-        negatives: samples without one.
+        task: how many iterations, and samples of an iteration.
         seed: of first weights and order.
         centerness_target: None for the head's own, `iou` for the IoU of the predicted box.
 
@@ -171,22 +167,22 @@ def evaluate(
     """
     boxes = small_heads.Boxes(frozen.model.roi_head.bbox_head if two_stage(frozen.model) else frozen.model.bbox_head)
     there = len(frozen.training.boxes)
-    if there < positives:
+    if there < task.positives:
         _log.warning(
             "a rung of kind 'frozen': its training images give %d positive samples, which repeat to fill the %d of an "
             "iteration; give it more images, or lower positives",
             there,
-            positives,
+            task.positives,
         )
     pairs = [_pair(frozen.config, one, boxes) for one in losses]
-    numbers = (iterations, positives, negatives, seed)
+    numbers = (task.iterations, task.positives, task.negatives, seed)
     try:
         heads, failed = small_heads.train(frozen.training, pairs, boxes, *numbers, centerness_target == "iou")
         metrics = scored(heads, frozen.scenes, frozen.test, frozen.truth)
     except torch.cuda.OutOfMemoryError:
         metrics = []
     if not metrics:  # here nothing of the attempt is held any more
-        return _halved(frozen, losses, *numbers, centerness_target)
+        return _halved(frozen, losses, task, seed, centerness_target)
     return [_told(one, first) for one, first in zip(metrics, failed, strict=True)]
 
 
@@ -198,14 +194,14 @@ def _told(metrics: Mapping[str, float] | None, first: int | None) -> dict[str, f
     return {"score": metrics["mAP"], **metrics}
 
 
-def _halved(frozen: Frozen, losses: Sequence[Mapping[str, Any]], *numbers: Any) -> list[dict[str, float] | str]:
+def _halved(frozen: Frozen, losses: Sequence[Mapping[str, Any]], *asked: Any) -> list[dict[str, float] | str]:
     """The same in two parts."""
     if len(losses) == 1:
         return ["out of memory (of the GPU, with one candidate; lower the rung's images, positives or negatives)"]
     torch.cuda.empty_cache()
     half = len(losses) // 2
     _log.warning("out of GPU memory with %d heads at once; going on with %d", len(losses), half)
-    return [found for part in (losses[:half], losses[half:]) for found in evaluate(frozen, part, *numbers)]
+    return [found for part in (losses[:half], losses[half:]) for found in evaluate(frozen, part, *asked)]
 
 
 def _pair(config: Config, losses: Mapping[str, Mapping[str, Any]], boxes: small_heads.Boxes) -> small_heads.Pair:

@@ -96,10 +96,11 @@ def main() -> None:
             found = on(device, evaluator._features(task, 77))
             each = []
             for count in COUNTS:
-                numbers = (task["iterations"], task["positives"], task["negatives"])
-                frozen.evaluate(found, candidates(names, min(count, 4)), 3, *numbers[1:], seed=1)
+                frozen.evaluate(
+                    found, candidates(names, min(count, 4)), task.model_copy(update={"iterations": 3}), seed=1
+                )
                 begin = time.perf_counter()
-                frozen.evaluate(found, candidates(names, count), *numbers, seed=1)
+                frozen.evaluate(found, candidates(names, count), task, seed=1)
                 each.append((time.perf_counter() - begin) / count)
                 beside = [text for one in alone for text in (f"{one:.1f}", f"{one / each[-1]:.0f}")]
                 table.add_row(name, device, str(count), f"{each[-1]:.3f}", *beside, f"{once:.0f}")

@@ -22,15 +22,14 @@ from torch import Tensor
 from detectors.evaluator import DetectorEvaluator
 from detectors.frozen import postprocess
 from detectors.frozen import rung as frozen
+from detectors.tasks import TrainHeads
 
 TASK = {"kind": "frozen", "iterations": 300, "pretrain": 400, "images": 300, "evaluate_on": "val"}
 COUNTS = (4, 16)
 Kept = tuple[Tensor, Tensor, Tensor]
 
 
-def handed_over(
-    found: frozen.Frozen, names: tuple[str, ...], count: int, task: dict[str, Any]
-) -> list[tuple[Any, ...]]:
+def handed_over(found: frozen.Frozen, names: tuple[str, ...], count: int, task: TrainHeads) -> list[tuple[Any, ...]]:
     """What the evaluation of K candidates calls `suppressed` with."""
     calls: list[tuple[Any, ...]] = []
     own = postprocess.suppressed
@@ -41,9 +40,7 @@ def handed_over(
 
     postprocess.suppressed = listening
     try:
-        frozen.evaluate(
-            found, candidates(names, count), task["iterations"], task["positives"], task["negatives"], seed=1
-        )
+        frozen.evaluate(found, candidates(names, count), task, seed=1)
     finally:
         postprocess.suppressed = own
     return calls

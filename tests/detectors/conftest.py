@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from detectors.data.coco import CocoSource
+from detectors.data.description import Digits
 from detectors.data.digits import digit_scenes
 
 COUNTS = {"train": 40, "val": 8, "test": 8}
@@ -23,7 +24,7 @@ def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scenes(small_cache: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, CocoSource]:
     """Digit scenes by split; drawn once for all tests."""
     monkeypatch.setenv("AUTOLOSS_CACHE", str(small_cache))
-    return digit_scenes(COUNTS)
+    return digit_scenes(Digits(**COUNTS))
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_a_description_is_plain_and_names_losses_and_images(scenes: dict[str, Co
     [
         ({**TASK, "evaluate_on": "moon"}, "evaluate_on is 'moon'; choices: verify, val, test"),
         ({**TASK, "train_on": "test"}, "train_on is 'test'; choices: train, verify"),
-        ({**TASK, "epochs": 3}, "unknown key 'epochs' .*; needed: iterations, train_on, evaluate_on"),
+        ({**TASK, "epochs": 3}, "unknown key 'epochs' .*; it needs iterations, train_on and evaluate_on"),
         ({"iterations": 3, "train_on": "train"}, "missing key 'evaluate_on'"),
         ({**TASK, "iterations": 0}, "iterations must be a whole number from 1, got 0"),
         ({**TASK, "iterations": 1.5}, "iterations must be a whole number from 1, got 1.5"),
@@ -76,14 +76,18 @@ def test_a_rung_that_asks_for_something_else_is_named(
     [
         ({"type": "photos"}, "unknown data type 'photos'; choices: digits, coco"),
         ({}, "unknown data type None"),
-        ({"type": "digits", "trian": 3}, "unknown key 'trian' .*; choices: train, val, test, seed, verify"),
+        ({"type": "digits", "trian": 3}, "unknown key 'trian' .*; it may have train, val, test, seed and verify"),
         ({"type": "digits", "train": "many"}, "data.train must be a whole number from 1, got 'many'"),
         ({"type": "digits", "val": 0}, "data.val must be a whole number from 1, got 0"),
         ({"type": "digits", "seed": -1}, "data.seed must be a whole number from 0, got -1"),
         ({"type": "digits", "train": 9000, "val": 1}, "val: 1 of 9301 scenes leaves it none of 1797 digits"),
         ({"type": "coco", "val": {}}, "needs train, and may have val"),
-        ({"type": "coco", "train": {}, "val": {}}, "data.train needs annotations and images, got {}"),
-        ({"type": "coco", "train": {"annotations": "a", "images": "b"}, "val": {}}, "no annotation file at 'a'"),
+        (
+            {"type": "coco", "train": {}, "val": {}},
+            "data.train must be a dict of annotations and images, two paths, got {}",
+        ),
+        ({"type": "coco", "train": {"annotations": "a", "images": "b"}, "val": {}}, "data.val must be .*, got {}"),
+        ({"type": "coco", "train": {"annotations": "a", "images": "b"}}, "no annotation file at 'a'"),
     ],
 )
 def test_data_that_cannot_be_used_is_named(data: dict[str, Any], message: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from detectors.data.cache import cache_folder, once
 from detectors.data.coco import coco_source
+from detectors.data.description import Digits
 from detectors.data.digits import digit_scenes
 from primitives.errors import InputError
 
@@ -39,13 +40,13 @@ DAMAGE = {
 def test_prepared_data_that_is_damaged_is_made_anew_with_a_word(
     what: str, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    digit_scenes(SMALL)
+    digit_scenes(Digits(**SMALL))
     (folder,) = cache.iterdir()
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     change, said = DAMAGE[what]
     change(folder)
     with caplog.at_level(logging.WARNING):
-        digit_scenes(SMALL)
+        digit_scenes(Digits(**SMALL))
     assert said in caplog.text
     assert "made anew" in caplog.text
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -66,7 +67,7 @@ def test_prepared_data_that_is_whole_is_used_again_without_a_word(caplog: pytest
 
 
 def test_a_damaged_copy_of_a_data_set_is_made_anew(tmp_path: Path, cache: Path) -> None:
-    train = digit_scenes(SMALL)["train"]
+    train = digit_scenes(Digits(**SMALL))["train"]
     source = coco_source(train.annotations, train.images)
     names = source.annotations.with_name("names.json")
     names.write_text(json.dumps(["another.png"]))

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from detectors.data.coco import CocoSource
+from detectors.data.description import Digits
 from detectors.data.digits import digit_scenes
 from primitives.errors import InputError
 
@@ -23,13 +24,16 @@ def content(source: CocoSource) -> dict:
 
 
 def test_splits_are_made_from_disjoint_digits() -> None:
-    used = [{entry["digit"] for entry in content(source)["annotations"]} for source in digit_scenes(SMALL).values()]
+    used = [
+        {entry["digit"] for entry in content(source)["annotations"]}
+        for source in digit_scenes(Digits(**SMALL)).values()
+    ]
     assert all(used)
     assert sum(map(len, used)) == len(set.union(*used))
 
 
 def test_digit_scenes_are_what_they_say() -> None:
-    sources = digit_scenes(SMALL)
+    sources = digit_scenes(Digits(**SMALL))
     assert {split: source.count for split, source in sources.items()} == SMALL
     for source in sources.values():
         scenes = content(source)
@@ -43,7 +47,7 @@ def test_digit_scenes_are_what_they_say() -> None:
 
 
 def test_boxes_are_tight_around_bright_digits() -> None:
-    source = digit_scenes(SMALL)["train"]
+    source = digit_scenes(Digits(**SMALL))["train"]
     scenes = content(source)
     inside, outside = [], []
     for image in scenes["images"][:10]:
@@ -57,14 +61,14 @@ def test_boxes_are_tight_around_bright_digits() -> None:
 
 
 def test_digit_scenes_are_the_same_again_and_differ_by_seed(cache: Path) -> None:
-    first = digit_scenes(SMALL)["val"]
+    first = digit_scenes(Digits(**SMALL))["val"]
     text, picture = first.annotations.read_bytes(), (first.images / "00000.png").read_bytes()
     written = first.annotations.stat().st_mtime_ns
-    assert digit_scenes(SMALL)["val"].annotations.stat().st_mtime_ns == written
-    assert digit_scenes(SMALL, seed=1)["val"].annotations.read_bytes() != text
+    assert digit_scenes(Digits(**SMALL))["val"].annotations.stat().st_mtime_ns == written
+    assert digit_scenes(Digits(**SMALL, seed=1))["val"].annotations.read_bytes() != text
     for path in sorted(cache.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
-    again = digit_scenes(SMALL)["val"]
+    again = digit_scenes(Digits(**SMALL))["val"]
     assert again.annotations.read_bytes() == text
     assert (again.images / "00000.png").read_bytes() == picture
 
@@ -75,14 +79,14 @@ def test_a_write_that_breaks_leaves_nothing(cache: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("detectors.data.digits._draw_splits", full)
     with pytest.raises(InputError, match="cannot keep prepared data in .*No space"):
-        digit_scenes(SMALL)
+        digit_scenes(Digits(**SMALL))
     assert not list(cache.iterdir())
 
 
 def test_scenes_do_not_depend_on_the_order_of_their_counts() -> None:
-    sources = digit_scenes(dict(reversed(SMALL.items())))
+    sources = digit_scenes(Digits(**dict(reversed(SMALL.items()))))
     mixed = [content(sources[split]) for split in SMALL]
     for path in sorted(sources["train"].annotations.parent.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     sources["train"].annotations.parent.rmdir()
-    assert [content(source) for source in digit_scenes(SMALL).values()] == mixed
+    assert [content(source) for source in digit_scenes(Digits(**SMALL)).values()] == mixed

@@ -87,7 +87,10 @@ def test_features_of_another_config_are_not_used_and_damaged_ones_are_made_anew(
     [
         ({"kind": "melted"}, "a rung's kind is 'melted'; choices: train, frozen"),
         ({**TASK, "images": 0}, "a rung's images must be a whole number from 1, got 0"),
-        ({**TASK, "epochs": 3}, "unknown key 'epochs' in a rung's task; needed: iterations, pretrain, images"),
+        (
+            {**TASK, "epochs": 3},
+            "unknown key 'epochs' in a rung's task; it needs iterations and evaluate_on, and may have pretrain, images",
+        ),
         ({"kind": "frozen", "iterations": 3}, "missing key 'evaluate_on'"),
     ],
 )

@@ -18,6 +18,7 @@ from detectors.data.coco import CocoSource  # noqa: E402
 from detectors.evaluator import DetectorEvaluator  # noqa: E402
 from detectors.frozen import assigned, extraction, small_heads  # noqa: E402
 from detectors.frozen import rung as frozen  # noqa: E402
+from detectors.tasks import TrainHeads  # noqa: E402
 from primitives.catalog import GRAMMARS, KNOWN  # noqa: E402
 from primitives.kinds.box.pair import aligned_iou  # noqa: E402
 from primitives.kinds.sample import Sample  # noqa: E402
@@ -89,11 +90,12 @@ def test_heads_side_by_side_are_as_if_alone_and_a_failure_stays_with_its_own(
         "alpha": None,
     }
     losses: list[Any] = [{}, spec("log_iou"), {"loss_cls": exploding}, spec("cse_b_reg"), {}]
-    together = frozen.evaluate(found, losses, 60, 64, 96, seed=1)
+    task = TrainHeads(iterations=60, positives=64, negatives=96, evaluate_on="val")
+    together = frozen.evaluate(found, losses, task, seed=1)
     assert together[2] == "the gradient is not finite at iteration 1"
     assert together[0] == together[4]
     for index in (0, 1, 3):
-        (alone,) = frozen.evaluate(found, losses[index : index + 1], 60, 64, 96, seed=1)
+        (alone,) = frozen.evaluate(found, losses[index : index + 1], task, seed=1)
         assert isinstance(alone, dict)
         assert together[index] == pytest.approx(alone, abs=2e-3)
     assert together[1] != together[0]

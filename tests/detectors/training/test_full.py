@@ -24,6 +24,7 @@ from autoloss.cli import main
 from autoloss.config import from_mapping
 from autoloss.store.run import Run
 from detectors.data.coco import CocoSource
+from detectors.data.description import Digits
 from detectors.data.digits import digit_scenes
 from detectors.training import full
 from detectors.training.checkpoints import read, weights
@@ -82,7 +83,7 @@ def trained(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), restored():
         warnings.simplefilter("ignore")
         patch.setenv("AUTOLOSS_CACHE", str(small_cache))
-        made = described(digit_scenes({"train": 40, "val": 8, "test": 8}))
+        made = described(digit_scenes(Digits(train=40, val=8, test=8)))
         found = full.train(FCOS, losses={}, data=made, work_dir=str(folder), seed=1, cfg_options=SHORT)
     assert found is not None
     return found

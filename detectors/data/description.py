@@ -1,0 +1,105 @@
+"""Description: which data, as a dataset config or the command line names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, InstanceOf, model_validator
+
+from detectors.strict import MOST, Strict
+from primitives.errors import InputError
+from primitives.text.printable import printable
+
+SPLITS = ("train", "val", "test")
+_SCENES = "a whole number from 1"
+_MOST_SCENES = 1_000_000
+_PART = "a dict of annotations and images, two paths"
+_VERIFY = Field(default=1, ge=1, le=MOST, description="a whole number of images per class from 1")
+
+
+class Digits(Strict):
+    """Scenes of digits.
+
+    Args:
+        train: number of scenes.
+        val: number of scenes.
+        test: number of scenes.
+        seed: of the drawing.
+        verify: images for each class of the verification set.
+    """
+
+    type: Literal["digits"] = "digits"
+    train: int = Field(default=1000, ge=1, le=_MOST_SCENES, description=_SCENES)
+    val: int = Field(default=200, ge=1, le=_MOST_SCENES, description=_SCENES)
+    test: int = Field(default=300, ge=1, le=_MOST_SCENES, description=_SCENES)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="a whole number from 0")
+    verify: int = _VERIFY
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of scenes of each split."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+class Part(Strict):
+    """A split in COCO format.
+
+    Args:
+        annotations: path of the JSON file.
+        images: folder that its file names are relative to.
+    """
+
+    # Any str: the bytes of a path need not be text, and pydantic's own would refuse those.
+    annotations: InstanceOf[str] | InstanceOf[Path]
+    images: InstanceOf[str] | InstanceOf[Path]
+
+
+class Coco(Strict):
+    """Files in COCO format.
+
+    Args:
+        train: what is trained on, and val and test are held out of where they are not given.
+        val: what chooses among candidates.
+        test: what nothing chooses by.
+        hold_out: images that are held out for each split that is not given, None for a fifth.
+        longest: most pixels of an image, which is made smaller once; None for no bound.
+        verify: images for each class of the verification set.
+    """
+
+    type: Literal["coco"] = "coco"
+    train: Part = Field(description=_PART)
+    val: Part | None = Field(default=None, description=_PART)
+    test: Part | None = Field(default=None, description=_PART)
+    hold_out: int | None = Field(default=None, ge=1, le=MOST, description="a whole number of images from 1")
+    longest: int | None = Field(default=None, ge=16, le=MOST, description="a whole number of pixels from 16")
+    verify: int = _VERIFY
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The splits that are given."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
+        return {split: part for split, part in named.items() if part is not None}
+
+    @model_validator(mode="after")
+    def _nothing_to_hold_out_for(self) -> Coco:
+        if self.val is not None and self.hold_out is not None:
+            raise ValueError("data.hold_out holds images out for val, and data.val is given; leave one of them out")
+        return self
+
+
+Description = Digits | Coco
+_TYPES: dict[str, type[Description]] = {"digits": Digits, "coco": Coco}
+
+
+def description_of(data: Mapping[str, Any]) -> Description:
+    """The description that plain values are.
+
+    Raises:
+        InputError: an unknown type or key, a key that is missing, or a value that is none.
+    """
+    kind = data.get("type")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise InputError(f"unknown data type {printable(repr(kind), 80)}; choices: {', '.join(_TYPES)}")
+    return _TYPES[kind].read(data, f"data of type {kind!r}", "data.")

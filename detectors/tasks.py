@@ -1,0 +1,66 @@
+"""Tasks: what a rung asks of the evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from detectors.strict import Count, Strict
+from primitives.errors import InputError
+from primitives.text.printable import printable
+
+
+class TrainDetector(Strict):
+    """Trains a detector under the losses.
+
+    Args:
+        iterations: how many.
+        train_on: split.
+        evaluate_on: split; `test` is val where the data has no test split.
+    """
+
+    kind: Literal["train"] = "train"
+    iterations: Count
+    train_on: Literal["train", "verify"]
+    evaluate_on: Literal["verify", "val", "test"]
+
+
+class TrainHeads(Strict):
+    """Trains a small head per candidate on the features of a detector that was trained with its own losses.
+
+    Args:
+        iterations: of the heads.
+        pretrain: iterations of the detector.
+        images: training images that samples are taken from.
+        evaluate_images: most images that are evaluated.
+        positives: samples with an object an iteration.
+        negatives: samples without one.
+        train_on: split.
+        evaluate_on: split; `test` is val where the data has no test split.
+    """
+
+    kind: Literal["frozen"] = "frozen"
+    iterations: Count
+    pretrain: Count = 1000
+    images: Count = 1000
+    evaluate_images: Count = 500
+    positives: Count = 192
+    negatives: Count = 320
+    train_on: Literal["train", "verify"] = "train"
+    evaluate_on: Literal["verify", "val", "test"]
+
+
+Task = TrainDetector | TrainHeads
+_KINDS: dict[str, type[Task]] = {"train": TrainDetector, "frozen": TrainHeads}
+
+
+def task_of(rung: Mapping[str, object]) -> Task:
+    """The task that a rung's plain values name; without `kind` a training.
+
+    Raises:
+        InputError: an unknown kind or key, a key that is missing, or a value that is none.
+    """
+    kind = rung.get("kind", "train")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise InputError(f"a rung's kind is {printable(repr(kind))}; choices: {', '.join(_KINDS)}, descend")
+    return _KINDS[kind].read(rung, "a rung's task", "a rung's ")
