@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
-from primitives.errors import InputError, reading
-from primitives.text.printable import printable
+from primitives.system import names
 
-_TYPE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
+_PLACE = "search.evaluator"
+_EXAMPLE = "detectors.evaluator:DetectorEvaluator"
 _METHODS = ("prepare", "describe", "evaluate")
 
 
@@ -121,16 +118,12 @@ class Measurable(Protocol):
 
 
 def named(name: object) -> tuple[str, str]:
-    """Module and class that a name stands for; nothing is imported.
+    """Module and class that the `type` of an evaluator stands for; nothing is imported.
 
     Raises:
         ValueError: it is no such name.
     """
-    found = _TYPE.fullmatch(name) if isinstance(name, str) else None
-    if found is None:
-        what = "" if name is None else f", got {printable(repr(name))}"
-        raise ValueError(f"evaluator needs a type such as 'detectors.evaluator:DetectorEvaluator'{what}")
-    return found[1], found[2]
+    return names.split(name, "evaluator", _EXAMPLE)
 
 
 def class_of(spec: Mapping[str, Any]) -> type[Evaluator]:
@@ -142,19 +135,7 @@ def class_of(spec: Mapping[str, Any]) -> type[Evaluator]:
     Raises:
         InputError: it cannot be imported, or is no class with the methods of an evaluator.
     """
-    try:
-        module, name = named(spec.get("type"))
-    except ValueError as error:
-        raise InputError(f"search.evaluator.type: {error}") from None
-    place = f"search.evaluator.type: {module}:{name}"
-    with reading(f"{place} cannot be imported"):
-        kind = getattr(importlib.import_module(module), name)
-    if not inspect.isclass(kind):
-        raise InputError(f"{place} is no class, but a {type(kind).__name__}; an evaluator is a class")
-    missing = [method for method in _METHODS if not callable(getattr(kind, method, None))]
-    if missing:
-        raise InputError(f"{place} is no evaluator: it has no {', '.join(missing)}; needed: {', '.join(_METHODS)}")
-    return cast("type[Evaluator]", kind)
+    return names.class_of(spec.get("type"), _PLACE, _METHODS, _EXAMPLE)
 
 
 def build(spec: Mapping[str, Any]) -> Evaluator:
@@ -166,9 +147,4 @@ def build(spec: Mapping[str, Any]) -> Evaluator:
     Raises:
         InputError: it cannot be imported, is no evaluator, or does not take the arguments.
     """
-    kind = class_of(spec)
-    arguments = {key: value for key, value in spec.items() if key != "type"}
-    try:
-        return kind(**arguments)
-    except TypeError as error:
-        raise InputError(f"search.evaluator: {spec['type']} does not take these arguments: {error}") from None
+    return cast("Evaluator", names.built(class_of(spec), spec, _PLACE))

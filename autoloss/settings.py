@@ -13,7 +13,9 @@ from autoloss.evaluator import named
 from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Plain, Seconds, Seed, Share
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, slots
 from primitives.grammar import RANGE, in_range
+from primitives.system.names import split
 
+EVOLUTION = "autoloss.search.strategies.evolution:Evolution"
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
 
@@ -202,6 +204,7 @@ class Settings(_Frozen):
         ladder: rungs in the order they are climbed; the last one chooses parents and finalists.
         finale: the comparison after the last generation, None for none.
         evaluator: `type` as 'module:Class' and its arguments.
+        strategy: who proposes candidates: `type` as 'module:Class' and its arguments.
         variation: how children come about.
         thresholds: of the gate `converges`.
         workers: evaluations at a time, 0 for one per core, or for all that a Ray cluster has room for.
@@ -222,6 +225,7 @@ class Settings(_Frozen):
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
     evaluator: Plain
+    strategy: Plain = {"type": EVOLUTION}
     variation: Variation = Variation()
     thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0, le=MOST)
@@ -287,6 +291,7 @@ class Settings(_Frozen):
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
         named(self.evaluator.get("type"))
+        split(self.strategy.get("type"), "strategy", EVOLUTION)
         return self
 
     @property

@@ -76,7 +76,7 @@ ORDER = {
         ["catalog"],
     ],
     "autoloss": [
-        ["candidate", "evaluator", "settings", "config"],
+        ["candidate", "evaluator", "settings", "config", "values"],
         ["gates"],
         ["store"],
         ["workers"],

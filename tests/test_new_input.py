@@ -23,7 +23,7 @@ from autoloss.export.selection import Export
 from autoloss.gates.calibration import calibrated
 from autoloss.gates.certificates import certify
 from autoloss.gates.pipeline import judge
-from autoloss.report import loss_plot
+from autoloss.report.plots import loss_plot
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 from primitives.expression import Expression

@@ -24,7 +24,8 @@ from autoloss.export.reference import inputs_of
 from autoloss.export.selection import of_text
 from autoloss.gates import simulation
 from autoloss.gates.analysis import examined
-from autoloss.report import loss_plot, tables
+from autoloss.report import tables
+from autoloss.report.plots import loss_plot
 from autoloss.search.funnel import pour
 from autoloss.search.loop import discover
 from autoloss.settings import from_mapping

@@ -103,7 +103,7 @@ def check(
     """
     found = _reach(CHECK)(annotations, images, read)
     if plot is not None:
-        from autoloss.report import data_plot
+        from autoloss.report.plots import data_plot
 
         data_plot.draw(found, plot)
     if as_json:

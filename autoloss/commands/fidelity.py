@@ -48,7 +48,7 @@ def fidelity(
     from autoloss.store.run import Run
 
     if plot is not None:
-        from autoloss.report import fidelity_plot
+        from autoloss.report.plots import fidelity_plot
 
         fidelity_plot.check_file(plot)
     if config.is_dir():

@@ -45,7 +45,7 @@ def check(
     from primitives.operators import OPERATORS
 
     if plot is not None:
-        from autoloss.report import fidelity_plot, loss_plot
+        from autoloss.report.plots import fidelity_plot, loss_plot
 
         fidelity_plot.check_file(plot)
     rules = catalog.grammar(grammar) if grammar else catalog.find_grammar(formula)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.gates.certificates import certify
-from autoloss.report import loss_plot
 from autoloss.report.leaderboard import Evidence
+from autoloss.report.plots import loss_plot
 from primitives import algebra
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.codegen.function import function_name

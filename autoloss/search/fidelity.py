@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autoloss.candidate import OWN, Candidate, Kind, Origin
-from autoloss.search.evolution import Search
+from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.search.results import mean_scores
 from autoloss.search.runner import prepare, running
@@ -86,7 +86,7 @@ def measure_fidelity(
     prepare(settings, run)
     _same_tasks(settings, run)
     if not run.candidates():
-        run.born(population or Search(settings).ask(0).candidates, [])
+        run.born(population or Population(settings).ask(0).candidates, [])
     elif population and [one.losses for one in population] != [one.losses for one in run.candidates()]:
         raise InputError(f"{run.directory} holds measurements of other losses; name another directory")
     with running(settings, run, watch) as runner:

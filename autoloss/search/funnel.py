@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from autoloss.gates import pipeline
 from autoloss.gates.distinct import GATE, Distinct
 from autoloss.gates.equivalence import recognise
-from autoloss.search.variation import random_formula, seeded
+from autoloss.search.strategies.variation import random_formula, seeded
 from primitives.catalog import KNOWN
 from primitives.grammar import Grammar
 

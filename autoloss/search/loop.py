@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoloss.candidate import OWN, Kind
 from autoloss.search import ladder
-from autoloss.search.evolution import Search
+from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.search.runner import Runner, prepare, running, tell
 from autoloss.search.stopping import BudgetEnded
@@ -49,14 +49,14 @@ class Loop:
 
     def __init__(self, runner: Runner) -> None:
         self._runner, self._settings = runner, runner.settings
-        self._search = Search(runner.settings, runner.candidates.values())
+        self._population = Population(runner.settings, runner.candidates.values())
 
     def run(self) -> None:
         """The whole search."""
         for generation in range(self._settings.generations):
             self._runner.reporter.tell(generation=generation, stage="gates", done=0, total=0, running="")
             self._climb(self._born(generation))
-            self._search.tell(self._standing())
+            self._population.tell(self._standing())
         if self._settings.finale:
             rung = self._settings.finale.rung
             self._runner.reporter.tell(generation=self._settings.generations, stage=rung.name, done=0, total=0)
@@ -75,7 +75,7 @@ class Loop:
             reporter.tell(born=born + more, refused=refused + less, running="proposing")
 
         self._runner.stopping.check()
-        birth = self._search.ask(generation, proposing)
+        birth = self._population.ask(generation, proposing)
         self._runner.store.born(birth.candidates, birth.refusals)
         candidates.update({candidate.number: candidate for candidate in birth.candidates})
         reporter.tell(born=born + len(birth.candidates), refused=refused + len(birth.refusals))

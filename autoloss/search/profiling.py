@@ -17,7 +17,7 @@ import torch
 from autoloss.candidate import OWN, Candidate, Evaluation, Kind, Refusal, State
 from autoloss.evaluator import Measurable
 from autoloss.search.cost_model import Cost, MachineCosts, Parts
-from autoloss.search.evolution import Birth, Search
+from autoloss.search.population import Birth, Population
 from autoloss.settings import Rung, Settings
 from autoloss.store.file import FILE
 from autoloss.store.run import Run
@@ -242,18 +242,18 @@ def proposed(settings: Settings, seconds: float) -> Proposed:
     Raises:
         InputError: no formula passes the gates.
     """
-    search = Search(settings.model_copy(update={"births": 1}))
+    population = Population(settings.model_copy(update={"births": 1}))
     whole = Birth()
     spent: list[float] = []
     for generation in range(min(2, settings.generations)):
         begun, count = time.perf_counter(), 0
         while count == 0 or (time.perf_counter() - begun < seconds / 2 and count < settings.births):
-            birth = search.ask(0 if not whole.candidates else 1)
+            birth = population.ask(0 if not whole.candidates else 1)
             whole.candidates += birth.candidates
             whole.refusals += birth.refusals
             count += 1
         spent.append((time.perf_counter() - begun) / count)
-        search.tell([candidate.number for candidate in whole.candidates])
+        population.tell([candidate.number for candidate in whole.candidates])
         _log.debug("generation %d: %d found", generation, count)
     return Proposed(whole.candidates, whole.refusals, (spent[0], spent[-1]))
 

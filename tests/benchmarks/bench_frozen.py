@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from autoloss.report.fidelity_plot import save
+from autoloss.report.plots.fidelity_plot import save
 from detectors.evaluator import DetectorEvaluator
 from detectors.frozen import rung as frozen
 from detectors.frozen.extraction import Scenes, Training

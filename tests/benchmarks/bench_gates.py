@@ -23,7 +23,7 @@ from torch import Tensor
 from autoloss.gates import pipeline, simulation
 from autoloss.gates.equivalence import identity
 from autoloss.search.funnel import run_funnel
-from autoloss.search.variation import random_formula, seeded
+from autoloss.search.strategies.variation import random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.grammar import Grammar

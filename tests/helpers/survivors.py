@@ -6,7 +6,7 @@ from functools import cache
 
 from autoloss.candidate import Loss
 from autoloss.gates import pipeline
-from autoloss.search.variation import random_formula, seeded
+from autoloss.search.strategies.variation import random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 
 COUNT = 40

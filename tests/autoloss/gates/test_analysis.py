@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoloss.gates import certificates, equivalence
 from autoloss.gates.analysis import examined
-from autoloss.report import loss_plot
+from autoloss.report.plots import loss_plot
 from primitives import algebra, symbolic
 from primitives.catalog import GRAMMARS, KNOWN, find_grammar, known_loss
 from primitives.codegen.function import function

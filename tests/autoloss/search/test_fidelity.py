@@ -11,7 +11,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from autoloss.candidate import Kind
 from autoloss.config import from_mapping
-from autoloss.report import fidelity_plot
+from autoloss.report.plots import fidelity_plot
 from autoloss.search import fidelity
 from autoloss.search.loop import discover
 from autoloss.settings import Settings

@@ -3,7 +3,7 @@ import pytest
 from autoloss.gates import pipeline
 from autoloss.gates.distinct import Distinct
 from autoloss.search import funnel
-from autoloss.search.variation import random_formula, seeded
+from autoloss.search.strategies.variation import random_formula, seeded
 from primitives.catalog import GRAMMARS
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from autoloss.report.fidelity_plot import save
+from autoloss.report.plots.fidelity_plot import save
 from primitives.text.printable import printable
 
 _BARS = 25

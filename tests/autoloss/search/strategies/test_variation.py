@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoloss.search import variation
-from autoloss.search.variation import crossed, mutated, random_formula, seeded
+from autoloss.search.strategies import variation
+from autoloss.search.strategies.variation import crossed, mutated, random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.grammar import Grammar

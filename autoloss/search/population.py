@@ -1,4 +1,4 @@
-"""Search: which candidates are born; ask for a generation, tell what became of it.
+"""Population: the candidates of a run; ask for a generation, tell what became of it.
 
 A candidate's birth is a function of the run's seed, its number, the candidates before it and the finished
 evaluations of earlier generations; nothing else, so a search that was killed goes on as if it had not been.
@@ -6,7 +6,6 @@ evaluations of earlier generations; nothing else, so a search that was killed go
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -16,10 +15,12 @@ from autoloss.gates import equivalence, pipeline
 from autoloss.gates.calibration import calibrated, weighted
 from autoloss.gates.certificates import certify
 from autoloss.gates.distinct import Distinct, from_parent
-from autoloss.search import variation
+from autoloss.search.strategies import strategy
+from autoloss.search.strategies.variation import seeded
 from autoloss.settings import Settings
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
+from primitives.expression import Expression
 from primitives.kinds.verdict import Verdict
 
 
@@ -31,8 +32,8 @@ class Birth:
     refusals: list[Refusal] = field(default_factory=list)
 
 
-class Search:
-    """Generations of candidates by tournament selection, crossover and mutation, with elitism.
+class Population:
+    """Generations of candidates: what a config gives, then what its strategy proposes and the gates let pass.
 
     Args:
         settings: of the search.
@@ -43,13 +44,8 @@ class Search:
         self.settings = settings
         self.candidates: dict[int, Candidate] = {}
         self._distinct = Distinct(earlier="an earlier candidate or of the detector's own loss")
-        self._standing: list[int] = []
-        self._thresholds = settings.thresholds.model_dump()
+        self._strategy = strategy.build(settings)
         self._own = settings.stand_ins
-        self._grammars = {
-            name: replace(GRAMMARS[slot.grammar], constants=tuple(settings.variation.constants))
-            for name, slot in settings.slots.items()
-        }
         self._identities: dict[Loss, str] = {}
         self._proved: dict[Loss, list[dict[str, Any]]] = {}
         for candidate in candidates:
@@ -57,7 +53,7 @@ class Search:
 
     def tell(self, standing: Sequence[int]) -> None:
         """Takes the candidates that climbed the ladder so far, best first."""
-        self._standing = list(standing)
+        self._strategy.tell([self.candidates[number] for number in standing])
 
     def ask(self, generation: int, watch: Callable[[int, int], None] = lambda *_: None) -> Birth:
         """A new generation; the first one holds the detector's own loss and the known losses besides.
@@ -75,9 +71,7 @@ class Search:
                 self._add(candidate)
                 birth.candidates.append(candidate)
         for _ in range(self.settings.births):
-            candidate = self._bear(
-                _Attempts(len(self.candidates), self.settings.variation.draws, birth, watch), generation
-            )
+            candidate = self._bear(_Attempts(len(self.candidates), self.settings, birth, watch), generation)
             self._add(candidate)
             birth.candidates.append(candidate)
             watch(len(birth.candidates), len(birth.refusals))
@@ -128,28 +122,28 @@ class Search:
         return self._identities[loss]
 
     def _bear(self, attempts: _Attempts, generation: int) -> Candidate:
-        """Proposes until a candidate passes every gate and is new to the run."""
-        pool = self._pool() if generation > 0 else []
-        with variation.seeded(self.settings.seed, attempts.number) as rng:
+        """Asks until a candidate passes every gate and is new to the run."""
+        with seeded(self.settings.seed, attempts.number) as rng:
             while True:
-                losses, origin = self._draft(rng, pool, attempts)
-                identity = self._identity(losses)
+                draft = self._strategy.ask(rng, attempts)
+                self._identities |= attempts.identities
+                identity = self._identity(draft.losses)
                 verdict = self._distinct.verdict(identity)
                 if verdict.passed:
                     return Candidate(
                         attempts.number,
                         Kind.FOUND,
                         generation,
-                        losses,
-                        origin,
-                        origin.parents,
+                        draft.losses,
+                        draft.origin,
+                        draft.origin.parents,
                         True,
                         identity,
                         attempts.draws + 1,
-                        self._certificates(losses),
+                        self._certificates(draft.losses),
                     )
-                slot = origin.slots[0]
-                attempts.refuse(slot, losses[slot].expression.text, verdict)
+                slot = draft.origin.slots[0]
+                attempts.refuse(slot, draft.losses[slot].expression, verdict)
 
     def _certificates(self, losses: Mapping[str, Loss]) -> dict[str, list[dict[str, Any]]]:
         """What is known of each formula; of one that a candidate has already, what was proved then."""
@@ -158,76 +152,46 @@ class Search:
                 self._proved[loss] = [asdict(one) for one in certify(loss.expression, loss.grammar, loss.alpha)]
         return {slot: self._proved[loss] for slot, loss in losses.items()}
 
-    def _draft(self, rng: random.Random, pool: list[Candidate], attempts: _Attempts) -> tuple[dict[str, Loss], Origin]:
-        """Losses that passed the gates, and where they come from."""
-        rules = self.settings.variation
-        slots = list(self.settings.slots)
-        if len(slots) > 1 and rng.random() >= rules.both:
-            slots = [rng.choice(slots)]
-        parents: list[Candidate] = []
-        if pool:
-            parents.append(_tournament(rng, pool, rules.tournament))
-            others = [candidate for candidate in pool if candidate is not parents[0]]
-            if others and rng.random() < rules.crossover:
-                parents.append(_tournament(rng, others, rules.tournament))
-        losses = dict(parents[0].losses) if parents else {}
-        losses.update({slot: self._vary(rng, slot, parents, attempts) for slot in slots})
-        how = (How.RANDOM, How.MUTATION, How.CROSSOVER)[len(parents)]
-        return losses, Origin(how, tuple(parent.number for parent in parents), tuple(slots))
-
-    def _vary(self, rng: random.Random, slot: str, parents: list[Candidate], attempts: _Attempts) -> Loss:
-        """A new formula for one slot that passes the gates."""
-        rules, grammar = self.settings.slots[slot], self._grammars[slot]
-        extended = self.settings.variation.extended
-        theirs = [parent.losses.get(slot, self._own[slot]) for parent in parents]
-        trees = [loss.expression for loss in theirs]
-        alpha = theirs[0].alpha if theirs else rules.alpha
-        while True:
-            if not trees:
-                proposal = variation.random_formula(grammar, extended=extended)
-            elif len(trees) == 2 and rng.random() < 0.8:
-                proposal = variation.crossed(trees[0], trees[1], grammar, extended=extended)
-            else:
-                # A crossover of near relatives often gives the parent back; a mutation gets it off the spot.
-                proposal = variation.mutated(trees[0], grammar, extended=extended)
-            if trees and not (verdict := from_parent(proposal, trees[0])).passed:
-                attempts.refuse(slot, str(proposal), verdict)
-                continue
-            least = {**grammar.kind.thresholds, **self._thresholds}
-            judgement = pipeline.judge(proposal, grammar, alpha, least)
-            if judgement.passed:
-                found, norm = judgement.expression, judgement.norm
-                loss = weighted(found, GRAMMARS[rules.grammar], alpha, norm, rules.like, rules.weight)
-                self._identities[loss] = judgement.identity
-                return loss
-            attempts.refuse(slot, str(proposal), judgement.verdicts[-1])
-
-    def _pool(self) -> list[Candidate]:
-        """The best candidates so far that may have children: parents stay until better ones come."""
-        breeding = [self.candidates[number] for number in self._standing if self.candidates[number].breeds]
-        return breeding[: self.settings.variation.parents]
-
 
 class _Attempts:
-    """Refused proposals on the way to one candidate."""
+    """Formulas tried on the way to one candidate; the `Gates` of strategies."""
 
-    def __init__(self, number: int, limit: int, birth: Birth, watch: Callable[[int, int], None]) -> None:
-        self.number, self.limit, self.draws = number, limit, 0
-        self.birth, self.watch = birth, watch
+    def __init__(self, number: int, settings: Settings, birth: Birth, watch: Callable[[int, int], None]) -> None:
+        self.number, self.draws, self.own = number, 0, settings.stand_ins
+        self.grammars = {
+            name: replace(GRAMMARS[slot.grammar], constants=tuple(settings.variation.constants))
+            for name, slot in settings.slots.items()
+        }
+        self.identities: dict[Loss, str] = {}
+        self._settings, self._birth, self._watch = settings, birth, watch
 
-    def refuse(self, slot: str, expression: str, verdict: Verdict) -> None:
+    def loss(
+        self, slot: str, formula: Expression, alpha: float | None = None, parent: Expression | None = None
+    ) -> Loss | None:
+        """The loss of a formula that passes every gate; see `strategy.Gates`."""
+        if parent is not None and not (verdict := from_parent(formula, parent)).passed:
+            self.refuse(slot, formula, verdict)
+            return None
+        rules, grammar = self._settings.slots[slot], self.grammars[slot]
+        least = {**grammar.kind.thresholds, **self._settings.thresholds.model_dump()}
+        judgement = pipeline.judge(formula, grammar, alpha, least)
+        if not judgement.passed:
+            self.refuse(slot, formula, judgement.verdicts[-1])
+            return None
+        found, norm = judgement.expression, judgement.norm
+        loss = weighted(found, GRAMMARS[rules.grammar], alpha, norm, rules.like, rules.weight)
+        self.identities[loss] = judgement.identity
+        return loss
+
+    def refuse(self, slot: str, formula: Expression, verdict: Verdict) -> None:
         """Keeps a refusal; gives up past the limit."""
-        self.birth.refusals.append(Refusal(self.number, self.draws, slot, expression, verdict.gate, verdict.reason))
+        refusals, most = self._birth.refusals, self._settings.variation.draws
+        refusals.append(Refusal(self.number, self.draws, slot, formula.text, verdict.gate, verdict.reason))
         self.draws += 1
         if self.draws % 200 == 0:
-            self.watch(len(self.birth.candidates), len(self.birth.refusals))
-        if self.draws >= self.limit:
+            self._watch(len(self._birth.candidates), len(refusals))
+        if self.draws >= most:
             raise InputError(
-                f"candidate {self.number}: no formula for {slot} passed the gates in {self.limit} proposals "
+                f"candidate {self.number}: no formula for {slot} passed the gates in {most} proposals "
                 f"(last: {verdict.gate}: {verdict.reason}); raise search.variation.draws or widen the grammar"
             )
-
-
-def _tournament(rng: random.Random, pool: list[Candidate], size: int) -> Candidate:
-    """The best of some drawn from a pool that is sorted, best first."""
-    return pool[min(rng.randrange(len(pool)) for _ in range(size))]

@@ -7,9 +7,9 @@ import pytest
 
 from autoloss.candidate import OWN, Candidate, How, Kind
 from autoloss.config import from_mapping
-from autoloss.search import evolution
-from autoloss.search.evolution import Search
+from autoloss.search import population
 from autoloss.search.ladder import ranked
+from autoloss.search.population import Population
 from primitives import algebra
 from primitives.algebra import Answer
 from primitives.catalog import GRAMMARS, KNOWN
@@ -24,7 +24,7 @@ def scores(candidates: list[Candidate]) -> dict[int, float]:
 
 def test_generation_0_holds_own_known_controls_and_random_survivors() -> None:
     settings = from_mapping(section(controls=[{"loss_bbox": 2.0}]))
-    born = Search(settings).ask(0).candidates
+    born = Population(settings).ask(0).candidates
     assert [c.kind for c in born] == [Kind.OWN, Kind.KNOWN, Kind.KNOWN, Kind.CONTROL, *[Kind.FOUND] * 4]
     assert [c.number for c in born] == list(range(8))
     assert born[OWN].losses == {}
@@ -35,10 +35,10 @@ def test_generation_0_holds_own_known_controls_and_random_survivors() -> None:
 
 def test_what_sympy_finds_or_is_too_slow_to_find_changes_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = from_mapping(section(seed=11))  # whose formulas SymPy is asked about
-    born = Search(settings).ask(0)
+    born = Population(settings).ask(0)
     slow = Answer(None, "SymPy took longer than 3 s")
     monkeypatch.setattr(algebra, "ask", lambda *_, **__: slow)
-    again = Search(settings).ask(0)
+    again = Population(settings).ask(0)
     assert again.refusals == born.refusals
     assert [replace(one, certificates={}) for one in again.candidates] == [
         replace(one, certificates={}) for one in born.candidates
@@ -48,13 +48,13 @@ def test_what_sympy_finds_or_is_too_slow_to_find_changes_no_candidate(monkeypatc
 
 
 def test_known_losses_of_another_grammar_have_no_children() -> None:
-    born = Search(from_mapping(section())).ask(0).candidates
+    born = Population(from_mapping(section())).ask(0).candidates
     assert born[1].breeds
     assert not born[2].breeds  # the published box loss counts in pixels
 
 
 def test_random_init_lets_only_survivors_breed() -> None:
-    search = Search(from_mapping(section(init="random")))
+    search = Population(from_mapping(section(init="random")))
     first = search.ask(0).candidates
     assert not any(c.breeds for c in first if c.kind is not Kind.FOUND)
     search.tell(ranked(scores(first)))
@@ -65,7 +65,7 @@ def test_random_init_lets_only_survivors_breed() -> None:
 
 
 def test_children_descend_from_candidates_with_scores() -> None:
-    search = Search(from_mapping(section()))
+    search = Population(from_mapping(section()))
     first = search.ask(0).candidates
     search.tell([number for number in ranked(scores(first)) if number in (0, 1, 4)])
     children = search.ask(1).candidates
@@ -75,7 +75,7 @@ def test_children_descend_from_candidates_with_scores() -> None:
 
 
 def test_no_two_found_candidates_have_the_same_gradient() -> None:
-    search = Search(from_mapping(section(births=12)))
+    search = Population(from_mapping(section(births=12)))
     born = search.ask(0).candidates
     search.tell(ranked(scores(born)))
     born += search.ask(1).candidates
@@ -84,32 +84,32 @@ def test_no_two_found_candidates_have_the_same_gradient() -> None:
 
 
 def test_a_birth_depends_on_seed_and_history_only() -> None:
-    whole = Search(from_mapping(section()))
+    whole = Population(from_mapping(section()))
     first = whole.ask(0)
     whole.tell(ranked(scores(first.candidates)))
     second = whole.ask(1)
-    resumed = Search(from_mapping(section()), first.candidates)
+    resumed = Population(from_mapping(section()), first.candidates)
     resumed.tell(ranked(scores(first.candidates)))
     assert resumed.ask(1) == second
-    assert Search(from_mapping(section(seed=8))).ask(0) != first
+    assert Population(from_mapping(section(seed=8))).ask(0) != first
 
 
 def test_what_is_known_of_a_formula_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = Search(from_mapping(section()))
+    search = Population(from_mapping(section()))
     first = search.ask(0).candidates
     search.tell(ranked(scores(first)))
     asked: list[Expression] = []
-    identity, certify = evolution.equivalence.identity, evolution.certify
-    monkeypatch.setattr(evolution.equivalence, "identity", lambda *given: asked.append(given[0]) or identity(*given))
+    identity, certify = population.equivalence.identity, population.certify
+    monkeypatch.setattr(population.equivalence, "identity", lambda *given: asked.append(given[0]) or identity(*given))
     proved: list[Expression] = []
-    monkeypatch.setattr(evolution, "certify", lambda *given: proved.append(given[0]) or certify(*given))
+    monkeypatch.setattr(population, "certify", lambda *given: proved.append(given[0]) or certify(*given))
     children = search.ask(1).candidates
     parents = {loss for one in first for loss in one.losses.values()}
     inherited = [loss for child in children for loss in child.losses.values() if loss in parents]
     assert inherited
     assert asked == proved  # by the certificates alone: the gates' judgement holds the identity of what is new
     assert not {loss.expression for one in first if one.certificates for loss in one.losses.values()} & set(proved)
-    again = Search(from_mapping(section()), first)
+    again = Population(from_mapping(section()), first)
     again.tell(ranked(scores(first)))
     assert again.ask(1).candidates == children
 
@@ -118,7 +118,7 @@ def test_losses_are_calibrated_to_the_gradient_of_the_loss_they_replace() -> Non
     from autoloss.gates.equivalence import identity
 
     settings = from_mapping(section())
-    for candidate in Search(settings).ask(0).candidates[1:]:
+    for candidate in Population(settings).ask(0).candidates[1:]:
         for slot, loss in candidate.losses.items():
             own = KNOWN[settings.slots[slot].like]
             target = identity(own.expression, GRAMMARS[own.grammar], own.alpha)[1]
@@ -127,21 +127,21 @@ def test_losses_are_calibrated_to_the_gradient_of_the_loss_they_replace() -> Non
 
 
 def test_the_constants_of_formulas_are_a_setting() -> None:
-    birth = Search(from_mapping(section(variation={"constants": [5.0]}))).ask(0)
+    birth = Population(from_mapping(section(variation={"constants": [5.0]}))).ask(0)
     texts = [refusal.expression for refusal in birth.refusals]
     drawn = {float(word) for text in texts for word in re.findall(r"\d+", text)}
     assert drawn == {5.0}
 
 
 def test_refusals_are_kept_with_their_reason() -> None:
-    birth = Search(from_mapping(section())).ask(0)
+    birth = Population(from_mapping(section())).ask(0)
     found = [c for c in birth.candidates if c.kind is Kind.FOUND]
     assert sum(c.draws for c in found) == len(birth.refusals) + len(found)
     assert all(refusal.reason and refusal.gate for refusal in birth.refusals)
 
 
 def test_a_search_that_finds_nothing_says_what_to_change() -> None:
-    search = Search(from_mapping(section(variation={"draws": 3, "both": 1.0})))
+    search = Population(from_mapping(section(variation={"draws": 3, "both": 1.0})))
     with pytest.raises(InputError, match=r"no formula for loss_cls passed the gates in 3 proposals.*variation\.draws"):
         search.ask(0)
 

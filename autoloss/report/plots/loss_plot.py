@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from autoloss.gates.simulation import descend
-from autoloss.report.fidelity_plot import save
+from autoloss.report.plots.fidelity_plot import save
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.kinds.panel import Panel

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from autoloss.report import loss_plot
+from autoloss.report.plots import loss_plot
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 

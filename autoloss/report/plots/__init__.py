@@ -1,0 +1,1 @@
+"""Plots: formulas, rungs and data as pictures."""

@@ -1,0 +1,1 @@
+"""Strategies: who proposes the losses of new candidates."""

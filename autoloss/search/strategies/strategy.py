@@ -1,0 +1,86 @@
+"""The strategy protocol: what a search asks of whoever proposes candidates."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from autoloss.candidate import Candidate, Loss, Origin
+from autoloss.settings import EVOLUTION, Settings
+from primitives.expression import Expression
+from primitives.grammar import Grammar
+from primitives.system import names
+
+_PLACE = "search.strategy"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Losses of a candidate to be.
+
+    Args:
+        losses: per slot, each of which passed the gates; a slot left out keeps the detector's own loss.
+        origin: how they came about; `slots` are those whose loss is new.
+    """
+
+    losses: Mapping[str, Loss]
+    origin: Origin
+
+
+class Gates(Protocol):
+    """What a strategy is given to try formulas with; every refusal is kept, with its reason."""
+
+    @property
+    def own(self) -> Mapping[str, Loss]:
+        """Known losses that stand for the detector's own, by slot."""
+
+    @property
+    def grammars(self) -> Mapping[str, Grammar]:
+        """Those of the slots, with the constants of the config."""
+
+    def loss(
+        self, slot: str, formula: Expression, alpha: float | None = None, parent: Expression | None = None
+    ) -> Loss | None:
+        """The loss of a formula that passes every gate, weighted like the loss it replaces; None where one refuses.
+
+        Args:
+            slot: that it is for.
+            formula: in the grammar of the slot.
+            alpha: weight of the target outside the formula.
+            parent: formula that it must differ from.
+
+        Raises:
+            InputError: as many refusals for one candidate as `variation.draws` allows.
+        """
+
+
+class Strategy(Protocol):
+    """Proposes candidates; an object of this shape, built with the settings and its arguments of the config, is all.
+
+    A candidate is to be a function of the run's seed, its number and what `tell` said last, and of nothing else: then
+    a search that was killed goes on as if it had not been. `random`, the module's functions and the argument alike, is
+    seeded so for every candidate.
+    """
+
+    def tell(self, standing: Sequence[Candidate]) -> None:
+        """Takes all candidates that climbed the ladder so far, best first; before every generation but the first."""
+
+    def ask(self, rng: random.Random, gates: Gates) -> Draft:
+        """Losses of one new candidate; asked again where another candidate has their gradients.
+
+        Args:
+            rng: where everything random comes from.
+            gates: judge formulas.
+        """
+
+
+def build(settings: Settings) -> Strategy:
+    """The strategy that a config names.
+
+    Raises:
+        InputError: it cannot be imported, is no strategy, or does not take the arguments.
+    """
+    kind = names.class_of(settings.strategy.get("type"), _PLACE, ("tell", "ask"), EVOLUTION)
+    return cast("Strategy", names.built(kind, settings.strategy, _PLACE, settings))

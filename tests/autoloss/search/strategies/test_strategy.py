@@ -1,0 +1,101 @@
+"""A strategy is a class that a config names; asked and told, by this protocol alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoloss.candidate import OWN, How, Kind
+from autoloss.config import from_mapping
+from autoloss.search.loop import discover
+from autoloss.search.population import Population
+from autoloss.search.strategies.evolution import Evolution
+from autoloss.search.strategies.strategy import build
+from autoloss.settings import Settings
+from autoloss.store.run import Run
+from primitives.errors import InputError
+from tests.helpers import strategies_of_others
+from tests.helpers.small import section
+
+OTHERS = "tests.helpers.strategies_of_others"
+
+
+def settings(**strategy: Any) -> Settings:
+    return from_mapping(section(strategy=strategy))
+
+
+def test_the_strategy_of_a_config_that_names_none_is_evolution() -> None:
+    assert type(build(from_mapping(section()))) is Evolution
+
+
+def test_a_strategy_of_ones_own_proposes_and_is_told_how_candidates_stand(tmp_path: Path) -> None:
+    strategies_of_others.TOLD.clear()
+    rules = settings(type=f"{OTHERS}:Climber", share=0.0)
+    with Run.create(tmp_path / "run", rules.identity()) as run:
+        discover(rules, run)
+        found = [one for one in run.candidates() if one.kind is Kind.FOUND]
+        rung, of_run = rules.ladder[-1], {one.number: one for one in run.candidates()}
+        scores = {one.candidate: one.score for one in run.evaluations() if one.rung == rung.name}
+    told = strategies_of_others.TOLD
+    assert [len(standing) > 0 for standing in told] == [True] * rules.generations
+    assert all(score is not None for score in scores.values())
+    first_told = [scores[number] for number in told[0]]
+    assert first_told == sorted(first_told, reverse=True)  # type: ignore[type-var]
+    assert {one.origin.how for one in found if one.generation == 0} == {How.RANDOM}
+    for one in found:
+        if one.generation > 0:
+            parent = told[one.generation - 1][0]
+            assert one.parents == (parent,)
+            assert one.losses.get("loss_cls") == of_run[parent].losses.get("loss_cls")
+
+
+def test_what_a_strategy_proposes_depends_on_seed_and_history_alone() -> None:
+    rules = settings(type=f"{OTHERS}:Climber")
+    whole = Population(rules)
+    first = whole.ask(0)
+    whole.tell([4, OWN])
+    second = whole.ask(1)
+    resumed = Population(rules, first.candidates)
+    resumed.tell([4, OWN])
+    assert resumed.ask(1) == second
+
+
+def test_a_strategy_that_proposes_the_same_for_ever_is_ended_by_the_limit_of_proposals() -> None:
+    rules = from_mapping(section(strategy={"type": f"{OTHERS}:Stubborn"}, variation={"draws": 5}))
+    with pytest.raises(InputError, match=r"no formula for loss_bbox passed the gates in 5 proposals \(last: distinct"):
+        Population(rules).ask(0)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (
+            {"type": "os:system"},
+            "^search.strategy.type: os:system is no class, .*; a strategy is a class$",
+        ),
+        ({"type": "subprocess:Popen"}, "is no strategy: it has no tell, ask; needed: tell, ask$"),
+        ({"type": "nothing_here:A"}, "cannot be imported: No module named 'nothing_here'"),
+        ({"type": f"{OTHERS}:Climber", "shares": 1}, "does not take these arguments: .*'shares'"),
+        ({"type": f"{OTHERS}:Climber", "share": 2}, "does not take these arguments: share is 0 to 1, got 2"),
+    ],
+)
+def test_what_is_named_and_no_strategy_is_one_line(strategy: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Population(settings(**strategy))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [None, 3, "evolution", "a.b"], ids=repr)
+def test_what_is_no_name_of_a_strategy_is_told_when_the_config_is_read(name: Any) -> None:
+    with pytest.raises(InputError, match="strategy needs a type such as 'autoloss.search.strategies.evolution:Evolut"):
+        settings(type=name)
+
+
+def test_another_strategy_is_another_search(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", settings(type=f"{OTHERS}:Climber").identity()).close()
+    with Run.create(tmp_path / "run", from_mapping(section()).identity()) as run:  # nothing has begun: it may change
+        discover(from_mapping(section(generations=1, finale=None)), run)
+    with pytest.raises(InputError, match="strategy"):
+        Run.create(tmp_path / "run", settings(type=f"{OTHERS}:Climber").identity())
