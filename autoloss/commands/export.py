@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, Alpha, Candidate, WeightBbox, WeightCls, stderr
+from autoloss.commands.options import MOST, Alpha, Candidate, WeightBbox, WeightCls, by_slot, stderr
 from primitives.errors import InputError
 
 
@@ -65,8 +65,8 @@ def export(
     from primitives.text.markup import slug
 
     setup = {"detector": detector, "centerness_target": "iou" if centerness_iou else None, "stand_in": stand_in}
-    given = {slot: text for slot, text in (("loss_cls", loss_cls), ("loss_bbox", loss_bbox)) if text is not None}
-    weights = {slot: w for slot, w in (("loss_cls", weight_cls), ("loss_bbox", weight_bbox)) if w is not None}
+    given = by_slot(loss_cls=loss_cls, loss_bbox=loss_bbox)
+    weights = by_slot(loss_cls=weight_cls, loss_bbox=weight_bbox)
     if (run is not None) + bool(given) + catalog != 1:
         raise InputError("export takes a RUN, or --loss-cls and --loss-bbox, or --catalog; one of the three")
     if run is None and (candidate is not None or top != 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,6 +12,7 @@ from autoloss.commands.data import described
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
+Given = TypeVar("Given")
 MOST = 2**31 - 1
 """Of anything that is counted."""
 MOST_SEED = 2**32 - 1
@@ -22,6 +23,11 @@ def finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number")
     return value
+
+
+def by_slot(**given: Given | None) -> dict[str, Given]:
+    """What was given of options that each slot has one of, by the names of the slots."""
+    return {slot: value for slot, value in given.items() if value is not None}
 
 
 Alpha = Annotated[

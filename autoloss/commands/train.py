@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from autoloss.commands.data import described
-from autoloss.commands.options import MOST_SEED, Alpha, Candidate, WeightBbox, WeightCls
+from autoloss.commands.options import MOST_SEED, Alpha, Candidate, WeightBbox, WeightCls, by_slot
 from primitives.errors import InputError
 
 TRAIN = "detectors.training.full:train"
@@ -99,8 +99,8 @@ def train(
     """
     from autoloss.config import parsed
 
-    given = {slot: text for slot, text in (("loss_cls", loss_cls), ("loss_bbox", loss_bbox)) if text is not None}
-    weights = {slot: w for slot, w in (("loss_cls", weight_cls), ("loss_bbox", weight_bbox)) if w is not None}
+    given = by_slot(loss_cls=loss_cls, loss_bbox=loss_bbox)
+    weights = by_slot(loss_cls=weight_cls, loss_bbox=weight_bbox)
     losses, scale = _losses(given, weights, run, candidate, grammar, alpha)
     arguments: dict[str, Any] = {
         "losses": losses,

@@ -64,7 +64,7 @@ def descend_all(
     """
     if field is None:
         field = grammar.kind.field(grammar.terminals)
-    live = [_Walker(expression, thresholds, field.chief) for expression in expressions]
+    live = [_Simulated(expression, thresholds, field.chief) for expression in expressions]
     ended, program = tuple(live), Program(expressions)
     place = field.start.expand(len(live), *field.start.shape)
     floor: Tensor | None = None
@@ -76,25 +76,25 @@ def descend_all(
         length = gradient.norm(dim=-1, keepdim=True)
         broken = (~torch.isfinite(length)).sum((1, 2)).tolist()
         asked = []
-        for index, (walker, mean) in enumerate(zip(live, good.mean(-1).tolist(), strict=True)):
-            walker.curve.append(mean)
+        for index, (one, mean) in enumerate(zip(live, good.mean(-1).tolist(), strict=True)):
+            one.curve.append(mean)
             if broken[index]:
-                walker.broken = f"the gradient is not finite on {broken[index]} of {place.shape[1]} samples"
-            if step in CHECKS or step == 0 or walker.broken:
+                one.broken = f"the gradient is not finite on {broken[index]} of {place.shape[1]} samples"
+            if step in CHECKS or step == 0 or one.broken:
                 asked.append(index)
         for index, numbers in zip(asked, field.numbers(place.detach(), asked) if asked else [], strict=True):
             live[index].check(step, numbers, field.outcome(place, index))
-        if step == STEPS or not any(walker.going for walker in live):
+        if step == STEPS or not any(one.going for one in live):
             break
         if floor is None:
             floor = (_FLOOR * length.mean((1, 2), keepdim=True)).clamp(min=torch.finfo(length.dtype).tiny)
         place = place.detach() - field.first_step * (1 - step / STEPS) ** 2 * gradient / torch.maximum(length, floor)
-        kept = [index for index, walker in enumerate(live) if walker.going]
+        kept = [index for index, one in enumerate(live) if one.going]
         if len(kept) < len(live):
             live, place, floor = [live[index] for index in kept], place[kept], floor[kept]
-            program = Program([walker.expression for walker in live])
+            program = Program([one.expression for one in live])
             field.keep(kept)
-    return [walker.descent() for walker in ended]
+    return [one.descent() for one in ended]
 
 
 def derived(outcomes: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -133,7 +133,7 @@ def _gradient(losses: Sequence[Tensor], place: Tensor) -> Tensor:
     return gradient
 
 
-class _Walker:
+class _Simulated:
     """One formula on its way."""
 
     def __init__(self, expression: Expression, thresholds: Mapping[str, float] | None, chief: str) -> None:
