@@ -30,13 +30,24 @@ from primitives.operators import OPERATORS
 from tests.helpers.small import section
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = ("autoloss", "primitives", "detectors", "configs", "tests", "results")
 PAGES = sorted(
-    file for pattern in ("*.md", ".github/*.md", "*/README.md", "results/*.md") for file in ROOT.glob(pattern)
+    {
+        file
+        for pattern in (
+            "*.md",
+            ".github/*.md",
+            *(f"{folder}/README.md" for folder in FOLDERS),
+            "results/*.md",
+            "tests/*/*.md",
+        )
+        for file in ROOT.glob(pattern)
+    }
 )
 _TABLE = re.compile(r"<!-- (?P<what>[^>]+?) -->\n.*?<!-- end -->", re.DOTALL)
 _LINK = re.compile(r"\]\((?P<file>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 _FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE)
-_SPAN = re.compile(r"`([^`\n]+)`")
+_SPAN = re.compile(r"`([^`]+)`")
 _FILE = re.compile(r"^# (?P<name>\w+)\.py\n")
 _FIGURE = re.compile(r"[01]\.\d{3} ± [01]\.\d{3}")
 _PATH = re.compile(r"[\w./-]+(?:/|\.(?:py|md|txt|json|csv|png|sqlite|toml))")
@@ -47,7 +58,7 @@ _ELSEWHERE = (
     *("tools/train.py", "mmdet/", "exports/", "classes.txt"),
     *("card.md", "config.py", "detector.py", "example.py", "loss_cls.png"),
 )
-FOLDERS = ("autoloss", "primitives", "detectors", "configs", "tests", "results")
+_OF_BENCHMARKS = {"--parts", "--rounds", "--workers"}
 _FINAL = "final"
 _HISTORY = ROOT / "CHANGELOG.md"
 
@@ -127,7 +138,8 @@ def blocks(file: Path, language: str) -> list[str]:
 
 def spans(file: Path) -> list[str]:
     """Text in backticks outside of fenced text."""
-    return _SPAN.findall(_FENCED.sub("", file.read_text()))
+    paragraphs = _FENCED.sub("", file.read_text()).split("\n\n")
+    return [re.sub(r"\s+", " ", text) for paragraph in paragraphs for text in _SPAN.findall(paragraph)]
 
 
 def lines(file: Path) -> list[str]:
@@ -205,6 +217,20 @@ def test_every_command_and_option_that_is_shown_is_there(file: Path) -> None:
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         options = {word.split("=")[0] for word in words if word.startswith("--")}
         assert options <= known | {"--help"}, (command.name, options - known)
+
+
+@every_page
+def test_every_option_that_is_named_alone_is_one_of_a_command(file: Path) -> None:
+    parameters = [one for command in leaves(typer.main.get_command(app)) for one in command.params]
+    known = {option for one in parameters for option in (*one.opts, *one.secondary_opts)}
+    named = {word for text in spans(file) if text.startswith("--") for word in text.split() if word.startswith("--")}
+    assert {word.split("=")[0] for word in named} <= known | _OF_BENCHMARKS
+
+
+def leaves(command: Any) -> list[Any]:
+    """Commands that are no group of others."""
+    below = getattr(command, "commands", {})
+    return [leaf for one in below.values() for leaf in leaves(one)] if below else [command]
 
 
 @every_page
