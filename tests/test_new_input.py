@@ -90,7 +90,7 @@ def test_gates_simulation_calibration_and_certificates_take_the_formula(rules: G
     assert judgement.passed, judgement.verdicts
     assert judgement.verdicts[-1].gate == "converges"
     loss = calibrated(formula, rules, None, SIGMOID.stand_in)
-    assert (loss.grammar, loss.expression) == (NAME, str(formula))
+    assert (loss.grammar, loss.expression) == (rules, formula)
     assert 0 < loss.loss_weight < math.inf
     assert {"optimum", "monotone", "convexity"} <= {one.name for one in certify(formula, rules)}
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from autoloss.candidate import Kind as Origin
+from autoloss.config import from_mapping
 from autoloss.export import card, folder
 from autoloss.export.reference import inputs_of
 from autoloss.export.selection import of_text
@@ -26,9 +27,8 @@ from autoloss.gates import simulation
 from autoloss.gates.analysis import examined
 from autoloss.report import tables
 from autoloss.report.plots import loss_plot
-from autoloss.search.funnel import pour
+from autoloss.search.funnel import run_funnel
 from autoloss.search.loop import discover
-from autoloss.settings import from_mapping
 from autoloss.store.run import Run
 from primitives import algebra, catalog, symbolic
 from primitives.algebra import Answer
@@ -229,7 +229,7 @@ def test_a_reward_is_turned_into_a_loss(rules: Grammar) -> None:
 
 
 def test_random_formulas_go_through_the_funnel(rules: Grammar) -> None:
-    found = pour(rules, 3_000)
+    found = run_funnel(rules, 3_000)
     assert sum(found.ends.values()) == 3_000
     assert found.ends["passed"] > 0
 
@@ -263,7 +263,7 @@ def test_exported_functions_compute_what_the_formula_computes(target: str, rules
 
 def test_the_card_and_the_picture_show_it(tmp_path: Path) -> None:
     export = of_text({"loss_value": "absolute"})
-    card.write(export.name, export.spec(), export.about, {}, "torch", ["losses.py"], tmp_path)
+    card.write(export, "torch", ["losses.py"], tmp_path)
     assert "## Value loss: `absolute_value_loss`" in (tmp_path / "card.md").read_text()
     assert (tmp_path / "loss_value.png").stat().st_size > 10_000
     drawn = loss_plot.Drawn("this", ABSOLUTE.expression, GRAMMARS["scalar"])
@@ -292,7 +292,7 @@ def test_a_search_finds_a_loss_that_wrong_targets_harm_less(tmp_path: Path) -> N
         scores = {one.candidate: one.score for one in run.evaluations("proxy")}
     assert len(born) == 3 + 2 * 4
     found = [one for one in born if one.kind is Origin.FOUND]
-    assert {one.losses["loss_value"].grammar for one in found} == {"scalar"}
+    assert {one.losses["loss_value"].grammar.name for one in found} == {"scalar"}
     assert scores[1] > scores[0]
     assert max(scores[one.number] for one in found if scores.get(one.number) is not None) > scores[0]
-    assert tables.formula_lines(found[0].spec())[0].startswith("loss_value = ")
+    assert tables.formula_lines(found[0].losses)[0].startswith("loss_value = ")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from autoloss.candidate import Loss
+from autoloss.export.selection import Export
 from autoloss.gates.certificates import certify
 from autoloss.report.leaderboard import Evidence
 from autoloss.report.plots import loss_plot
 from primitives import algebra
-from primitives.catalog import GRAMMARS, known_loss
+from primitives.catalog import GRAMMARS, KnownLoss, known_loss
 from primitives.codegen.function import function_name
 from primitives.text.markup import MOST, markdown, plain
 
@@ -31,51 +32,32 @@ _USE = {
 }
 
 
-def write(
-    name: str,
-    losses: Mapping[str, Mapping[str, Any]],
-    about: Sequence[str],
-    evidence: Evidence | None,
-    target: str,
-    files: Sequence[str],
-    folder: Path,
-) -> None:
+def write(export: Export, target: str, files: Sequence[str], folder: Path) -> None:
     """Writes the card and a picture per loss.
 
     Args:
-        name: of the export.
-        losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
-        about: where they come from, paragraphs.
-        evidence: what the run says of it; None without a run.
-        target: what it was exported to.
+        export: what was exported.
+        target: what to.
         files: names of the files beside the card, in the order of their writer.
         folder: where to.
     """
-    for slot, loss in losses.items():
-        rules = GRAMMARS[loss["grammar"]]
-        known = known_loss(rules.kind.beside(rules.terminals))
+    for slot, loss in export.losses.items():
+        known = _beside(loss)
         other = loss_plot.Drawn(known.title, known.expression, GRAMMARS[known.grammar], known.alpha)
-        mine = loss_plot.Drawn("this", rules.parse(loss["expression"]), rules, loss["alpha"])
+        mine = loss_plot.Drawn("this", loss.expression, loss.grammar, loss.alpha)
         loss_plot.draw(mine, other, folder / f"{slot}.png")
-    (folder / FILE).write_text(text(name, losses, about, evidence, target, files), encoding="utf-8")
+    (folder / FILE).write_text(text(export, target, files), encoding="utf-8")
 
 
-def text(
-    name: str,
-    losses: Mapping[str, Mapping[str, Any]],
-    about: Sequence[str],
-    evidence: Evidence | None,
-    target: str,
-    files: Sequence[str],
-) -> str:
+def text(export: Export, target: str, files: Sequence[str]) -> str:
     """The card in Markdown; arguments as of `write`."""
-    parts = [f"# {markdown(name)}", *map(markdown, about)]
-    for slot, loss in losses.items():
-        parts += _formula(name, slot, loss)
-    parts += _evidence(evidence)
-    for slot, loss in losses.items():
-        parts += _certificates(slot, loss, evidence)
-    limits = "\n".join(f"- {limit}" for limit in _limits(losses, evidence is not None))
+    parts = [f"# {markdown(export.name)}", *map(markdown, export.about)]
+    for slot, loss in export.losses.items():
+        parts += _formula(export.name, slot, loss)
+    parts += _evidence(export.evidence)
+    for slot, loss in export.losses.items():
+        parts += _certificates(slot, loss, export.evidence)
+    limits = "\n".join(f"- {limit}" for limit in _limits(export))
     losses_module, put = (Path(file).stem for file in (*files, *files)[:2])
     use = _USE[target].format(losses=losses_module, put=put)
     listed = ", ".join(f"`{file}`" for file in sorted(files))
@@ -83,25 +65,28 @@ def text(
     return "\n\n".join(parts) + "\n"
 
 
-def _formula(name: str, slot: str, loss: Mapping[str, Any]) -> list[str]:
-    rules = GRAMMARS[loss["grammar"]]
-    expression = rules.parse(loss["expression"])
+def _formula(name: str, slot: str, loss: Loss) -> list[str]:
+    expression, rules = loss.expression, loss.grammar
     rows = ["| input | meaning | unit |", "|---|---|---|"]
     rows += [f"| {one.name} | {one.text} | {one.unit} |" for one in rules.terminals if one.name in expression.names]
-    known = known_loss(rules.kind.beside(rules.terminals))
-    outside = f", alpha {loss['alpha']:g} in the column of the target" if loss["alpha"] is not None else ""
+    outside = f", alpha {loss.alpha:g} in the column of the target" if loss.alpha is not None else ""
     return [
         f"## {_title(loss)}: `{function_name(name, rules.kind)}`",
         f"    {expression}",
         f"$$ {algebra.latex(expression, rules.terminals)} $$",
         f"Grammar {rules.name}{outside}; {expression.size} nodes.",
         "\n".join(rows),
-        f"![Loss, gradient, descent beside {known.title}]({slot}.png)",
+        f"![Loss, gradient, descent beside {_beside(loss).title}]({slot}.png)",
     ]
 
 
-def _title(loss: Mapping[str, Any]) -> str:
-    return f"{GRAMMARS[loss['grammar']].kind.word.capitalize()} loss"
+def _title(loss: Loss) -> str:
+    return f"{loss.grammar.kind.word.capitalize()} loss"
+
+
+def _beside(loss: Loss) -> KnownLoss:
+    """The known loss that pictures show beside it."""
+    return known_loss(loss.grammar.kind.beside(loss.grammar.terminals))
 
 
 def _evidence(found: Evidence | None) -> list[str]:
@@ -123,11 +108,10 @@ def _evidence(found: Evidence | None) -> list[str]:
     ]
 
 
-def _certificates(slot: str, loss: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
+def _certificates(slot: str, loss: Loss, evidence: Evidence | None) -> list[str]:
     found = evidence.row.candidate.certificates.get(slot) if evidence else None
     if found is None:
-        rules = GRAMMARS[loss["grammar"]]
-        found = [asdict(one) for one in certify(rules.parse(loss["expression"]), rules, loss["alpha"])]
+        found = [asdict(one) for one in certify(loss.expression, loss.grammar, loss.alpha)]
     lines = ["| about | what is known | how |", "|---|---|---|"]
     lines += [
         "| " + " | ".join(_name(one[part], 1000) for part in ("name", "statement", "how")) + " |" for one in found
@@ -140,12 +124,11 @@ def _name(text: str, most: int = MOST) -> str:
     return markdown(plain(text, most))
 
 
-def _limits(losses: Mapping[str, Mapping[str, Any]], measured: bool) -> list[str]:
+def _limits(export: Export) -> list[str]:
     limits = []
-    for loss in losses.values():
-        rules = GRAMMARS[loss["grammar"]]
-        limits += rules.kind.limits(rules.formula(rules.parse(loss["expression"]), loss["alpha"]))
+    for loss in export.losses.values():
+        limits += loss.grammar.kind.limits(loss.grammar.formula(loss.expression, loss.alpha))
     limits.append("`loss_weight` gives it the gradient norm of the loss it replaces; elsewhere it may want another.")
-    if measured:
+    if export.evidence:
         limits.append("What it gains was measured on the data, detector and schedule named above, and nowhere else.")
     return limits

@@ -79,7 +79,7 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
             (fresh / name).write_text(text, encoding="utf-8")
         if target != "latex":
             check(export, fresh / next(iter(files)), target)
-            card.write(export.name, export.spec(), export.about, export.evidence, target, list(files), fresh)
+            card.write(export, target, list(files), fresh)
         folder.mkdir(exist_ok=True)
         written = [path.rename(folder / path.name) for path in sorted(fresh.iterdir())]
     finally:

@@ -27,7 +27,7 @@ def examined(expression: Expression, grammar: Grammar, alpha: float | None = Non
     algebra.start()  # it comes up while the gates judge
     judgement = pipeline.judge(expression, grammar, alpha)
     known = recognise(judgement.identity, grammar) if judgement.identity else None
-    found = certificates.certify(judgement.expression, grammar, alpha) if judgement.passed else ()
+    found = certificates.certify(judgement.expression, grammar, alpha, judgement.identity) if judgement.passed else ()
     return {
         "formula": str(expression),
         "grammar": grammar.name,

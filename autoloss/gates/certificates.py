@@ -16,15 +16,18 @@ from primitives.kinds.kind import TYPICAL
 from primitives.kinds.verdict import Certificate
 
 
-def certify(expression: Expression, grammar: Grammar, alpha: float | None = None) -> tuple[Certificate, ...]:
+def certify(
+    expression: Expression, grammar: Grammar, alpha: float | None = None, identity: str = ""
+) -> tuple[Certificate, ...]:
     """All certificates of a formula that passed the gates.
 
     Args:
         expression: the formula, as the gates left it.
         grammar: of it.
         alpha: weight of the target outside the formula.
+        identity: what `equivalence.identity` gave, where it is known already.
     """
-    kinships = equivalence.kin(expression, grammar, alpha)
+    kinships = equivalence.kin(expression, grammar, alpha, identity)
     known = (Certificate("known", f"{one.relation} ({one.known.source})", one.how) for one in kinships)
     simulated = partial(descend, expression, grammar, alpha)
     own = grammar.kind.certificates(grammar.formula(expression, alpha), lambda field: simulated(field=field))

@@ -58,14 +58,13 @@ class Kinship:
     how: str
 
 
-def kin(expression: Expression, grammar: Grammar, alpha: float | None = None) -> tuple[Kinship, ...]:
+def kin(expression: Expression, grammar: Grammar, alpha: float | None = None, name: str = "") -> tuple[Kinship, ...]:
     """The known losses that a formula is, up to an affine map, or up to a weight; at most one of each.
 
-    Gradients on a probe find them, algebra proves it where it can.
+    Gradients on a probe find them, algebra proves it where it can; `name` is the identity where it is known already.
     """
     found, mine = [], grammar.formula(expression, alpha)
-    name, _ = identity(expression, grammar, alpha)
-    same = recognise(name, grammar)
+    same = recognise(name or identity(expression, grammar, alpha)[0], grammar)
     if same:
         affine: Answer[bool] = Answer(None)
         if same.grammar == grammar.name:

@@ -149,7 +149,8 @@ class Population:
         """What is known of each formula; of one that a candidate has already, what was proved then."""
         for loss in losses.values():
             if loss not in self._proved:
-                self._proved[loss] = [asdict(one) for one in certify(loss.expression, loss.grammar, loss.alpha)]
+                found = certify(loss.expression, loss.grammar, loss.alpha, self._direction(loss))
+                self._proved[loss] = [asdict(one) for one in found]
         return {slot: self._proved[loss] for slot, loss in losses.items()}
 
 

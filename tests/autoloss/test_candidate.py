@@ -7,9 +7,10 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoloss.candidate import SLOTS, Candidate, How, Kind, Loss, Origin
-from primitives.catalog import GRAMMARS, KNOWN
+from autoloss.candidate import Candidate, How, Kind, Loss, Origin
+from primitives.catalog import GRAMMARS, KNOWN, slots
 
+SLOTS = tuple(slots())
 NUMBERS = st.integers(0, 10**6)
 ORIGINS = st.one_of(
     st.just(Origin(How.OWN)),

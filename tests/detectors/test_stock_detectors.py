@@ -147,14 +147,14 @@ def by_hand(slot: str, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     with np.errstate(all="ignore"):  # rows of weight 0 may be anything
         if slot == "bbox":
             pred, target = plain(args[0]), plain(args[1])
-            each = BY_HAND[text](*overlaps(pred, target, module.grammar != "box_pixels"))
+            each = BY_HAND[text](*overlaps(pred, target, module.rules.name != "box_pixels"))
         else:
             x = plain(args[0])
             labels, iou = args[1] if isinstance(args[1], tuple) else (args[1], kwargs.get("iou"))
             y = (plain(labels)[:, None] == np.arange(x.shape[1])).astype(float)
-            foreground = (plain(labels) < x.shape[1] - (module.grammar == "softmax"))[:, None]
+            foreground = (plain(labels) < x.shape[1] - (module.rules.name == "softmax"))[:, None]
             hit = np.zeros_like(x) if iou is None else plain(iou)[:, None] * np.ones_like(x)
-            w = np.where(foreground, hit, 1.0) if module.grammar == "softmax" else y * hit
+            w = np.where(foreground, hit, 1.0) if module.rules.name == "softmax" else y * hit
             each = BY_HAND[text](x, y, w)
         return averaged(each, args, kwargs, module.loss_weight, module.reduction)
 

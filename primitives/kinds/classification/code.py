@@ -10,7 +10,7 @@ from primitives.codegen.lines import needed
 from primitives.codegen.source import folded, source, wide
 from primitives.expression import Expression
 from primitives.kinds.classification import picked
-from primitives.operators import EPS
+from primitives.operators import EPS, Operator
 
 _TARGET = "target = labels[:, None] == torch.arange(x.shape[1], device=x.device)"
 _X_AT = "x_at = x.gather(1, index){flat}"
@@ -89,7 +89,7 @@ class ClassCode:
     def _split(self, whole: Expression | None, column: Expression | None) -> list[str]:
         """A sum over all classes, and a column at the label."""
         names = frozenset().union(*(part.names for part in (whole, column) if part is not None))
-        flat = not any(wide(Expression(name)) for name in names)
+        flat = whole is None and not any(wide(Expression(name)) for name in names) and not _along_classes(column)
         lines, sums = self._lines(names, flat), []
         if whole is not None:
             lines += _assigned("loss", whole, wide_value=True)
@@ -133,6 +133,13 @@ class ClassCode:
         columns = found.result if wide(expression, constants=False) else f"{np}.broadcast_to({found.result}, x.shape)"
         weight = f" * ({alpha!r} * y + {1 - alpha!r} * (1 - y))" if alpha is not None else ""
         return [*lines, f"loss = {columns}", f"return (loss{weight}).sum(-1)"]
+
+
+def _along_classes(formula: Expression | None) -> bool:
+    """Whether an operator in it needs the axis of the classes."""
+    if formula is None or not isinstance(formula.head, Operator):
+        return False
+    return formula.head.class_axis or any(map(_along_classes, formula.arguments))
 
 
 def _assigned(name: str, formula: Expression, wide_value: bool = False, prefix: str = "t") -> list[str]:

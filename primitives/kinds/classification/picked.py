@@ -19,7 +19,7 @@ _SOFTMAX = {
 def picked(formula: Expression, hit: bool) -> Expression:
     """The formula with each `dot` over the one-hot y as what stands at the label: one column is computed, not all.
 
-    A `dot` that does not allow it stays.
+    A `dot` that does not allow it stays, with all that is inside.
 
     Args:
         formula: folded, of a class grammar.
@@ -31,6 +31,8 @@ def picked(formula: Expression, hit: bool) -> Expression:
         at = at_label(Expression(OPERATORS["mul"], formula.arguments), frozenset("y"), hit)
         if at is not None:
             return folded(at, constants=False)
+    if formula.head.class_axis:  # what counts as a column and what as one value per class is to stay inside
+        return formula
     return Expression(formula.head, tuple(picked(part, hit) for part in formula.arguments))
 
 

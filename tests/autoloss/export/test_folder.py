@@ -119,7 +119,7 @@ def test_results_hold_what_the_command_writes(name: str) -> None:
     """`autoloss export --catalog --stand-in --force --out results/published`, but for the bytes of the pictures."""
     export = catalog({"stand_in": True})[name]
     files = package.texts(export, "mmdet")
-    files[card.FILE] = card.text(export.name, export.spec(), export.about, export.evidence, "mmdet", list(files))
+    files[card.FILE] = card.text(export, "mmdet", list(files))
     for file, text in files.items():
         assert (PUBLISHED / name / file).read_text() == text, f"{name}/{file}: run make published"
     pictures = {f"{slot}.png" for slot in export.losses}

@@ -164,7 +164,7 @@ def test_hostile_names_of_a_run_do_no_harm_where_they_land(run: Run, name: str) 
         if target == "latex":
             assert all(line.startswith(("%", "\\[", "  L_", "\\]")) for line in text.splitlines())
             continue
-        page = card.text(hostile.name, hostile.spec(), hostile.about, hostile.evidence, target, list(files))
+        page = card.text(hostile, target, list(files))
         assert harmless(page)
         assert "<" not in re.sub(r"`[^`\n]*`|\$\$.*\$\$|^    .*$", "", page, flags=re.MULTILINE)
         for table in re.findall(r"(?:^\|.*\n)+", page, flags=re.MULTILINE):

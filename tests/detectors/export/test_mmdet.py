@@ -33,6 +33,7 @@ from mmengine.structures import InstanceData  # noqa: E402
 from detectors.export.mmdet import mmdet as mmdet_files  # noqa: E402
 from detectors.losses import expression as _losses  # noqa: E402, F401  registers them
 from detectors.training.config import box_heads, load, put_losses  # noqa: E402
+from primitives.catalog import GRAMMARS  # noqa: E402
 from primitives.codegen.function import function_name  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
 
@@ -237,7 +238,7 @@ def test_stock_detectors_compute_the_losses_that_the_toolkit_computes(
     config = written(mmdet_files(spec, name, ["By a test."], setup), tmp_path)
     assert [module.rpartition("_")[0] for module in config.custom_imports.imports] == [
         "portable_config",
-        f"{function_name(name, 'loss_bbox').removesuffix('_box_loss')}_losses",
+        f"{function_name(name, GRAMMARS['box'].kind).removesuffix('_box_loss')}_losses",
     ]
     ours = load(STOCK[detector])
     put_losses(ours, spec, centerness)

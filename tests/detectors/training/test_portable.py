@@ -54,7 +54,7 @@ def test_without_its_modules_it_has_stock_losses_and_nothing_to_train_with(
     config.custom_hooks = [{"type": "PortableConfig"}, {"type": "EMAHook"}]
     text, _ = portable(config, str(tmp_path))
     (tmp_path / "config.py").write_text(text)
-    monkeypatch.setitem(sys.modules, "detectors.losses", None)
+    monkeypatch.setitem(sys.modules, "detectors.losses.expression", None)
     with pytest.warns(UserWarning, match="a config for inference alone: to train, lay .*detectors.losses.expression"):
         found = Config.fromfile(str(tmp_path / "config.py"))
     head = found.model.bbox_head
