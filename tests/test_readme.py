@@ -1,4 +1,4 @@
-"""The README's transcripts are what its commands print; `python -m tests.test_readme` writes them anew."""
+"""Transcripts of the pages are what their commands print; `python -m tests.test_readme` writes them anew."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command import autoloss
+from tests.test_documents import PAGES, page
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
 _BLOCK = re.compile(r"```console\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)```", re.DOTALL)
 # Commands that take minutes leave what they print in results/ (make results, benchmark, benchmark-export, funnel).
 _KEPT = {
@@ -47,15 +47,31 @@ def printed(command: str) -> str | None:
     return "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
 
 
-@pytest.mark.parametrize("command", [match["command"] for match in _BLOCK.finditer(README.read_text())])
-def test_what_the_readme_shows_is_what_the_command_prints(command: str) -> None:
-    shown = next(match["output"] for match in _BLOCK.finditer(README.read_text()) if match["command"] == command)
-    expected = printed(command)
-    assert shown == (expected or ""), "python -m tests.test_readme writes the README's transcripts anew"
+def transcripts() -> list[tuple[Path, str, str]]:
+    """Page, command and what is shown of its output."""
+    return [(file, one["command"], one["output"]) for file in PAGES for one in _BLOCK.finditer(file.read_text())]
+
+
+@pytest.mark.parametrize(
+    ("file", "command", "shown"), transcripts(), ids=[f"{page(file)}: {command}" for file, command, _ in transcripts()]
+)
+def test_what_a_page_shows_is_what_the_command_prints(file: Path, command: str, shown: str) -> None:
+    assert shown == (printed(command) or ""), f"python -m tests.test_readme writes the transcripts of {page(file)} anew"
+
+
+@pytest.mark.parametrize("file", PAGES, ids=page)
+def test_every_transcript_has_its_command_on_its_first_line(file: Path) -> None:
+    text = file.read_text()
+    assert text.count("```console") == len(_BLOCK.findall(text))
+
+
+def test_everything_that_commands_of_minutes_print_is_shown_somewhere() -> None:
+    assert set(_KEPT) <= {command for _, command, _ in transcripts()}
 
 
 if __name__ == "__main__":
-    text = _BLOCK.sub(
-        lambda match: f"```console\n$ {match['command']}\n{printed(match['command']) or ''}```", README.read_text()
-    )
-    README.write_text(text)
+    for place in PAGES:
+        made = _BLOCK.sub(
+            lambda one: f"```console\n$ {one['command']}\n{printed(one['command']) or ''}```", place.read_text()
+        )
+        place.write_text(made)
