@@ -11,8 +11,9 @@ import typer
 
 from autoloss import candidate, cli
 from autoloss.commands import data
-from autoloss.export import card, folder, plain
+from autoloss.export import plain
 from autoloss.export.selection import of_text
+from autoloss.export.target import TARGETS, Target
 from autoloss.gates import equivalence, pipeline
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.kinds.verdict import Verdict
@@ -64,8 +65,7 @@ def files(
 def test_a_target_of_exports_is_a_function_from_losses_to_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(folder.TARGETS, "mine", f"{__name__}:files")
-    monkeypatch.setitem(card._USE, "mine", "import {losses}")
+    monkeypatch.setitem(TARGETS, "mine", Target("mine", f"{__name__}:files", "import {losses}"))
     done = autoloss("export", "--loss-bbox", "giou", "--to", "mine", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "the file equals the formula" in done.stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autoloss.candidate import Loss
 from autoloss.export.selection import Export
+from autoloss.export.target import TARGETS
 from autoloss.gates.certificates import certify
 from autoloss.report.leaderboard import Evidence
 from autoloss.report.plots import loss_plot
@@ -17,19 +18,6 @@ from primitives.codegen.function import function_name
 from primitives.text.markup import MOST, markdown, plain
 
 FILE = "card.md"
-_USE = {
-    "mmdet": "```console\n$ python tools/train.py config.py\n```\n\nfrom this folder, with mmdetection's own "
-    "`tools/train.py`; it needs nothing of the toolkit. `{losses}.py` can also be imported without mmdetection.\n\nThe "
-    "config in its work dir, the modules beside it and a checkpoint load wherever they are taken together; without the "
-    "modules too, for inference.",
-    "torch": "Import the functions from `{losses}.py`. They give a loss per sample: sum over positives for a box loss, "
-    "over all samples for a class loss, divide by the number of positives (or of samples, in two-stage heads), and "
-    "multiply by the `_WEIGHT` beside each.",
-    "torchvision": "`from {put} import put_into`, then `put_into(model)` for a torchvision FasterRCNN or "
-    "FCOS; `python example.py` shows it.",
-    "numpy": "Import the functions from `{losses}.py`: NumPy and SciPy.",
-    "jax": "Import the functions from `{losses}.py`: JAX.",
-}
 
 
 def write(export: Export, target: str, files: Sequence[str], folder: Path) -> None:
@@ -59,7 +47,7 @@ def text(export: Export, target: str, files: Sequence[str]) -> str:
         parts += _certificates(slot, loss, export.evidence)
     limits = "\n".join(f"- {limit}" for limit in _limits(export))
     losses_module, put = (Path(file).stem for file in (*files, *files)[:2])
-    use = _USE[target].format(losses=losses_module, put=put)
+    use = TARGETS[target].use.format(losses=losses_module, put=put)
     listed = ", ".join(f"`{file}`" for file in sorted(files))
     parts += ["## Limits", limits, "## Use", use, f"Files: {listed}. Apache License 2.0."]
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""Package: the folder of an export, written as a whole after a check where our packages cannot be imported."""
+"""Folder: an export, written as a whole after a check where our packages cannot be imported."""
 
 from __future__ import annotations
 
@@ -13,19 +13,10 @@ import torch
 
 from autoloss.export import card, isolated_check, reference
 from autoloss.export.selection import Export
+from autoloss.export.target import target as find_target
 from primitives.codegen.function import function_name
 from primitives.errors import InputError
 from primitives.system import scratch
-
-TARGETS = {
-    "mmdet": "detectors.export.mmdet:mmdet",
-    "torch": "autoloss.export.plain:torch_files",
-    "torchvision": "detectors.export.torchvision:files",
-    "jax": "autoloss.export.plain:jax_files",
-    "numpy": "autoloss.export.plain:numpy_files",
-    "latex": "autoloss.export.plain:latex_files",
-}
-"""Who writes the files of a target, that of the losses first, as 'module:function'."""
 
 
 class ExportError(RuntimeError):
@@ -38,9 +29,7 @@ def texts(export: Export, target: str) -> dict[str, str]:
     Raises:
         InputError: no such target, or what its writer says.
     """
-    if target not in TARGETS:
-        raise InputError(f"unknown target {target!r}; choices: {', '.join(TARGETS)}")
-    module, _, writer = TARGETS[target].partition(":")
+    module, _, writer = find_target(target).writer.partition(":")
     files: dict[str, str] = getattr(importlib.import_module(module), writer)(
         export.spec(), export.name, export.about, export.setup
     )
@@ -52,7 +41,7 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
 
     Args:
         export: what.
-        target: one of TARGETS.
+        target: one of `target.TARGETS`.
         folder: made where it is missing.
         force: write over files that are there.
 
@@ -90,7 +79,7 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
 def check(export: Export, file: Path, target: str) -> None:
     """Compares a file of losses with the formulas, in a process where our packages cannot be imported.
 
-    Values and gradients on 1,000 inputs, to 1e-6 or what float32 rounding costs the formula itself; see `cases`.
+    Values and gradients on 1,000 inputs, to 1e-6 or what float32 rounding costs the formula itself; see `reference`.
 
     Raises:
         ExportError: what differs.

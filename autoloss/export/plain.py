@@ -1,4 +1,4 @@
-"""Functions: losses as plain functions in a file of PyTorch, NumPy or JAX, or as LaTeX."""
+"""Plain: losses as plain functions in a file of PyTorch, NumPy or JAX, or as LaTeX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases: inputs of exported losses with the values and gradients that they must give."""
+"""Reference: inputs of exported losses with the values and gradients that they must give."""
 
 from __future__ import annotations
 

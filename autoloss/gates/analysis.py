@@ -1,4 +1,4 @@
-"""Examine: everything that is known of one formula, as plain values."""
+"""Analysis: everything that is known of one formula, as plain values."""
 
 from __future__ import annotations
 

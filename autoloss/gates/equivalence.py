@@ -1,4 +1,4 @@
-"""Recognition: whether two losses are the same, by gradient and by algebra, and which known loss a formula is."""
+"""Equivalence: whether two losses are the same, by gradient and by algebra, and which known loss a formula is."""
 
 from __future__ import annotations
 

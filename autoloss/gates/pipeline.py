@@ -1,4 +1,4 @@
-"""Gates: cheap judgements of a formula without a detector, cheapest first; the first refusal ends the story."""
+"""Pipeline: the gates, judgements of a formula without a detector, cheapest first; the first refusal ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descent: free predictions descended under a loss alone, without a network: the prediction-space simulation.
+"""Simulation: free predictions descended under a loss alone, without a network: the prediction-space simulation.
 
 It shows what a loss does when nothing stands between it and the prediction. It finds losses under which predictions do
 not arrive; it cannot rank good ones, and free predictions share no weights, so a loss that descends well may still

@@ -1,4 +1,4 @@
-"""Cost report: what a search will cost, as plain values and as a table."""
+"""Cost tables: what a search will cost, as plain values and as a table."""
 
 from __future__ import annotations
 

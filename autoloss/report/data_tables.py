@@ -1,4 +1,4 @@
-"""Data report: what a look through a data set found, as tables."""
+"""Data tables: what a look through a data set found, as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs: what a search does, a line of JSON each."""
+"""JSON log: what a search does, a line of JSON each."""
 
 from __future__ import annotations
 

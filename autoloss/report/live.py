@@ -1,4 +1,4 @@
-"""Screen: the progress of a search for a person who watches."""
+"""Live: the progress of a search for a person who watches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scalars: the progress of a search for TensorBoard."""
+"""TensorBoard: the progress of a search as its scalars."""
 
 from __future__ import annotations
 

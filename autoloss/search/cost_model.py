@@ -1,4 +1,4 @@
-"""Estimate: what a whole search costs, from the measured cost of its parts; pure functions."""
+"""Cost model: what a whole search costs, from the measured cost of its parts; pure functions."""
 
 from __future__ import annotations
 

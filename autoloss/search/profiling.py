@@ -1,4 +1,4 @@
-"""Measuring: what the parts of a search cost on this machine, by doing a little of each with the real evaluator."""
+"""Profiling: what the parts of a search cost on this machine, by doing a little of each with the real evaluator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes: a pool of workers (see `worker`) that costs the search nothing when one of them hangs or dies.
+"""Pool: workers (see `process`); it costs the search nothing when one of them hangs or dies.
 
 Each worker is a spawned process that stays, so that models and data are loaded once. A thread of the parent watches
 it: what it does not answer in time, or at all, ends its task with WorkerError, and a fresh worker takes its place.

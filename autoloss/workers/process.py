@@ -1,4 +1,4 @@
-"""Worker: a process that may hang, die or outgrow its memory, the pipe to it, and its life."""
+"""Process: a worker that may hang, die or outgrow its memory, the pipe to it, and its life."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources: a description of data becomes checked data, a source per split."""
+"""Splits: a description of data becomes checked data, a source per split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses file: exported losses as the text of one Python file that needs PyTorch, and mmdetection's registry if any.
+"""Source: exported losses as the text of one Python file that needs PyTorch, and mmdetection's registry if any.
 
 The modules carry the contract and the heads' mechanism of the toolkit with them, word for word.
 """

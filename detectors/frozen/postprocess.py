@@ -1,4 +1,4 @@
-"""Detections: outputs of K heads over many images as COCO mAP, with one suppression for all of them."""
+"""Postprocess: outputs of K heads over many images as COCO mAP, with one suppression for all of them."""
 
 from __future__ import annotations
 

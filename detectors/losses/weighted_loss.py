@@ -1,4 +1,4 @@
-"""Contract: what mmdetection's heads rely on in a loss; every loss of the toolkit is one of these two modules.
+"""Weighted loss: what mmdetection's heads rely on in a loss; every loss of the toolkit is one of these two modules.
 
 Exported losses carry this code with them, so it needs PyTorch alone.
 """

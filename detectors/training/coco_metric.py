@@ -1,4 +1,4 @@
-"""Metric: COCO box mAP by faster-coco-eval."""
+"""COCO metric: box mAP by faster-coco-eval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configure: a detector's config, data, losses and budget in, one mmengine config out; the only config surgery."""
+"""Config: a detector's config, data, losses and budget in, one mmengine config out; the only config surgery."""
 
 from __future__ import annotations
 

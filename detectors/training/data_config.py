@@ -1,4 +1,4 @@
-"""Loaders: what a config says of data and classes, and other data in its place."""
+"""Data config: what a config says of data and classes, and other data in its place."""
 
 from __future__ import annotations
 

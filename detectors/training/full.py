@@ -1,4 +1,4 @@
-"""Training: a detector trained by mmengine's Runner as long as its config says, with losses and data of one's own."""
+"""Full: a detector trained by mmengine's Runner as long as its config says, with losses and data of one's own."""
 
 from __future__ import annotations
 

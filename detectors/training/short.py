@@ -1,4 +1,4 @@
-"""Train: a config becomes metrics by mmengine's Runner, which leaves nothing behind."""
+"""Short: a config becomes metrics by mmengine's Runner, which leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from autoloss.config import from_mapping
 from autoloss.export import card
 from autoloss.export import folder as package
 from autoloss.export.selection import changed, folder_name, of_run, of_text
+from autoloss.export.target import TARGETS
 from autoloss.report.leaderboard import Evidence, Score
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN
@@ -154,7 +155,7 @@ def test_hostile_names_of_a_run_do_no_harm_where_they_land(run: Run, name: str) 
     beside = [replace(one, candidate=replace(one.candidate, origin=told)) for one in of_it.evidence.beside]
     row = replace(of_it.evidence.row, scores={name: Score(0.5, 0.1, 2)})
     hostile = replace(of_it, evidence=Evidence(row, [name, "full"], beside), setup={"detector": FCOS, "stand_in": True})
-    for target in package.TARGETS:
+    for target in TARGETS:
         files = package.texts(hostile, target)
         for file, text in files.items():
             assert harmless(text), file
@@ -199,7 +200,7 @@ def test_a_weight_that_is_no_weight_is_refused(run: Run, weight: float) -> None:
 @pytest.mark.parametrize("weight", [0.0, -0.0, 1e-320, 1e30, True, 2])
 def test_a_weight_at_the_ends_of_its_range_is_exported(weight: float) -> None:
     export = of_text({"loss_bbox": "giou"}, weights={"loss_bbox": weight})
-    for target in package.TARGETS:
+    for target in TARGETS:
         for file, text in package.texts(export, target).items():
             assert not file.endswith(".py") or ast.parse(text)
 
