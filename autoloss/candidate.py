@@ -86,7 +86,7 @@ class How(Enum):
 
 _OWN = "the detector's own loss"
 _AS_FORMULA = ", as a formula"
-_TAKEN = re.compile(r"([0-9]{1,18}) of the search: (.*)", re.DOTALL)
+_OF_SEARCH = re.compile(r"([0-9]{1,18}) of the search: (.*)", re.DOTALL)
 _GIVEN = re.compile(rf"(known|control): (.*?)({_AS_FORMULA})?", re.DOTALL)
 _BRED = re.compile(r"(random|mutation|crossover)(?: of ([0-9]{1,18})(?: and ([0-9]{1,18}))?)?: (.*)", re.DOTALL)
 
@@ -112,8 +112,8 @@ class Origin:
     numbers: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        taken = "".join(f"{number} of the search: " for number in self.numbers)
-        return f"{taken}{self._sentence()}"
+        before = "".join(f"{number} of the search: " for number in self.numbers)
+        return f"{before}{self._sentence()}"
 
     def _sentence(self) -> str:
         if self.how is How.OWN:
@@ -129,9 +129,9 @@ class Origin:
     def of(cls, text: str) -> Origin:
         """The origin that a sentence tells of; OTHER where it is none of those that origins print."""
         numbers, rest = [], text
-        while taken := _TAKEN.fullmatch(rest):
-            numbers.append(int(taken[1]))
-            rest = taken[2]
+        while before := _OF_SEARCH.fullmatch(rest):
+            numbers.append(int(before[1]))
+            rest = before[2]
         found = cls(How.OTHER, titles=(rest,))
         if rest == _OWN:
             found = cls(How.OWN)

@@ -16,6 +16,8 @@ from primitives.grammar import RANGE, in_range
 from primitives.system.names import split
 
 EVOLUTION = "autoloss.search.strategies.evolution:Evolution"
+DESCEND = "descend"
+"""Kind of the tasks that ask no evaluator: free predictions descend under the formulas alone."""
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
 
@@ -84,12 +86,12 @@ class Rung(_Frozen):
     @property
     def descends(self) -> bool:
         """Whether no evaluator is asked."""
-        return self.task.get("kind") == "descend"
+        return self.task.get("kind") == DESCEND
 
     @model_validator(mode="after")
     def _descent_has_no_options(self) -> Rung:
         if self.descends and len(self.task) > 1:
-            raise ValueError(f"a task of kind 'descend' has no other keys, got {', '.join(self.task)}")
+            raise ValueError(f"a task of kind {DESCEND!r} has no other keys, got {', '.join(self.task)}")
         return self
 
 
@@ -272,9 +274,9 @@ class Settings(_Frozen):
                         f"rungs {owner[seed]} and {rung.name} share seed {seed}: the same luck counts twice"
                     )
         if self.ladder[-1].descends:
-            raise ValueError("the last rung of the ladder ranks, so it must train; 'descend' finds what is broken")
+            raise ValueError(f"the last rung of the ladder ranks, so it must train; {DESCEND!r} finds what is broken")
         if self.finale and self.finale.rung.descends:
-            raise ValueError("the finale compares trained detectors; 'descend' trains none")
+            raise ValueError(f"the finale compares trained detectors; {DESCEND!r} trains none")
         if self.finale and len(set(self.finale.known)) != len(self.finale.known):
             raise ValueError(f"finale.known names a row twice: {', '.join(map(str, self.finale.known))}")
         for row in self.known:

@@ -17,7 +17,7 @@ from detectors.data.cache import cache_folder
 from detectors.data.coco import CocoSource
 from detectors.frozen import rung as frozen
 from detectors.frozen.extraction import Scenes, plain
-from detectors.training.short import clock, train, trained
+from detectors.training.short import clock, train_briefly, trained
 
 _MOST_IMAGES = 128
 """Images whose features are computed to be measured."""
@@ -186,7 +186,7 @@ def _run(config: Config, iterations: int, images: int) -> _Timed:
     """Trains, and evaluates the first images."""
     config.val_dataloader.dataset.indices = images
     begin = clock()
-    metrics = train(config)
+    metrics = train_briefly(config)
     whole = clock() - begin
     spent = metrics["seconds_train"] + metrics["seconds_eval"]
     return _Timed(iterations, images, whole - spent, metrics["seconds_train"], metrics["seconds_eval"])

@@ -72,7 +72,7 @@ ORDER = {
     "primitives": [
         ["errors", "text", "system", "operators"],
         ["expression", "symbolic"],
-        ["algebra", "kinds", "codegen", "grammar", "parser"],
+        ["algebra", "kinds", "codegen", "grammar"],
         ["catalog"],
     ],
     "autoloss": [

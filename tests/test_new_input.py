@@ -131,7 +131,7 @@ def test_an_export_is_checked_where_the_toolkit_is_not(rules: Grammar, formula: 
     export = Export("New", {"loss_cls": calibrated(formula, rules, None, SIGMOID.stand_in)}, ["By a test."])
     ((name, text),) = folder.texts(export, "torch").items()
     (tmp_path / name).write_text(text)
-    folder.check(export, tmp_path / name, "torch")
+    folder.compare(export, tmp_path / name, "torch")
     assert SIGMOID.limits(rules.formula(formula))[-1].startswith("It reads t, the share of the training that is over")
 
 
@@ -174,7 +174,7 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
     from detectors.heads import registry
     from detectors.heads.iou_aware import PointIoUAware
     from detectors.training.config import configure, load
-    from detectors.training.short import train
+    from detectors.training.short import train_briefly
 
     seen: list[float] = []
 
@@ -205,7 +205,7 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
     try:
         config = configured()
         assert config.model.bbox_head.type == twin == "TimeAwareFCOSHead"
-        assert "mAP" in train(config)
+        assert "mAP" in train_briefly(config)
         assert seen == [0.0, 0.5]
         with pytest.raises(InputError, match="a rung of kind 'frozen' hands over iou .*, a formula reads progress"):
             _pair(load("configs/detectors/tiny_fcos.py"), losses, boxes=None)

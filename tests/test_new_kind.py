@@ -258,7 +258,7 @@ def test_exported_functions_compute_what_the_formula_computes(target: str, rules
     wanted = (inputs["p"] - inputs["t"]).abs().exp().numpy()
     np.testing.assert_allclose(np.asarray(module.line_value_loss(**arrays)), wanted, rtol=1e-5)
     if target == "torch":
-        folder.check(export, file, target)
+        folder.compare(export, file, target)
 
 
 def test_the_card_and_the_picture_show_it(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from autoloss.commands.data import described
 from autoloss.commands.options import MOST_SEED, Alpha, Candidate, WeightBbox, WeightCls, by_slot
 from primitives.errors import InputError
 
-TRAIN = "detectors.training.full:train"
+TRAIN = "detectors.training.full:train_detector"
 """Who trains, as 'module:function'."""
 
 

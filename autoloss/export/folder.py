@@ -67,7 +67,7 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
         for name, text in files.items():
             (fresh / name).write_text(text, encoding="utf-8")
         if target != "latex":
-            check(export, fresh / next(iter(files)), target)
+            compare(export, fresh / next(iter(files)), target)
             card.write(export, target, list(files), fresh)
         folder.mkdir(exist_ok=True)
         written = [path.rename(folder / path.name) for path in sorted(fresh.iterdir())]
@@ -76,7 +76,7 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
     return written
 
 
-def check(export: Export, file: Path, target: str) -> None:
+def compare(export: Export, file: Path, target: str) -> None:
     """Compares a file of losses with the formulas, in a process where our packages cannot be imported.
 
     Values and gradients on 1,000 inputs, to 1e-6 or what float32 rounding costs the formula itself; see `reference`.

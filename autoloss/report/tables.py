@@ -113,7 +113,7 @@ def examined(found: Mapping[str, Any]) -> RenderableType:
     """What is known of one formula: the gates' verdicts, then the certificates.
 
     Args:
-        found: what `examine.examined` gave.
+        found: what `analysis.examined` gave.
     """
     table = Table(header_style="bold")
     for title in ("gate", "verdict", "why"):

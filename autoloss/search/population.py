@@ -125,7 +125,7 @@ class Population:
         """Asks until a candidate passes every gate and is new to the run."""
         with seeded(self.settings.seed, attempts.number) as rng:
             while True:
-                draft = self._strategy.ask(rng, attempts)
+                draft = strategy.checked(self._strategy.ask(rng, attempts), self.settings)
                 self._identities |= attempts.identities
                 identity = self._identity(draft.losses)
                 verdict = self._distinct.verdict(identity)

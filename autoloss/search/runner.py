@@ -144,15 +144,24 @@ class Runner:
         begin = time.perf_counter()
         self.reporter.tell(running="what all candidates share")
         for seed in seeds:
-            shared = Limited(
-                executors.nothing, Limits, "what all candidates share", partial(executors.warm, rung, seed)
-            )
-            future = self.executor.submit(shared)
-            while not wait([future], timeout=1).done:
-                self._tell_workers()
-                self.stopping.check_overdue()
-            future.result()
+            for tries in range(1, _TRIES + 1):
+                try:
+                    self._make_shared(rung, seed)
+                    break
+                except WorkerError as error:
+                    tell("worker lost", rung=rung.name, seed=seed, candidates=(), cause=error.cause)
+                    if tries == _TRIES:
+                        what = f"what the candidates of rung {rung.name!r} share could not be made"
+                        raise InputError(f"{what}, so the set-up is wrong: {error} ({_TRIES} times)") from None
         self.store.add_shared_seconds(time.perf_counter() - begin)
+
+    def _make_shared(self, rung: Rung, seed: int) -> None:
+        """Waits for it, until someone asks to stop or the time is up."""
+        future = self.executor.submit(Limited(executors.warm, Limits, "what all candidates share"), rung, seed)
+        while not wait([future], timeout=1).done:
+            self._tell_workers()
+            self.stopping.check_overdue()
+        future.result()
 
     def _begin(
         self, work: _Work, rung: Rung, missing: set[tuple[int, int]], begun: set[tuple[int, int]]

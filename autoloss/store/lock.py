@@ -1,4 +1,7 @@
-"""Lock: one process at a time works on a directory; the kernel lets go when the process dies, however it dies."""
+"""Lock: one process at a time works on a directory; the kernel lets go when the process dies, however it dies.
+
+Our own few lines beside the package filelock: that one empties the file which says who holds it when another opens it.
+"""
 
 from __future__ import annotations
 

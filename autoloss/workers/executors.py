@@ -172,10 +172,6 @@ def warm(rung: Rung, seed: int) -> None:
         )
 
 
-def nothing() -> None:
-    """What is called where only what comes before a call matters."""
-
-
 def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Evaluation]:
     """Evaluates candidates in a worker, side by side; what goes wrong in training is a failed evaluation.
 
@@ -200,7 +196,8 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
         found = [out_of_memory(caught) if lacks_memory(caught) else f"{type(caught).__name__}: {caught}"]
     if len(found) < len(candidates):  # one of them spoils it for all; nothing of the attempt is held any more
         return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
-    seconds, now, memory = (time.perf_counter() - begin) / len(candidates), time.time(), peak_memory()
+    seconds, now = (time.perf_counter() - begin) / len(candidates), time.time()
+    memory = 0.0 if rung.descends else peak_memory()  # what its process holds is then of other rungs
     return [
         _ended(one.number, rung, seed, what, seconds, now - seconds * behind, memory)  # as if one came after another
         for behind, one, what in zip(range(len(candidates))[::-1], candidates, found, strict=True)

@@ -9,9 +9,7 @@ from typing import Any
 from autoloss.candidate import Loss
 from autoloss.evaluator import Evaluator, build
 from autoloss.gates import simulation
-
-KIND = "descend"
-"""Of the tasks that ask no detector."""
+from autoloss.settings import DESCEND
 
 
 class SimulationEvaluator:
@@ -79,7 +77,7 @@ class Evaluators:
 
     def of(self, task: Mapping[str, object]) -> Evaluator:
         """Who evaluates a rung with this task."""
-        return self._simulated if task.get("kind") == KIND else self.trained
+        return self._simulated if task.get("kind") == DESCEND else self.trained
 
     def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
         """Lets each prepare its own tasks; see `Evaluator`."""

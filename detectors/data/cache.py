@@ -23,7 +23,7 @@ _PICTURES = {".png", ".jpg"}
 
 
 def cache_folder() -> Path:
-    """Where prepared data lies: $AUTOLOSS_CACHE, or ~/.cache/autoloss."""
+    """Where prepared data lies: $AUTOLOSS_CACHE, or the user's cache folder, ~/.cache/autoloss on Linux."""
     return Path(os.environ.get("AUTOLOSS_CACHE") or platformdirs.user_cache_dir("autoloss"))
 
 

@@ -101,18 +101,18 @@ def _draw_scene(
     from PIL import Image
 
     ground = rng.uniform(20, 100) + rng.uniform(-10, 10, (SCENE, SCENE, 3))
-    taken: list[tuple[int, int, int, int]] = []
+    placed: list[tuple[int, int, int, int]] = []
     boxes: list[list[int] | None] = []
     for digit in digits:
         height = int(rng.integers(18, 45))
         width = int(np.clip(height * rng.uniform(0.6, 1.3), 12, 48))
         stroke = np.asarray(Image.fromarray((digit * 15).astype(np.uint8)).resize((width, height)), dtype=float) / 240
-        place = _free_place(taken, width, height, rng)
+        place = _free_place(placed, width, height, rng)
         if place is None:
             boxes.append(None)
             continue
         x, y = place
-        taken.append((x, y, width, height))
+        placed.append((x, y, width, height))
         colour = rng.uniform(170, 255)
         patch = ground[y : y + height, x : x + width]
         patch += stroke[..., None] * (colour - patch)
@@ -123,7 +123,7 @@ def _draw_scene(
 
 
 def _free_place(
-    taken: list[tuple[int, int, int, int]], width: int, height: int, rng: np.random.Generator
+    placed: list[tuple[int, int, int, int]], width: int, height: int, rng: np.random.Generator
 ) -> tuple[int, int] | None:
     """A corner where the digit covers at most a fifth of any other, or None after 20 tries."""
     for _ in range(20):
@@ -132,7 +132,7 @@ def _free_place(
             max(0, min(x + width, a + w) - max(x, a))
             * max(0, min(y + height, b + h) - max(y, b))
             / min(w * h, width * height)
-            for a, b, w, h in taken
+            for a, b, w, h in placed
         )
         if all(share <= 0.2 for share in covered):
             return x, y

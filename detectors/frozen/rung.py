@@ -177,7 +177,7 @@ def evaluate(
     pairs = [_pair(frozen.config, one, boxes) for one in losses]
     numbers = (task.iterations, task.positives, task.negatives, seed)
     try:
-        heads, failed = small_heads.train(frozen.training, pairs, boxes, *numbers, centerness_target == "iou")
+        heads, failed = small_heads.train_heads(frozen.training, pairs, boxes, *numbers, centerness_target == "iou")
         metrics = scored(heads, frozen.scenes, frozen.test, frozen.truth)
     except torch.cuda.OutOfMemoryError:
         metrics = []

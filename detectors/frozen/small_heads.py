@@ -153,7 +153,7 @@ class SmallHeads(nn.Module):
             view.copy_(torch.where(factor == 0, torch.zeros_like(view), view * factor))
 
 
-def train(
+def train_heads(
     data: Training,
     pairs: Sequence[Pair],
     boxes: Boxes,

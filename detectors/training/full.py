@@ -36,7 +36,7 @@ _LAUNCHERS = {
 _MEMORY = "out of memory: lower train_dataloader.batch_size or the images' scale by --cfg-options, or train with --amp"
 
 
-def train(
+def train_detector(
     detector: str,
     *,
     losses: Mapping[str, Mapping[str, Any]],

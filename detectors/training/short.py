@@ -111,7 +111,7 @@ class Watch(Hook):  # type: ignore[misc]
         self.metrics = {name.removeprefix("coco/"): value for name, value in (metrics or {}).items()}
 
 
-def train(config: Config) -> dict[str, float]:
+def train_briefly(config: Config) -> dict[str, float]:
     """Trains and evaluates once, at the end.
 
     Args:

@@ -81,6 +81,10 @@ class GroupEvaluator(DescentEvaluator):
     def warm(self, rung: Mapping[str, object], seed: int) -> None:
         if self.fail == "warm":
             raise FloatingPointError("the own loss is NaN")
+        if self.fail.startswith("warm memory "):
+            with open(self.fail.removeprefix("warm memory "), "a") as tries:
+                tries.write("x")
+            raise MemoryError
         self.shared = seed
 
     def evaluate_many(

@@ -59,3 +59,30 @@ class Stubborn:
         loss = gates.loss("loss_bbox", gates.grammars["loss_bbox"].parse("neg(div(i, u))"))
         assert loss is not None
         return Draft({"loss_bbox": loss}, Origin(How.RANDOM, (), ("loss_bbox",)))
+
+
+class Wrong(Climber):
+    """Gives what is no draft.
+
+    Args:
+        settings: of the search.
+        how: what is wrong.
+    """
+
+    def __init__(self, settings: Settings, how: str) -> None:
+        super().__init__(settings)
+        self.how = how
+
+    def ask(self, rng: random.Random, gates: Gates) -> Draft:
+        """See Strategy."""
+        draft = super().ask(rng, gates)
+        loss = draft.losses["loss_bbox"]
+        wrong = {
+            "none": None,
+            "text": Draft({"loss_bbox": loss.expression.text}, draft.origin),  # type: ignore[dict-item]
+            "slot": Draft({"loss_cls": loss}, draft.origin),
+            "unknown": Draft({"loss_mask": loss}, draft.origin),
+            "origin": Draft(draft.losses, Origin(How.RANDOM)),
+            "empty": Draft({}, draft.origin),
+        }
+        return wrong[self.how]  # type: ignore[return-value]

@@ -9,9 +9,11 @@ from typing import Protocol, cast
 
 from autoloss.candidate import Candidate, Loss, Origin
 from autoloss.settings import EVOLUTION, Settings
+from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.system import names
+from primitives.text.printable import printable
 
 _PLACE = "search.strategy"
 
@@ -84,3 +86,22 @@ def build(settings: Settings) -> Strategy:
     """
     kind = names.class_of(settings.strategy.get("type"), _PLACE, ("tell", "ask"), EVOLUTION)
     return cast("Strategy", names.built(kind, settings.strategy, _PLACE, settings))
+
+
+def checked(draft: Draft, settings: Settings) -> Draft:
+    """What a strategy gave, if a candidate can be made of it.
+
+    Raises:
+        InputError: it is no draft, names no new loss, or has a loss for another slot than its grammar's.
+    """
+    who = f"{_PLACE}: {settings.strategy['type']} gave"
+    if not isinstance(draft, Draft) or not all(isinstance(loss, Loss) for loss in draft.losses.values()):
+        raise InputError(f"{who} {printable(repr(draft))}; `ask` gives a Draft of losses and their origin")
+    for slot, loss in draft.losses.items():
+        if slot not in settings.slots or loss.grammar.slot != slot:
+            given = f"a loss of grammar {loss.grammar.name} for {printable(repr(slot))}"
+            raise InputError(f"{who} {given}; slots: {', '.join(settings.slots)}")
+    if not draft.origin.slots or not set(draft.origin.slots) <= set(draft.losses):
+        new, has = (", ".join(one) or "none" for one in (draft.origin.slots, draft.losses))
+        raise InputError(f"{who} a draft whose origin names as new: {new}; its losses: {has}")
+    return draft

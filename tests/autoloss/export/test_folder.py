@@ -22,7 +22,7 @@ from tests.helpers.survivors import COUNT, FEW, known, survivors
 
 
 def put(loss: Loss, name: str, folder: Path) -> Path:
-    """What `package.check` compares, in a folder of its own."""
+    """What `package.compare` compares, in a folder of its own."""
     kind = loss.grammar.kind
     export = Export(name, {kind.slot: loss}, ["By a test."])
     folder.mkdir()
@@ -58,14 +58,14 @@ def test_a_wrong_constant_is_found(tmp_path: Path) -> None:
     assert "giou_box_loss: float32 values differ in" in compared([tmp_path / "giou"])
     export = of_text({"loss_bbox": "giou"})
     with pytest.raises(package.ExportError, match="differs from the formula: giou_box_loss: float32 values differ"):
-        package.check(export, file, "torch")
+        package.compare(export, file, "torch")
 
 
 def test_a_file_that_needs_the_toolkit_is_refused(tmp_path: Path) -> None:
     file = put(known("giou"), "Giou", tmp_path / "giou")
     file.write_text(file.read_text().replace("import torch\n", "import torch\nimport primitives\n", 1))
     with pytest.raises(package.ExportError, match="primitives is not to be imported by what was exported"):
-        package.check(of_text({"loss_bbox": "giou"}), file, "torch")
+        package.compare(of_text({"loss_bbox": "giou"}), file, "torch")
 
 
 @pytest.mark.parametrize("target", ["torch", "numpy", "jax", "latex"])

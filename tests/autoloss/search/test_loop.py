@@ -411,6 +411,16 @@ def test_what_cannot_be_shared_ends_the_search_in_one_line(tmp_path: Path) -> No
         searched(tmp_path / "run", **{**GROUPS, "evaluator": evaluator})
 
 
+@pytest.mark.parametrize("workers", [0, 1, 2], ids=["in this process", "1 worker", "2 workers"])
+def test_what_cannot_be_shared_for_lack_of_memory_is_tried_once_more(tmp_path: Path, workers: int) -> None:
+    evaluator = {**GROUPS["evaluator"], "fail": f"warm memory {tmp_path / 'tries'}"}
+    many = {"workers": max(workers, 1), "isolate": workers > 0}
+    wanted = r"rung 'verify' share could not be made, so the set-up is wrong: out of memory.*lower.*\(2 times\)"
+    with pytest.raises(InputError, match=wanted):
+        searched(tmp_path / "run", **{**GROUPS, **many, "evaluator": evaluator})
+    assert (tmp_path / "tries").read_text() == "xx"
+
+
 def test_a_batch_needs_an_evaluator_that_can(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="rung 'verify': DescentEvaluator evaluates one candidate at a time"):
         searched(tmp_path / "run", ladder=GROUPS["ladder"])
@@ -423,6 +433,8 @@ def test_a_rung_that_descends_asks_no_evaluator_and_drops_what_does_not_arrive(t
     scores = {number: score for number, rung, _, _, score, _ in evaluations if rung == "descend"}
     assert set(scores) == set(range(15))
     assert all(0 < score <= 1 for score in scores.values())
+    with Run.open(tmp_path / "run") as run:  # memory of a worker is that of the rungs that train in it
+        assert {one.memory for one in run.evaluations("descend")} == {0.0}
     kept = {number for number, score in scores.items() if score >= 0.99 * scores[0]} | {0}
     assert {number for number, rung, *_ in evaluations if rung == "proxy"} == kept
 

@@ -149,7 +149,7 @@ def test_replays_of_a_cuda_graph_give_what_iterations_one_by_one_give(
     weights = []
     for eager in (small_heads._EAGER, 1000):
         monkeypatch.setattr(small_heads, "_EAGER", eager)
-        heads, failed = small_heads.train(moved(found.training, "cuda"), pairs, boxes, 20, 6, 10, seed=1)
+        heads, failed = small_heads.train_heads(moved(found.training, "cuda"), pairs, boxes, 20, 6, 10, seed=1)
         assert failed == [None, None]
         weights.append(heads.second.detach())
     torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-4)

@@ -84,7 +84,7 @@ def trained(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         warnings.simplefilter("ignore")
         patch.setenv("AUTOLOSS_CACHE", str(small_cache))
         made = described(digit_scenes(Digits(train=40, val=8, test=8)))
-        found = full.train(FCOS, losses={}, data=made, work_dir=str(folder), seed=1, cfg_options=SHORT)
+        found = full.train_detector(FCOS, losses={}, data=made, work_dir=str(folder), seed=1, cfg_options=SHORT)
     assert found is not None
     return found
 
@@ -233,14 +233,16 @@ def test_a_file_of_backbone_weights_or_of_a_detector_is_taken_without_a_download
     for number, file in enumerate((trained["checkpoint"], str(tmp_path / "backbone.pth"))):
         still = {**SHORT, "optim_wrapper.optimizer.lr": 0.0, "optim_wrapper.optimizer.weight_decay": 0.0}
         folder = str(tmp_path / str(number))
-        found = full.train(FCOS, losses={}, data=data, backbone=file, work_dir=folder, seed=2, cfg_options=still)
+        found = full.train_detector(
+            FCOS, losses={}, data=data, backbone=file, work_dir=folder, seed=2, cfg_options=still
+        )
         assert found is not None
         after = weights(read(found["checkpoint"]))
         assert torch.equal(after["backbone.conv1.weight"], backbone["conv1.weight"])
         assert not torch.equal(after["neck.lateral_convs.0.conv.weight"], made["neck.lateral_convs.0.conv.weight"])
     deeper = {**SHORT, "model.backbone.depth": 34}
     with pytest.raises(InputError, match=r"lacks \d+ of the \d+ weights of the config's ResNet, first 'layer1"):
-        full.train(FCOS, losses={}, data=data, backbone=file, work_dir=str(tmp_path / "x"), cfg_options=deeper)
+        full.train_detector(FCOS, losses={}, data=data, backbone=file, work_dir=str(tmp_path / "x"), cfg_options=deeper)
 
 
 def test_a_checkpoint_of_another_number_of_classes_is_refused(
@@ -253,9 +255,9 @@ def test_a_checkpoint_of_another_number_of_classes_is_refused(
     message = r"epoch_1.pth has 10 classes, the data 11: bbox_head.conv_cls.weight is 10 x .* there and 11 x .* here"
     given = {**SHORT, "load_from": trained["checkpoint"]}
     with pytest.raises(InputError, match=message):
-        full.train(FCOS, losses={}, data=more, work_dir=str(tmp_path / "second"), cfg_options=given)
+        full.train_detector(FCOS, losses={}, data=more, work_dir=str(tmp_path / "second"), cfg_options=given)
     with pytest.raises(InputError, match=message):
-        full.train(FCOS, losses={}, data=more, work_dir=trained["work_dir"], resume=True, cfg_options=SHORT)
+        full.train_detector(FCOS, losses={}, data=more, work_dir=trained["work_dir"], resume=True, cfg_options=SHORT)
 
 
 class Bomb:
@@ -293,7 +295,7 @@ def test_what_cannot_be_used_is_one_line(
     given = {"losses": {}, "data": data, **given}
     changes = {**SHORT, **given.pop("options", {})} if detector == FCOS else {}
     with pytest.raises(InputError, match=message) as caught:
-        full.train(detector, work_dir=str(tmp_path / "work"), cfg_options=changes, **given)
+        full.train_detector(detector, work_dir=str(tmp_path / "work"), cfg_options=changes, **given)
     assert "\n" not in str(caught.value)
 
 
@@ -301,7 +303,7 @@ def test_annotations_that_are_no_coco_json_are_one_line(data: dict[str, Any], tm
     (tmp_path / "bad.json").write_text("[1, 2")
     bad = {"type": "coco", "train": {**data["train"], "annotations": str(tmp_path / "bad.json")}}
     with pytest.raises(InputError, match="bad.json.*JSON"):
-        full.train(FCOS, losses={}, data=bad, work_dir=str(tmp_path / "work"), cfg_options=SHORT)
+        full.train_detector(FCOS, losses={}, data=bad, work_dir=str(tmp_path / "work"), cfg_options=SHORT)
     own = {
         **SHORT,
         "train_dataloader.dataset.data_root": "",
@@ -312,7 +314,7 @@ def test_annotations_that_are_no_coco_json_are_one_line(data: dict[str, Any], tm
         "val_dataloader.dataset.data_prefix.img": data["val"]["images"],
     }
     with pytest.raises(InputError, match="its data cannot be used: .*autoloss data check FILE"):
-        full.train(FCOS, losses={}, work_dir=str(tmp_path / "work"), cfg_options=own)
+        full.train_detector(FCOS, losses={}, work_dir=str(tmp_path / "work"), cfg_options=own)
 
 
 def test_weights_that_cannot_be_downloaded_are_one_line_with_what_to_do(data: dict[str, Any], tmp_path: Path) -> None:
@@ -320,7 +322,7 @@ def test_weights_that_cannot_be_downloaded_are_one_line_with_what_to_do(data: di
     changes = {**STOCK["faster_rcnn_r50"][1], **SHORT}
     changes["model.backbone.init_cfg"] = {"type": "Pretrained", "checkpoint": name}
     with pytest.raises(InputError, match=f"cannot download {name} .*--backbone FILE, or .*--backbone scratch"):
-        full.train(
+        full.train_detector(
             "configs/detectors/faster_rcnn_r50.py",
             losses={},
             data=data,
@@ -340,5 +342,5 @@ def test_a_checkpoint_that_holds_code_is_refused_and_not_run(data: dict[str, Any
         ):
             arguments = {"cfg_options": SHORT, **given}
             with pytest.raises(InputError, match="no checkpoint of weights and plain values alone"):
-                full.train(FCOS, losses={}, data=data, work_dir=str(tmp_path / "work"), **arguments)
+                full.train_detector(FCOS, losses={}, data=data, work_dir=str(tmp_path / "work"), **arguments)
     assert not target.exists()

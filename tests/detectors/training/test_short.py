@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from detectors.data.coco import CocoSource, coco_source
 from detectors.training.coco_metric import ExplodedBoxError, FastCocoMetric
 from detectors.training.config import configure, load
-from detectors.training.short import MMLogger, Runner, TrainingFailedError, train
+from detectors.training.short import MMLogger, Runner, TrainingFailedError, train_briefly
 
 FCOS = "configs/detectors/tiny_fcos.py"
 FASTER = "configs/detectors/tiny_faster_rcnn.py"
@@ -62,7 +62,7 @@ def beginning(monkeypatch: pytest.MonkeyPatch, made: Any) -> tuple[dict[str, tor
 
     with monkeypatch.context() as patch:
         patch.setattr(Runner, "call_hook", spy)
-        train(made)
+        train_briefly(made)
     return weights, batches
 
 
@@ -80,7 +80,7 @@ def test_weights_and_data_at_the_beginning_do_not_depend_on_the_loss(
 
 @pytest.mark.parametrize("detector", [FCOS, FASTER])
 def test_the_same_training_twice_gives_the_same_numbers(scenes: dict[str, CocoSource], detector: str) -> None:
-    first, again = (steady(train(config(scenes, LOG_IOU, detector, iterations=6))) for _ in range(2))
+    first, again = (steady(train_briefly(config(scenes, LOG_IOU, detector, iterations=6))) for _ in range(2))
     assert first == again
     assert {"mAP", "mAP_50", "mAP_75", "loss"} <= first.keys()
     assert 0 <= first["mAP"] <= first["mAP_50"] <= 1
@@ -88,23 +88,23 @@ def test_the_same_training_twice_gives_the_same_numbers(scenes: dict[str, CocoSo
 
 def test_a_training_learns(scenes: dict[str, CocoSource]) -> None:
     scenes = {**scenes, "val": scenes["train"]}
-    assert train(config(scenes, iterations=120))["mAP"] > 0.02
+    assert train_briefly(config(scenes, iterations=120))["mAP"] > 0.02
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_iteration_and_value(scenes: dict[str, CocoSource]) -> None:
     made = config(scenes)
     made.model.bbox_head.loss_bbox.loss_weight = float("inf")
     with pytest.raises(TrainingFailedError, match="loss_bbox is inf at iteration 1"):
-        train(made)
+        train_briefly(made)
     options = {"optim_wrapper.optimizer.lr": 1e30}
     with pytest.raises(TrainingFailedError, match=r"loss\w* is nan at iteration 2"):
-        train(config(scenes, options=options))
+        train_briefly(config(scenes, options=options))
 
 
 def test_weights_that_the_last_step_ruins_are_a_failed_training(scenes: dict[str, CocoSource]) -> None:
     options = {"optim_wrapper.optimizer.lr": float("inf")}
     with pytest.raises(TrainingFailedError, match=r"holds (nan|-?inf) after iteration 1"):
-        train(config(scenes, options=options, iterations=1))
+        train_briefly(config(scenes, options=options, iterations=1))
 
 
 def test_a_training_leaves_nothing_behind(
@@ -121,9 +121,9 @@ def test_a_training_leaves_nothing_behind(
     multiprocessing.set_start_method("spawn", force=True)
     monkeypatch.setattr(tempfile, "tempdir", str(spare))
     monkeypatch.chdir(tmp_path)
-    train(made)
+    train_briefly(made)
     with pytest.raises(TrainingFailedError):
-        train(failing)
+        train_briefly(failing)
     assert capfd.readouterr() == ("", "")
     assert os.listdir(tmp_path) == ["tmp"]
     assert not os.listdir(spare)
@@ -141,7 +141,7 @@ def test_trainings_do_not_pile_up_in_memory(scenes: dict[str, CocoSource], monke
 
     monkeypatch.setattr(Runner, "train", spy)
     for _ in range(2):
-        train(config(scenes))
+        train_briefly(config(scenes))
     gc.collect()
     assert [runner() for runner in seen] == [None, None]
 
@@ -216,6 +216,6 @@ def test_real_images_with_empty_boxes_and_crowds_train(
     scenes: dict[str, CocoSource], data: Path, annotations: str, images: str, detector: str
 ) -> None:
     source = coco_source(data / annotations, data / images)
-    metrics = train(config({"train": source, "val": source}, LOG_IOU, detector))
+    metrics = train_briefly(config({"train": source, "val": source}, LOG_IOU, detector))
     assert np.isfinite(metrics["loss"])
     assert 0 <= metrics["mAP"] <= 1

@@ -87,6 +87,23 @@ def test_what_is_named_and_no_strategy_is_one_line(strategy: dict[str, Any], mes
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("none", "Wrong gave None; `ask` gives a Draft of losses and their origin"),
+        ("text", "`ask` gives a Draft of losses"),
+        ("slot", "Wrong gave a loss of grammar box for 'loss_cls'; slots: loss_cls, loss_bbox"),
+        ("unknown", "a loss of grammar box for 'loss_mask'; slots: loss_cls, loss_bbox"),
+        ("origin", "a draft whose origin names as new: none; its losses: loss_bbox"),
+        ("empty", "a draft whose origin names as new: loss_bbox; its losses: none"),
+    ],
+)
+def test_what_is_no_draft_is_one_line(how: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Population(settings(type=f"{OTHERS}:Wrong", how=how)).ask(0)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", [None, 3, "evolution", "a.b"], ids=repr)
 def test_what_is_no_name_of_a_strategy_is_told_when_the_config_is_read(name: Any) -> None:
     with pytest.raises(InputError, match="strategy needs a type such as 'autoloss.search.strategies.evolution:Evolut"):
