@@ -21,12 +21,11 @@ from autoloss.store.run import Run
 from autoloss.workers import executors
 from autoloss.workers.limits import Limited, Limits, WorkerError, current_limits
 from autoloss.workers.memory import lacks_memory, out_of_memory, what_to_lower
+from autoloss.workers.retries import TRIES
 from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
-_TRIES = 2
-"""Workers that may be lost with a candidate before it counts as failed."""
 
 
 def prepare(settings: Settings, run: Run) -> None:
@@ -144,15 +143,15 @@ class Runner:
         begin = time.perf_counter()
         self.reporter.tell(running="what all candidates share")
         for seed in seeds:
-            for tries in range(1, _TRIES + 1):
+            for tries in range(1, TRIES + 1):
                 try:
                     self._make_shared(rung, seed)
                     break
                 except WorkerError as error:
                     tell("worker lost", rung=rung.name, seed=seed, candidates=(), cause=error.cause)
-                    if tries == _TRIES:
+                    if tries == TRIES:
                         what = f"what the candidates of rung {rung.name!r} share could not be made"
-                        raise InputError(f"{what}, so the set-up is wrong: {error} ({_TRIES} times)") from None
+                        raise InputError(f"{what}, so the set-up is wrong: {error} ({TRIES} times)") from None
         self.store.add_shared_seconds(time.perf_counter() - begin)
 
     def _make_shared(self, rung: Rung, seed: int) -> None:
@@ -225,12 +224,12 @@ class Runner:
         limit was reached, its candidates go on one by one, and the one to blame fails alone, with every seed.
         """
         many, tries = len(work.group) > 1, self._losses(work, rung) + 1
-        apart = many and (error.hopeless or tries >= _TRIES)
+        apart = many and (error.hopeless or tries >= TRIES)
         self.store.crashed(Crash(rung.name, work.seed, work.group, apart, error.cause, time.time()))
         tell("worker lost", rung=rung.name, seed=work.seed, candidates=work.group, cause=error.cause)
         if apart:
             return [_Work((number,), work.seed) for number in work.group if (number, work.seed) in missing]
-        return [work] if many or tries < _TRIES else []
+        return [work] if many or tries < TRIES else []
 
     def _losses(self, work: _Work, rung: Rung) -> int:
         """Workers that were lost with a group and its seed, or with a candidate alone and any seed."""

@@ -2,6 +2,9 @@
 
 Each worker is a spawned process that stays, so that models and data are loaded once. A thread of the parent watches
 it: what it does not answer in time, or at all, ends its task with WorkerError, and a fresh worker takes its place.
+
+Our own, beside loky and pebble: these have no GPU for each worker, no limit of memory, and no limits that change while
+a task runs.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from autoloss.workers import retries
 from autoloss.workers.limits import Limited, Limits, WorkerError, WorkerState, not_ready, share_of
 from autoloss.workers.process import Worker, folder_in, resident, warn
 from primitives.errors import InputError
@@ -29,10 +33,6 @@ from primitives.system.memory import machine_memory
 
 _START = 900.0
 """Seconds a worker may take to import and to build what it holds."""
-_STARTS = 3
-"""Times in a row that every worker fails to be made ready before the pool gives up."""
-_REST = 60.0
-"""Seconds that a place where a worker could not be made ready rests at most (1, 2, 4 and so on); others take over."""
 
 
 class Processes(Executor):
@@ -90,7 +90,9 @@ class Processes(Executor):
     def _elsewhere(self, task: _Task) -> bool:
         """Queues a task again whose worker could not be made ready; not where none can."""
         with self._lock:
-            if self._closed or (len(self._slots) == self.width and all(one.unready >= _STARTS for one in self._slots)):
+            if self._closed or (
+                len(self._slots) == self.width and all(one.unready >= retries.STARTS for one in self._slots)
+            ):
                 return False
             self._take(task)
             return True
@@ -165,7 +167,7 @@ class _Slot(threading.Thread):
         if not self._elsewhere(task):
             task[0].set_exception(not_ready(error))
         self._now("rests")
-        self._stopped.wait(min(2.0 ** min(self.unready - 1, 10), _REST))
+        self._stopped.wait(min(2.0 ** min(self.unready - 1, 10), retries.PLACE_RESTS))
 
     def stop(self, at_once: bool) -> None:
         """No more tasks; `at_once`: the one that runs dies."""

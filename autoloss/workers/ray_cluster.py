@@ -23,6 +23,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoloss.workers import retries
 from autoloss.workers.limits import Limited, Limits, StartError, WorkerError, WorkerState, not_ready, share_of
 from autoloss.workers.process import warn
 from autoloss.workers.ray_code import modules, snapshot
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
     from autoloss.settings import Ray
 
 _log = logging.getLogger(__name__)
-_MOVES = 20
-"""Nodes that may die under a task before it counts as a lost worker, or fail to make one ready before none can."""
-_REST = 15.0
-"""Seconds until a task is sent again where no node is known that makes workers ready."""
 _VARIABLES = ("AUTOLOSS_CACHE", "AUTOLOSS_DATA")
 """What names data: it lies at the same place on every node."""
 
@@ -156,7 +153,7 @@ class Cluster(Executor):
         """See concurrent.futures.Executor."""
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-        self._send(future, (fn, args, kwargs), _MOVES)
+        self._send(future, (fn, args, kwargs), retries.MOVES)
         return future
 
     def _send(self, future: Future[Any], call: tuple[Any, ...], moves: int, node: str | None = None) -> None:
@@ -196,7 +193,7 @@ class Cluster(Executor):
                 except Exception as refused:
                     future.set_exception(refused)
             else:
-                future.set_exception(WorkerError(f"{_MOVES} nodes were lost under it: {type(error).__name__}"))
+                future.set_exception(WorkerError(f"{retries.MOVES} nodes were lost under it: {type(error).__name__}"))
             return
         for text in warnings:
             warn(text)
@@ -227,7 +224,7 @@ class Cluster(Executor):
         if good and node:
             again()
         else:
-            timer = threading.Timer(_REST, again)
+            timer = threading.Timer(retries.CLUSTER_RESTS, again)
             timer.daemon = True
             timer.start()
 

@@ -19,8 +19,7 @@ from autoloss.candidate import State
 from autoloss.config import from_mapping
 from autoloss.search.loop import discover
 from autoloss.store.run import Run
-from autoloss.workers import executors
-from autoloss.workers import pool as processes
+from autoloss.workers import executors, retries
 from autoloss.workers.limits import (
     ENOUGH,
     FIRST_SECONDS,
@@ -126,7 +125,7 @@ def test_a_worker_that_cannot_start_says_why() -> None:
 def test_a_worker_that_cannot_be_made_ready_is_not_the_fault_of_a_call(
     pool: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "_REST", 0.01)
+    monkeypatch.setattr(retries, "PLACE_RESTS", 0.01)
     with Processes(1, sick, (str(tmp_path / "times"), 2)) as fresh:
         assert fresh.submit(pow, 2, 5).result() == 32
     with Processes(1, sick, (str(tmp_path / "more"), 3)) as fresh:
@@ -291,7 +290,7 @@ def small(tmp_path: Path, most: int) -> tuple[list[Any], list[Any]]:
 
 
 def test_workers_that_cannot_start_are_charged_to_no_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_REST", 0.01)
+    monkeypatch.setattr(retries, "PLACE_RESTS", 0.01)
     for name in ("sound", "sick", "dead"):
         (tmp_path / name).mkdir()
     expected, _ = small(tmp_path / "sound", 0)
