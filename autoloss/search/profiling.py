@@ -72,7 +72,7 @@ def measure_costs(settings: Settings, seconds: float, watch: Watch = lambda *_: 
     tasks = [rung.task for rung in settings.rungs]
     executors.check_room(settings)
     begun = time.perf_counter()
-    evaluators = Evaluators(settings.evaluator, settings.stand_ins)
+    evaluators = Evaluators(settings.evaluator_spec, settings.stand_ins)
     _check_measurable(evaluators)
     evaluators.prepare(slots, tasks)
     begin = time.perf_counter() - begun
