@@ -67,7 +67,7 @@ def found(detector: str, beside: Sequence[str | Path] = ()) -> str:
     try:
         return str(places.find(detector, "detector config", beside, "detectors"))
     except InputError as error:
-        raise InputError(f"{error}, and 'mmdet::...' names a stock one") from None
+        raise InputError(f"{error}, a stock one: 'mmdet::...'") from None
 
 
 def _check_losses(config: Config, detector: str) -> None:
