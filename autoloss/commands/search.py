@@ -104,7 +104,7 @@ def search(
                     screen(progress)
                     scalar(progress)
 
-                discover(settings, store, watch)
+                discover(settings, store, watch, foretell=True)
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
