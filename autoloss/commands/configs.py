@@ -72,7 +72,7 @@ def _named(name: str) -> Path:
     for wanted in (bare, *(f"{folder}/{bare}" for folder in FOLDERS)):
         if wanted in places.names():
             return _file(wanted)
-    raise InputError(f"no config {printable(repr(name), 300)}{places.hint(name, 'search')}")
+    raise InputError(f"no config {printable(repr(name), 300)}{places.hint(name, '')}")
 
 
 def _file(name: str) -> Path:

@@ -96,7 +96,7 @@ def _nowhere(written: str, what: str, beside: Sequence[str | Path], folder: str)
 
 def hint(written: str, folder: str) -> str:
     """What a name of a config may mean, and where the names stand."""
-    short = {name.removeprefix(f"{folder}/"): name for name in names() if name.startswith(f"{folder}/")}
+    short = [name.partition("/")[2] for name in names() if name.startswith(folder)]
     close = difflib.get_close_matches(_bare(written), [*short, *names()], n=1, cutoff=0.7)
     meant = f"; did you mean {close[0]!r}? The" if close else "; the"
     return f"{meant} ones that come with the toolkit: `autoloss configs`"
