@@ -64,7 +64,9 @@ class Loop:
             self._population.tell(self._standing())
         if self._settings.finale:
             rung = self._settings.finale.rung
-            self._runner.reporter.tell(generation=self._settings.generations, stage=rung.name, done=0, total=0)
+            self._runner.reporter.tell(
+                generation=self._settings.generations, stage=rung.name, done=0, total=0, running=""
+            )
             self._runner.evaluate(self._finalists(), rung)
 
     def _born(self, generation: int) -> list[int]:
