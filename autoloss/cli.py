@@ -28,7 +28,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Discovers loss functions for object detectors: proposes formulas, refuses nearly all of them by cheap "
-    "checks, trains the rest on a real detector and ranks them.",
+    "checks, trains the rest on a real detector and ranks them.\n\nThe way through it:\n\n"
+    "- `autoloss search digits_fcos` finds losses for a tiny detector in minutes (`autoloss configs` has others)\n"
+    "- `autoloss search digits_fcos --data train.json --images images` does so on your data\n"
+    "- `autoloss show runs/digits_fcos` ranks what was found beside the losses people use\n"
+    "- `autoloss export runs/digits_fcos` writes the best for stock mmdetection",
     epilog="Exit codes: 0 it is done, 1 a gate refused the formula, 2 the input is wrong, 130 stopped by Ctrl-C.",
 )
 

@@ -67,7 +67,7 @@ def search(
     --evaluations ends has no finale unless it got there; the same command with more of it goes on from there, and ends
     as if it had never stopped. Candidates that are trained together (a rung's batch) are never parted by it.
 
-    Example: `autoloss search configs/search/digits_fcos.py --time 2h`
+    Example: `autoloss search digits_fcos`, or `autoloss search my_config.py --time 2h --workers 4`
     """
 
     from autoloss.config import seconds

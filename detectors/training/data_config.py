@@ -42,7 +42,8 @@ def look_beside(config: Any, folders: Sequence[str | Path]) -> None:
         for dataset in leaves(loader["dataset"]) if loader else ():
             for folder in _holding(list(files_of(dataset)), folders):
                 dataset["data_root"] = str(folder / str(dataset.get("data_root") or ""))
-        for metric in [metrics] if isinstance(metrics, Mapping) else metrics:
+        several: list[Any] = [metrics] if isinstance(metrics, dict) else list(metrics)
+        for metric in several:
             for folder in _holding([str(metric.get("ann_file") or "")], folders):
                 metric["ann_file"] = str(folder / metric["ann_file"])
 
