@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-scaling fidelity funnel clean
 
-search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, about 10 minutes on 2 cores.
+search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, 5 to 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
 
 test: .venv/installed  ## What a change must pass; under 10 minutes on 2 cores.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from autoloss.commands import data, estimate, export, fidelity, formulas, search, show, train
+from autoloss.commands import configs, data, estimate, export, fidelity, formulas, search, show, train
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
@@ -27,7 +28,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Discovers loss functions for object detectors: proposes formulas, refuses nearly all of them by cheap "
-    "checks, trains the rest on a real detector and ranks them.",
+    "checks, trains the rest on a real detector and ranks them.\n\nThe way through it:\n\n"
+    "- `autoloss search digits_fcos` finds losses for a tiny detector in minutes (`autoloss configs` has others)\n"
+    "- `autoloss search digits_fcos --data train.json --images images` does so on your data\n"
+    "- `autoloss show runs/digits_fcos` ranks what was found beside the losses people use\n"
+    "- `autoloss export runs/digits_fcos` writes the best for stock mmdetection",
     epilog="Exit codes: 0 it is done, 1 a gate refused the formula, 2 the input is wrong, 130 stopped by Ctrl-C.",
 )
 
@@ -44,6 +49,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")
+app.add_typer(configs.app, name="configs")
 
 
 def _spread_options(arguments: list[str]) -> list[str]:
@@ -113,7 +119,22 @@ def _refuse(error: Any) -> NoReturn:
             error.show()
         raise SystemExit(error.exit_code) from None
     where = f" ({context.command_path} --help says more)" if context else ""
-    _end(f"{error.format_message().rstrip('.')}{where}", error.exit_code)
+    _end(f"{_one_line(error)}{where}", error.exit_code)
+
+
+def _one_line(error: Any) -> str:
+    """What the parser says in the words of all other mistakes, with what was meant."""
+    said = " ".join(str(error.format_message()).split()).rstrip(".")
+    command = getattr(error.ctx, "command", None)
+    if type(error).__name__ == "NoSuchOption" and command:
+        known = [name for one in command.get_params(error.ctx) for name in one.opts if name.startswith("--")]
+        close = difflib.get_close_matches(error.option_name, known, n=1)
+        meant = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+        return f"no such option {error.option_name!r}; {meant}"
+    if said.startswith("No such command") and command:
+        said = said.replace(". Did you mean", "; did you mean")
+        said += "" if "did you mean" in said else f"; known: {', '.join(command.list_commands(error.ctx))}"
+    return f"{said[:1].lower()}{said[1:]}"
 
 
 def _end(text: str, code: int) -> NoReturn:

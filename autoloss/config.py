@@ -16,27 +16,29 @@ from pydantic import BaseModel, ValidationError
 from autoloss.settings import Settings
 from autoloss.values import MOST_SECONDS
 from primitives.errors import InputError, reading
+from primitives.system import places
 from primitives.text.printable import printable
 
 
-def load(path: str | Path, options: Sequence[str] = ()) -> Settings:
+def load(path: str | Path, options: Sequence[str] = (), folder: str = "search") -> Settings:
     """Reads a config file.
 
     Args:
-        path: an mmengine config with a `search` section.
+        path: an mmengine config with a `search` section, or the name of one that comes with the toolkit.
         options: `key=value` as mmdetection's --cfg-options, keys from the top of the file.
+        folder: of the toolkit's configs, whose files may be named without it.
 
     Raises:
         InputError: no such file, not a config, an unknown key, a wrong type or value.
     """
     from mmengine.config import Config
 
-    if not Path(path).is_file():
-        raise InputError(f"no config file at {str(path)!r}; the ones that come with the toolkit are in configs/search/")
+    path = places.find(path, "config file", folder=folder)
     with reading(f"{path}: not a config that mmengine can read"):
         config = Config.fromfile(str(path))
         config.merge_from_dict(parsed(options, "search.generations=2"))
         sections = config.to_dict()
+        beside = [folder for file in _files(str(path)) for folder in places.around(file)]
     if "search" not in sections:
         raise InputError(f"{path}: a search config needs a section 'search'; found: {', '.join(sections) or 'nothing'}")
     unknown = sorted(set(sections) - {"search"})
@@ -44,7 +46,15 @@ def load(path: str | Path, options: Sequence[str] = ()) -> Settings:
         raise InputError(f"{path}: unknown key {unknown[0]!r} beside 'search'; choices: search")
     if not isinstance(sections["search"], Mapping):
         raise InputError(f"{path}: 'search' is a section, search = dict(...), got {printable(sections['search'])}")
-    return from_mapping(sections["search"], str(path))
+    return from_mapping(sections["search"], str(path)).beside(dict.fromkeys(map(str, beside)))
+
+
+def _files(path: str) -> list[str]:
+    """A config and those that it is based on."""
+    from mmengine.config import Config
+
+    bases = (Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path))
+    return [path, *(file for base in bases for file in _files(base))]
 
 
 def from_mapping(section: Mapping[str, Any], place: str = "search") -> Settings:

@@ -10,6 +10,8 @@ from primitives.system import names
 _PLACE = "search.evaluator"
 _EXAMPLE = "detectors.evaluator:DetectorEvaluator"
 _METHODS = ("prepare", "describe", "evaluate")
+BESIDE = "beside"
+"""Argument of an evaluator that looks for the paths of its config: folders to look in before the working directory."""
 
 
 class Evaluator(Protocol):
@@ -142,9 +144,11 @@ def build(spec: Mapping[str, Any]) -> Evaluator:
     """The evaluator that a config names.
 
     Args:
-        spec: `type` as 'module:Class', and its arguments.
+        spec: `type` as 'module:Class', and its arguments; `beside` only goes to a class that names it.
 
     Raises:
         InputError: it cannot be imported, is no evaluator, or does not take the arguments.
     """
-    return cast("Evaluator", names.built(class_of(spec), spec, _PLACE))
+    kind = class_of(spec)
+    told = {key: value for key, value in spec.items() if key != BESIDE or names.takes(kind, BESIDE)}
+    return cast("Evaluator", names.built(kind, told, _PLACE))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, field_validator, model_validator
 
 from autoloss.candidate import Loss
-from autoloss.evaluator import named
+from autoloss.evaluator import BESIDE, named
 from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Plain, Seconds, Seed, Share
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, slots
 from primitives.grammar import RANGE, in_range
@@ -235,6 +236,18 @@ class Settings(_Frozen):
     limits: EvaluationLimits = EvaluationLimits()
     budget: Budget = Budget()
     ray: Ray | None = None
+    _beside: tuple[str, ...] = PrivateAttr(())
+
+    def beside(self, folders: Iterable[str]) -> Settings:
+        """The same search, whose evaluator looks for the paths of its config in these folders first."""
+        found = self.model_copy()
+        found._beside = tuple(folders)
+        return found
+
+    @property
+    def evaluator_spec(self) -> dict[str, Any]:
+        """What the evaluator is built of: as the config has it, and where it looks for paths."""
+        return {BESIDE: list(self._beside), **self.evaluator}
 
     @property
     def rungs(self) -> list[Rung]:
@@ -310,7 +323,8 @@ class Settings(_Frozen):
         Args:
             data: a description, as the evaluator takes it.
         """
-        return self.model_copy(update={"evaluator": {**self.evaluator, "data": dict(data)}})
+        changed = self.model_copy(update={"evaluator": {**self.evaluator, "data": dict(data)}})
+        return changed.beside([str(Path.cwd()), *self._beside])  # these paths are of who types, not of the config
 
     def identity(self) -> dict[str, Any]:
         """What a run keeps: everything but who evaluates, and how much of it may be done; see also `FREE`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from detectors import mmcv_ops
 from detectors.data.coco import CocoSource
-from detectors.data.splits import say, sources
+from detectors.data.splits import located, say, sources
 from detectors.strict import MOST
 from detectors.tasks import Task, TrainDetector, TrainHeads, task_of
 from primitives.catalog import grammar
@@ -33,6 +33,7 @@ class DetectorEvaluator:
         batch_size: images an iteration.
         centerness_target: None for the head's own, `iou` for the IoU of the predicted box.
         cfg_options: dotted keys and values that override the detector's config.
+        beside: folders in which the paths of detector and data are looked for before the working directory.
 
     Raises:
         InputError: the detector or the data cannot be used.
@@ -45,6 +46,7 @@ class DetectorEvaluator:
         batch_size: int = 8,
         centerness_target: str | None = None,
         cfg_options: Mapping[str, object] | None = None,
+        beside: Sequence[str] = (),
     ) -> None:
         mmcv_ops.install()
         from detectors.training.config import load
@@ -55,7 +57,8 @@ class DetectorEvaluator:
             raise InputError(f"unknown centerness_target {centerness_target!r}; choices: None, 'iou'")
         self.detector, self.data = detector, data
         self.batch_size, self.centerness_target = batch_size, centerness_target
-        self.config = load(detector, cfg_options)
+        self.config = load(detector, cfg_options, beside)
+        self._beside = beside
         self._sources: dict[str, CocoSource] | None = None
         self._frozen: tuple[tuple[TrainHeads, int], Frozen] | None = None
 
@@ -63,7 +66,7 @@ class DetectorEvaluator:
     def sources(self) -> dict[str, CocoSource]:
         """The data by split; made or checked when first asked for."""
         if self._sources is None:
-            self._sources = sources(self.data)
+            self._sources = sources(located(self.data, self._beside))
         return self._sources
 
     def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
@@ -107,12 +110,20 @@ class DetectorEvaluator:
 
         return {
             "detector": self.detector,
+            **self._elsewhere(),
             "own losses": slots(self.config),
             "classes": list(self.sources["train"].classes),
             "images": {split: source.count for split, source in self.sources.items()},
             "boxes left out": {split: source.left_out for split, source in self.sources.items()},
             **({} if "test" in self.sources else {"test": "val"}),
         }
+
+    def _elsewhere(self) -> dict[str, list[str]]:
+        """Where paths were looked for, if one was found there and not where its name says."""
+        from detectors.training.config import found
+
+        here = (found(self.detector, self._beside), located(self.data, self._beside))
+        return {} if here == (self.detector, located(self.data, ())) else {"beside": list(self._beside)}
 
     def evaluate(
         self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int

@@ -78,7 +78,7 @@ def _measured(
 
     if workers is not None:
         options.append(f"search.workers={workers}")
-    settings = load(config, options)
+    settings = load(config, options, "fidelity")
     rungs(settings)
     directory = run or Path("runs") / f"fidelity-{config.stem}"
     console = stderr()

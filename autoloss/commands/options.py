@@ -42,7 +42,9 @@ WeightCls = Annotated[
 ]
 WeightBbox = Annotated[float | None, typer.Option(min=0, max=1e9, callback=finite, help="The same for the box loss.")]
 Candidate = Annotated[int | None, typer.Option(min=0, max=MOST, help="This candidate of the run.")]
-Config = Annotated[Path, typer.Argument(help="A search config, such as configs/search/digits_fcos.py.")]
+Config = Annotated[
+    Path, typer.Argument(help="A search config: a path, or the name of one that `autoloss configs` lists: digits_fcos.")
+]
 CfgOptions = Annotated[
     list[str] | None,
     typer.Option(

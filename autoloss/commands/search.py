@@ -67,7 +67,7 @@ def search(
     --evaluations ends has no finale unless it got there; the same command with more of it goes on from there, and ends
     as if it had never stopped. Candidates that are trained together (a rung's batch) are never parted by it.
 
-    Example: `autoloss search configs/search/digits_fcos.py --time 2h`
+    Example: `autoloss search digits_fcos`, or `autoloss search my_config.py --time 2h --workers 4`
     """
 
     from autoloss.config import seconds
@@ -104,7 +104,7 @@ def search(
                     screen(progress)
                     scalar(progress)
 
-                discover(settings, store, watch)
+                discover(settings, store, watch, foretell=True)
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None

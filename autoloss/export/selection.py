@@ -11,6 +11,7 @@ from typing import Any
 
 from autoloss import __version__
 from autoloss.candidate import Loss
+from autoloss.evaluator import BESIDE
 from autoloss.gates.calibration import calibrated
 from autoloss.report.leaderboard import Evidence, Leaderboard, Row
 from autoloss.store.run import Run
@@ -97,7 +98,9 @@ def _of_row(found: Leaderboard, row: Row, name: str) -> Export:
         f"Found with {plain(str(found.trained.get('detector', 'an evaluator of its own')))} on "
         f"{_images(found.trained)}, by autoloss {__version__}.",
     ]
-    setup = {"evaluator": settings.evaluator, "task": rung.task, "seed": rung.seeds[0]}
+    looked = {BESIDE: found.trained[BESIDE]} if BESIDE in found.trained else {}
+    evaluator = {**settings.evaluator, **looked}
+    setup = {"evaluator": evaluator, "task": rung.task, "seed": rung.seeds[0]}
     return Export(_checked_name(name), one.losses, about, setup, found.evidence(row))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autoloss.candidate import GATES, OWN, Candidate, Loss
+from autoloss.report import next_steps
 from autoloss.report.leaderboard import Counts, Leaderboard
 from autoloss.values import LONGEST_NAME
 from primitives.catalog import kinds, slots
@@ -90,23 +90,11 @@ def ending(found: Leaderboard, console: Console, top: int = 10) -> None:
 
 def _what_next(found: Leaderboard) -> Text:
     """Where the run lies, and commands for a shell."""
-    shown = f"autoloss show {shlex.quote(found.run)}"
-    commands = [shown]
-    for best in found.found[:1]:
-        slot, loss = next(iter(best.candidate.losses.items()))
-        grammar = f" --grammar {loss.grammar.name}"
-        commands.insert(0, f"autoloss check {_quoted(str(loss.expression))}{grammar}  # the {slot} of the best found")
-    commands.append(f"{shown} --json > leaderboard.json")
     ended = f"\nEnded by {found.ended}; more of it goes on from here.\n" if found.ended else ""
     minutes = found.seconds.wall / 60
     text = Text(f"{ended}\nThe run lies in {printable(found.run, None)} ({minutes:.1f} minutes). What next:\n")
-    text.append("".join(f"  {printable(command, None)}\n" for command in commands), style="green")
+    text.append("".join(f"  {printable(command, None)}\n" for command in next_steps.commands(found)), style="green")
     return text
-
-
-def _quoted(text: str) -> str:
-    """A formula for a shell, in double quotes where these keep it as it is."""
-    return shlex.quote(text) if set(text) & set('"$`\\\\!') else f'"{text}"'
 
 
 def examined(found: Mapping[str, Any]) -> RenderableType:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from autoloss.candidate import OWN, Kind
 from autoloss.search import ladder
 from autoloss.search.population import Population
-from autoloss.search.progress import Watcher
+from autoloss.search.profiling import forecast
+from autoloss.search.progress import MEASURING, Watcher
 from autoloss.search.runner import Runner, prepare, running, tell
 from autoloss.search.stopping import BudgetEnded
-from autoloss.settings import Settings
+from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 
 
-def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None) -> str:
+def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None, foretell: bool = False) -> str:
     """Runs a search to its end or to that of its budget, from wherever the run stands.
 
     Args:
         settings: of the search; `settings.identity()` is what the run was created with.
         run: holds what is done already.
         watch: sees the progress.
+        foretell: measure first how long it will take, where nothing was trained yet and no budget says it.
 
     Returns:
         Which budget ended it; empty when the search is done.
@@ -31,6 +33,9 @@ def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None) -> s
     ended = ""
     with running(settings, run, watch) as runner:
         try:
+            if foretell and settings.budget == Budget() and not run.evaluations():
+                runner.reporter.tell(stage=MEASURING)
+                runner.reporter.tell(forecast=forecast(settings, runner.executor))
             Loop(runner).run()
         except BudgetEnded as budget:
             ended = str(budget)
@@ -59,7 +64,9 @@ class Loop:
             self._population.tell(self._standing())
         if self._settings.finale:
             rung = self._settings.finale.rung
-            self._runner.reporter.tell(generation=self._settings.generations, stage=rung.name, done=0, total=0)
+            self._runner.reporter.tell(
+                generation=self._settings.generations, stage=rung.name, done=0, total=0, running=""
+            )
             self._runner.evaluate(self._finalists(), rung)
 
     def _born(self, generation: int) -> list[int]:

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from autoloss.candidate import OWN, Candidate, Evaluation, Kind, Refusal, State
-from autoloss.evaluator import Measurable
-from autoloss.search.cost_model import Cost, MachineCosts, Parts
+from autoloss.evaluator import Measurable, class_of
+from autoloss.search.cost_model import Cost, MachineCosts, Parts, project, reaching
 from autoloss.search.population import Birth, Population
+from autoloss.search.progress import Forecast
 from autoloss.settings import Rung, Settings
 from autoloss.store.file import FILE
 from autoloss.store.run import Run
@@ -31,6 +32,8 @@ from primitives.system import scratch
 _log = logging.getLogger(__name__)
 _ROWS = 20
 """Evaluations whose size in a run file is measured."""
+_SHORT, _UNSURE = 0.5, 0.15
+"""Seconds for each thing that a forecast measures, and the share by which it may be wrong."""
 Watch = Callable[[str, int, int], None]
 """Called with what is measured now, its number from 0, and how many there are."""
 
@@ -72,7 +75,7 @@ def measure_costs(settings: Settings, seconds: float, watch: Watch = lambda *_: 
     tasks = [rung.task for rung in settings.rungs]
     executors.check_room(settings)
     begun = time.perf_counter()
-    evaluators = Evaluators(settings.evaluator, settings.stand_ins)
+    evaluators = Evaluators(settings.evaluator_spec, settings.stand_ins)
     _check_measurable(evaluators)
     evaluators.prepare(slots, tasks)
     begin = time.perf_counter() - begun
@@ -85,15 +88,7 @@ def measure_costs(settings: Settings, seconds: float, watch: Watch = lambda *_: 
         for future in [workers.submit(ready, slots, tasks) for _ in range(workers.width)]:
             future.result()
         start = time.perf_counter() - begun
-        costs, data = {}, 0.0
-        for rung in settings.rungs:
-            with scratch.folder() as folder:
-                profiler = _RungProfiler(settings, rung, workers, sample.candidates, seconds, folder)
-                now(f"{rung.name}: what candidates share")
-                shared = profiler.shared()
-                now(f"{rung.name}: evaluations")
-                costs[rung.name], more = profiler.cost(shared)
-                data = max(data, more)
+        costs, data = rung_costs(settings, workers, sample.candidates, seconds, now)
     finally:
         workers.shutdown(cancel_futures=True)
     gpus = torch.cuda.device_count()
@@ -101,6 +96,65 @@ def measure_costs(settings: Settings, seconds: float, watch: Watch = lambda *_: 
     name = torch.cuda.get_device_name() if gpus else "cpu"
     sizes = (*run_bytes(settings, sample), data)
     return MachineCosts(name, devices, workers.width // devices, begin, start, sample.births, costs, *sizes)
+
+
+def forecast(settings: Settings, workers: executors.Workers) -> Forecast | None:
+    """A short measurement by the workers of a search before they begin.
+
+    Args:
+        settings: of the search.
+        workers: of this machine.
+
+    Returns:
+        None where it cannot be measured: by an evaluator without the methods, on a cluster, or because something is
+        wrong, which the search will say.
+    """
+    if settings.ray is not None or not issubclass(class_of(settings.evaluator), Measurable):
+        return None
+    begin = time.perf_counter()
+    try:
+        sample = proposed(settings, 2 * _SHORT)
+        costs, _ = rung_costs(settings, workers, sample.candidates, _SHORT)
+    except InputError as error:
+        _log.debug("no forecast: %s", error)
+        return None
+    spent = time.perf_counter() - begin
+    devices = min(workers.width, torch.cuda.device_count()) or workers.width
+    measured = MachineCosts("", devices, workers.width // devices, spent, 0.0, sample.births, costs)
+    walls = [project(settings, measured, reaching(settings, passing)).wall[devices] for passing in (False, True)]
+    each = {rung.name: costs[rung.name].seconds(rung.batch, rung.batch) / rung.batch for rung in settings.rungs}
+    return Forecast(walls[0] * (1 - _UNSURE), walls[1] * (1 + _UNSURE), each)
+
+
+def rung_costs(
+    settings: Settings,
+    workers: executors.Workers,
+    candidates: Sequence[Candidate],
+    seconds: float,
+    now: Callable[[str], None] = lambda _: None,
+) -> tuple[dict[str, Cost], float]:
+    """Cost of every rung by its name, and bytes of prepared data.
+
+    Args:
+        settings: of the search.
+        workers: measure, all at once.
+        candidates: to measure with, the detector's own loss among them.
+        seconds: about so many for each thing that is measured.
+        now: is told what that is.
+
+    Raises:
+        InputError: see `measure_costs`.
+    """
+    costs, data = {}, 0.0
+    for rung in settings.rungs:
+        with scratch.folder() as folder:
+            profiler = _RungProfiler(settings, rung, workers, candidates, seconds, folder)
+            now(f"{rung.name}: what candidates share")
+            shared = profiler.shared()
+            now(f"{rung.name}: evaluations")
+            costs[rung.name], more = profiler.cost(shared)
+            data = max(data, more)
+    return costs, data
 
 
 def _check_measurable(evaluators: Evaluators) -> None:

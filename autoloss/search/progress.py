@@ -9,9 +9,27 @@ from typing import Any, Protocol
 
 from autoloss.candidate import OWN, Candidate, Evaluation
 from autoloss.search.results import Results
-from autoloss.settings import Settings
+from autoloss.settings import Rung, Settings
 from autoloss.workers.executors import Workers
 from autoloss.workers.limits import WorkerState
+
+MEASURING = "how long it will take"
+"""The stage before the first generation, where the search is measured."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a search will take.
+
+    Args:
+        least: seconds, if nothing that is found climbs beyond the first rung.
+        most: seconds, if all that is found climbs as far as it may.
+        evaluations: seconds of one evaluation, by the name of the rung.
+    """
+
+    least: float
+    most: float
+    evaluations: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -20,7 +38,7 @@ class Progress:
 
     Args:
         generation: number of the present generation, from 0; `generations` while the finale runs.
-        stage: `gates` or the name of a rung.
+        stage: `gates`, `MEASURING` or the name of a rung.
         done: evaluations of this stage that have ended.
         total: evaluations of this stage.
         running: what is being trained.
@@ -31,6 +49,7 @@ class Progress:
         left: seconds that what is still to do will take at most, once every rung was timed.
         workers: what each of them does.
         latest: evaluation that ended last.
+        forecast: what the search was measured to take before it began.
     """
 
     generation: int = 0
@@ -45,6 +64,7 @@ class Progress:
     left: float | None = None
     workers: tuple[WorkerState, ...] = ()
     latest: Evaluation | None = None
+    forecast: Forecast | None = None
 
 
 class Watcher(Protocol):
@@ -89,23 +109,34 @@ class Reporter:
         self._watch(self.now)
 
     def _left(self) -> float | None:
-        """Seconds to go if every candidate climbs the whole ladder; the finale is taken to cost what ranking does."""
-        settings, now, left = self._settings, self.now, 0.0
+        """Seconds to go if every candidate climbs the whole ladder, as rungs were timed or else measured before."""
+        settings, now = self._settings, self.now
         names = [rung.name for rung in settings.ladder]
         here = names.index(now.stage) if now.stage in names else -1
-        spent: list[float] = []
+        todo: dict[str, int] = {}
         for index, rung in enumerate(settings.ladder):
-            spent = [evaluation.seconds for evaluation in self._results.ended(rung)]
-            if not spent:
-                return None
             count = max(settings.generations - now.generation - 1, 0) * settings.births * len(rung.seeds)
             if now.generation < settings.generations:
                 ahead = settings.births * len(rung.seeds) if index > here else 0
                 count += now.total - now.done if index == here else ahead
-            left += count * statistics.fmean(spent)
+            todo[rung.name] = count
         if settings.finale:
             finale = settings.finale
             total = (1 + len(finale.known) + finale.count) * len(finale.rung.seeds)
-            done = now.done if now.generation == settings.generations else 0
-            left += (total - done) * statistics.fmean(spent)
+            in_it = now.generation == settings.generations and now.total
+            todo[finale.rung.name] = now.total - now.done if in_it else total
+        left = 0.0
+        for rung in settings.rungs:
+            each = self._seconds(rung)
+            if each is None and rung in settings.ladder:
+                return None
+            last = self._seconds(settings.ladder[-1]) if each is None else each
+            left += todo[rung.name] * (last or 0.0)  # without a measurement a finale is taken to cost what ranking does
         return left / self._workers.width
+
+    def _seconds(self, rung: Rung) -> float | None:
+        """Of an evaluation at a rung; None where none has ended and none was measured."""
+        spent = [evaluation.seconds for evaluation in self._results.ended(rung)]
+        if spent:
+            return statistics.fmean(spent)
+        return self.now.forecast.evaluations[rung.name] if self.now.forecast else None

@@ -35,7 +35,7 @@ def prepare(settings: Settings, run: Run) -> None:
         InputError: the set-up cannot work: the evaluator, its data, or a task; a disk is full.
     """
     executors.check_room(settings)
-    evaluators = Evaluators(settings.evaluator, settings.stand_ins)
+    evaluators = Evaluators(settings.evaluator_spec, settings.stand_ins)
     evaluators.prepare({name: slot.grammar for name, slot in settings.slots.items()}, [r.task for r in settings.rungs])
     run.describe(evaluators.trained.describe())
     run.forget_running()

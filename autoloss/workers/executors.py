@@ -84,7 +84,7 @@ def make(settings: Settings) -> Workers:
         settings: `ray` for a cluster; else `workers` isolated processes, but this one where `isolate` is False and
             there is one worker.
     """
-    spec, own = dict(settings.evaluator), settings.stand_ins
+    spec, own = settings.evaluator_spec, settings.stand_ins
     check_room(settings)
     if settings.ray is not None:
         from autoloss.workers import ray_cluster

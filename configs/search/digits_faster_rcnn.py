@@ -3,6 +3,8 @@
 _base_ = "digits_fcos.py"
 
 search = dict(
+    generations=6,
+    births=32,
     known=[
         dict(loss_bbox="giou"),
         dict(loss_cls="cse_a_cls"),
@@ -32,5 +34,6 @@ search = dict(
             batch=6,
         ),
     ],
+    finale=dict(rung=dict(task=dict(iterations=1200)), count=3),
     evaluator=dict(detector="configs/detectors/tiny_faster_rcnn.py"),
 )

@@ -13,6 +13,7 @@ from detectors.data.description import SPLITS, Coco, Description, Digits, descri
 from detectors.data.digits import digit_scenes
 from detectors.data.names import alike
 from primitives.errors import InputError, reading
+from primitives.system import places
 from primitives.text.printable import printable
 
 _log = logging.getLogger(__name__)
@@ -31,14 +32,46 @@ def described(data: Mapping[str, Any] | str | Path) -> dict[str, Any]:
         return dict(data)
     from mmengine.config import Config
 
-    if not Path(data).is_file():
-        raise InputError(f"no dataset config at {str(data)!r}; the ones that come with the toolkit: configs/datasets/")
+    data = places.find(data, "dataset config", folder="datasets")
     with reading(f"{printable(data)}: not a config that mmengine can read"):
         sections = Config.fromfile(str(data)).to_dict()
     if set(sections) != {"data"} or not isinstance(sections["data"], Mapping):
         found = printable(", ".join(map(str, sections)) or "nothing")
         raise InputError(f"{data}: a dataset config has one section, data = dict(type=...); found: {found}")
-    return dict(sections["data"])
+    return _beside(sections["data"], places.around(data), needed=False)
+
+
+def located(data: Mapping[str, Any] | str | Path, beside: Sequence[str | Path]) -> dict[str, Any]:
+    """A description with the paths as they are found; arguments and errors as of `described`.
+
+    Args:
+        data: as `described` takes it.
+        beside: folders that are looked in before the working directory.
+    """
+    if isinstance(data, Mapping):
+        return _beside(data, beside)
+    return described(places.find(data, "dataset config", beside, "datasets"))
+
+
+def _beside(data: Mapping[str, Any], folders: Sequence[str | Path], needed: bool = True) -> dict[str, Any]:
+    """A description whose relative paths that stand in one of the folders are whole ones."""
+    found = dict(data)
+    for split, part in data.items():
+        if split in SPLITS and isinstance(part, Mapping):
+            found[split] = {key: _path(value, f"{key} of data.{split}", folders, needed) for key, value in part.items()}
+    return found
+
+
+def _path(value: object, what: str, folders: Sequence[str | Path], needed: bool) -> object:
+    """A path as it is found; what is no path is left to who reads it, and so is what is nowhere unless it is needed."""
+    if not isinstance(value, (str, Path)) or not str(value) or not folders:
+        return value
+    try:
+        return str(places.find(value, what, folders))
+    except InputError:
+        if needed:
+            raise
+        return value
 
 
 def sources(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:

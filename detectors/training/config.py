@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,21 @@ from detectors.training.data_config import check_outlines, placed, set_classes
 from primitives.catalog import GRAMMARS, grammar
 from primitives.errors import InputError, reading
 from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
+from primitives.system import places
 
 SLOTS = ("loss_cls", "loss_bbox")
 _MOST_WEIGHT = 1e9
 _ON_BOXES = ("IoULoss", "ExpressionBoxLoss")  # how the names of losses end that take boxes, not offsets
 
 
-def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Config:
+def load(detector: str, cfg_options: Mapping[str, object] | None = None, beside: Sequence[str | Path] = ()) -> Config:
     """A detector's config.
 
     Args:
-        detector: path of a config file, or 'mmdet::...' for one that mmdetection ships.
+        detector: path of a config file, 'mmdet::...' for one that mmdetection ships, or the name of one that comes with
+            the toolkit.
         cfg_options: dotted keys and values that override it.
+        beside: folders to look in before the working directory.
 
     Raises:
         InputError: no such config, or one without a detector.
@@ -36,12 +39,7 @@ def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Conf
         if not isinstance(value, kinds):
             raise InputError(f"{name} is {'a path or mmdet::...' if kinds is str else 'a dict'}, got {value!r}")
     with reading(f"{detector}: not a config that mmengine can read"):
-        if "::" in detector:
-            config = get_config(detector)
-        elif Path(detector).is_file():
-            config = Config.fromfile(detector)
-        else:
-            raise InputError(f"no detector config at {detector!r}; give a path, or 'mmdet::...' for a stock one")
+        config = get_config(detector) if is_stock(detector) else Config.fromfile(found(detector, beside))
         config.merge_from_dict(dict(cfg_options or {}))
     if not isinstance(config.get("model", {}), Mapping):
         raise InputError(f"{detector}: model is a dict, got {config.model!r}")
@@ -55,6 +53,21 @@ def load(detector: str, cfg_options: Mapping[str, object] | None = None) -> Conf
         if not config.get(section):
             raise InputError(f"{detector}: has no {section!r}; its pipeline and optimizer are taken from there")
     return config
+
+
+def is_stock(detector: str) -> bool:
+    """Whether a name is of a config that mmdetection, or another package of its kind, ships."""
+    return "::" in detector and not detector.startswith(places.TOOLKIT)
+
+
+def found(detector: str, beside: Sequence[str | Path] = ()) -> str:
+    """The file of a detector's config; 'mmdet::...' stays as it is. Arguments and errors as of `load`."""
+    if is_stock(detector):
+        return detector
+    try:
+        return str(places.find(detector, "detector config", beside, "detectors"))
+    except InputError as error:
+        raise InputError(f"{error}, a stock one: 'mmdet::...'") from None
 
 
 def _check_losses(config: Config, detector: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,32 @@ def files_of(dataset: Any) -> Iterator[str]:
     for name in (dataset.get("ann_file"), (dataset.get("data_prefix") or {}).get("img")):
         if name:
             yield str(name) if "://" in str(name) else str(Path(root) / name)
+
+
+def look_beside(config: Any, folders: Sequence[str | Path]) -> None:
+    """Lets data sets and metrics whose relative paths stand in one of the folders read them there.
+
+    Args:
+        config: of a detector; it is changed.
+        folders: those around its file, which come before the working directory.
+    """
+    for part in ("train", "val", "test"):
+        loader, metrics = config.get(f"{part}_dataloader"), config.get(f"{part}_evaluator") or []
+        for dataset in leaves(loader["dataset"]) if loader else ():
+            for folder in _holding(list(files_of(dataset)), folders):
+                dataset["data_root"] = str(folder / str(dataset.get("data_root") or ""))
+        several: list[Any] = [metrics] if isinstance(metrics, dict) else list(metrics)
+        for metric in several:
+            for folder in _holding([str(metric.get("ann_file") or "")], folders):
+                metric["ann_file"] = str(folder / metric["ann_file"])
+
+
+def _holding(files: Sequence[str], folders: Sequence[str | Path]) -> list[Path]:
+    """The first folder that has the first of some relative paths, in a list; empty where none has."""
+    first = next(iter(files), "")
+    if not first or "://" in first or Path(first).is_absolute():
+        return []
+    return [Path(folder) for folder in folders if (Path(folder) / first).exists()][:1]
 
 
 def placed(dataset: Any, source: CocoSource, **changes: Any) -> dict[str, Any]:

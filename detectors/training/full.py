@@ -19,10 +19,20 @@ from detectors.data.coco import CocoSource
 from detectors.data.splits import say, splits
 from detectors.training import checkpoints, portable
 from detectors.training.backbone import SCRATCH, begin_with, forget_pretrained, pretrained
-from detectors.training.config import box_heads, load, put_losses, scaled
-from detectors.training.data_config import check_outlines, classes_of, files_of, leaves, metric_on, placed, set_classes
+from detectors.training.config import box_heads, is_stock, load, put_losses, scaled
+from detectors.training.data_config import (
+    check_outlines,
+    classes_of,
+    files_of,
+    leaves,
+    look_beside,
+    metric_on,
+    placed,
+    set_classes,
+)
 from detectors.training.short import TrainingFailedError, Watch
 from primitives.errors import InputError, one_line
+from primitives.system import places
 
 _log = logging.getLogger(__name__)
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ImportError, OSError)
@@ -116,6 +126,8 @@ def prepared(
     """The config of a training, but for where and how it runs; arguments and errors as of `train`."""
     found = None if data is None else splits(data)  # before a detector is built, which takes long
     config = load(detector, cfg_options)
+    if found is None and not is_stock(detector):
+        look_beside(config, places.around(config.filename))
     before = [head.get("num_classes") for head in box_heads(config)]
     classes = _own_data(config, detector) if found is None else _put_data(config, found)
     if classes:
@@ -134,8 +146,15 @@ def _own_data(config: Config, detector: str) -> tuple[str, ...]:
         for dataset in leaves(config[loader]["dataset"]):
             for path in files_of(dataset):
                 if "://" not in path and not Path(path).exists():
-                    raise InputError(f"no {path}, which {loader} of {detector} names; put it there, or give --data")
+                    looked = "" if is_stock(detector) or Path(path).is_absolute() else _looked(config.filename)
+                    raise InputError(
+                        f"no {path}, which {loader} of {detector} names{looked}; put it there, or give --data"
+                    )
     return classes_of(config.train_dataloader.dataset)
+
+
+def _looked(file: str) -> str:
+    return f", neither beside the config in {Path(file).absolute().parent} nor in the working directory {Path.cwd()}"
 
 
 def _put_data(config: Config, found: Mapping[str, CocoSource]) -> tuple[str, ...]:

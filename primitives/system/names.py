@@ -78,5 +78,13 @@ def built(kind: type[Any], spec: Mapping[str, Any], place: str, *given: object) 
         raise InputError(f"{place}: {spec['type']} does not take these arguments: {error}") from None
 
 
+def takes(kind: type[Any], argument: str) -> bool:
+    """Whether a class names an argument."""
+    try:
+        return argument in inspect.signature(kind).parameters
+    except (TypeError, ValueError):  # of one written in C
+        return False
+
+
 def _a(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"

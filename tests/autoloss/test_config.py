@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoloss.config import load, parsed, seconds
+from autoloss.evaluator import build
 from primitives.errors import InputError
 from tests.helpers.small import section
 
@@ -101,3 +102,37 @@ def test_an_option_with_half_a_list_is_one_line(value: str) -> None:
         assert len(str(error)) < 800
     else:
         assert found == {"a": value}
+
+
+class Told:
+    """An evaluator that looks for paths."""
+
+    def __init__(self, beside: tuple[str, ...] = (), detector: str = "") -> None:
+        self.beside, self.detector = beside, detector
+
+    def prepare(self, *_: object) -> None: ...
+
+    def describe(self) -> dict[str, object]:
+        return {}
+
+    def evaluate(self, *_: object) -> dict[str, float]:
+        return {}
+
+
+def test_an_evaluator_is_told_the_folders_of_its_config_and_of_what_that_is_based_on(tmp_path: Path) -> None:
+    spec = {"type": f"{__name__}:Told", "detector": "det.py"}
+    for folder, text in (("base", f"search = {section(evaluator=spec)!r}"), ("mine", '_base_ = "../base/config.py"')):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.py").write_text(text)
+    settings = load(tmp_path / "mine/config.py")
+    assert settings.evaluator == spec  # which is what a run keeps, wherever its config lies
+    assert settings.identity()["evaluator"] == spec
+    evaluator = build(settings.evaluator_spec)
+    assert [Path(one).resolve() for one in evaluator.beside] == [tmp_path / "mine", tmp_path / "base"]  # type: ignore[attr-defined]
+    typed = settings.on({"type": "coco"})  # by --data, whose paths are of the working directory
+    assert typed.evaluator_spec["beside"][0] == str(Path.cwd())
+
+
+def test_one_that_does_not_look_for_paths_is_not_told_any(tmp_path: Path) -> None:
+    (tmp_path / "config.py").write_text(f"search = {section()!r}")
+    build(load(tmp_path / "config.py").evaluator_spec)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from detectors.data.splits import described, say, sources
+from detectors.data.splits import described, located, say, sources
 from primitives.errors import InputError
 
 
@@ -199,3 +199,23 @@ def test_keys_of_a_description_that_are_unknown_are_one_short_line(tmp_path: Pat
             sources(data)
         assert len(str(caught.value)) < 600
         assert str(caught.value).isprintable()
+
+
+def test_paths_of_data_are_looked_for_beside_the_config_then_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside, here = tmp_path / "beside", tmp_path / "here"
+    for folder in (beside / "images", here / "images", here / "others"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    (here / "train.json").touch()
+    data = {"type": "coco", "train": {"annotations": "train.json", "images": "images"}, "hold_out": 1}
+    found = located(data, [beside])
+    assert found == {**data, "train": {"annotations": "train.json", "images": str(beside / "images")}}
+    lacks = {**data, "val": {"annotations": "val.json", "images": "others"}}
+    with pytest.raises(InputError, match=f"no annotations of data.val at 'val.json', neither beside .*{beside} nor in"):
+        located(lacks, [beside])
+    config = beside / "data.py"
+    config.write_text(f"data = {data!r}")
+    assert located("data.py", [beside]) == found
+    assert described(config) == found

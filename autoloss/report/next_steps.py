@@ -1,0 +1,68 @@
+"""Next steps: commands for a shell, with which a person goes on from a search that ended."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from autoloss.evaluator import BESIDE
+from autoloss.report.leaderboard import Leaderboard
+from primitives.errors import InputError
+from primitives.system import places
+
+_SPLITS = {"val": "val-", "test": "test-"}
+
+
+def commands(found: Leaderboard) -> list[str]:
+    """Exporting, showing and training the best that was found; where nothing was, showing the run."""
+    run = shlex.quote(found.run)
+    show = [f"autoloss show {run}", f"autoloss show {run} --json > leaderboard.json"]
+    if not found.found:
+        return show
+    chosen = f"--candidate {found.found[0].candidate.number}"
+    detector = _detector(found)
+    to = "" if detector else " --to torch"
+    return [f"autoloss export {run} {chosen}{to}", *show, *_training(found, detector, f"--run {run} {chosen}")]
+
+
+def _detector(found: Leaderboard) -> str:
+    """The config of the run's detector, where this folder finds it; empty where the evaluator trains none."""
+    spec = found.settings.evaluator
+    written = spec.get("detector")
+    if spec.get("type") != "detectors.evaluator:DetectorEvaluator" or not isinstance(written, str):
+        return ""
+    if "::" in written and not written.startswith(places.TOOLKIT):
+        return written
+    try:
+        return str(places.find(written, "detector config", found.trained.get(BESIDE, ()), "detectors"))
+    except InputError:
+        return written
+
+
+def _training(found: Leaderboard, detector: str, losses: str) -> list[str]:
+    """The commands that train the detector of a run on its data; none where they cannot be said."""
+    data = found.settings.evaluator.get("data")
+    if not detector:
+        return []
+    train = f"autoloss train {shlex.quote(detector)} {losses}"
+    if isinstance(data, str):
+        return [f"{train} --data {shlex.quote(data)}"]
+    if isinstance(data, Mapping) and data.get("type") == "digits":
+        size = "".join(f" --{key} {data[key]}" for key in ("train", "val", "test", "seed") if key in data)
+        parts = {one: {"annotations": f"digits/{one}.json", "images": f"digits/{one}"} for one in ("train", "val")}
+        return [f"autoloss data digits --out digits{size}", f"{train}{_options(parts)}"]
+    if isinstance(data, Mapping) and data.get("type") == "coco":
+        return [f"{train}{_options(data)}"]
+    return []
+
+
+def _options(data: Mapping[str, Any]) -> str:
+    """Data as options of a command."""
+    words = []
+    for split, option in {"train": "", **_SPLITS}.items():
+        part = data.get(split) or {}
+        for key, name in (("annotations", "data"), ("images", "images")):
+            if part.get(key):
+                words.append(f" --{option}{name} {shlex.quote(str(part[key]))}")
+    return "".join(words)

@@ -1,0 +1,89 @@
+"""The commands that a search ends with are whole, and do what they say when they are pasted."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from autoloss.commands import train
+from autoloss.config import from_mapping
+from autoloss.report import next_steps, tables
+from autoloss.report.leaderboard import Leaderboard
+from autoloss.search.loop import discover
+from autoloss.store.run import Run
+from tests.helpers.command import autoloss
+from tests.helpers.small import section
+
+DETECTOR = "detectors.evaluator:DetectorEvaluator"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Leaderboard:
+    settings = from_mapping(section())
+    folder = tmp_path_factory.mktemp("a run") / ("long " * 30).strip()
+    with Run.create(folder, settings.identity()) as run:
+        discover(settings, run)
+        return Leaderboard.of(run)
+
+
+def on(found: Leaderboard, data: Mapping[str, Any] | str) -> Leaderboard:
+    """The leaderboard as if a detector had been trained on some data."""
+    evaluator = {"type": DETECTOR, "detector": "configs/detectors/tiny_fcos.py", "data": data}
+    assert found.settings is not None
+    return replace(found, settings=found.settings.model_copy(update={"evaluator": evaluator}))
+
+
+def coco(folder: str) -> dict[str, Any]:
+    parts = {
+        split: {"annotations": f"{folder}/{split}.json", "images": f"{folder}/{split}"} for split in ("train", "val")
+    }
+    return {"type": "coco", **parts}
+
+
+@pytest.mark.parametrize("data", [{"type": "digits", "train": 12, "val": 2, "test": 2}, coco("it's mine")])
+def test_the_best_is_exported_shown_and_trained_by_pasting(
+    found: Leaderboard, data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, dict[str, Any]]] = []
+    fake = SimpleNamespace(train=lambda config, **given: trained.append((config, given)))
+    monkeypatch.setattr(train, "TRAIN", "here:train")
+    monkeypatch.setitem(sys.modules, "here", fake)  # type: ignore[arg-type]
+    if data["type"] == "coco":
+        assert autoloss("data", "digits", "--out", "it's mine", "--train", 12, cwd=tmp_path).returncode == 0
+    commands = [shlex.split(line.partition(" > ")[0]) for line in next_steps.commands(on(found, data))]
+    assert [words[1] for words in commands if words[1] != "data"] == ["export", "show", "show", "train"]
+    for words in commands:
+        if words[1] != "export":  # of a run whose evaluator trains no detector
+            done = autoloss(*words[1:], cwd=tmp_path)
+            assert done.returncode == 0, (words, done.stderr)
+    ((config, given),) = trained
+    assert config.endswith("configs/detectors/tiny_fcos.py")
+    best = found.found[0].candidate
+    assert {slot: loss["expression"] for slot, loss in given["losses"].items()} == {
+        slot: str(loss.expression) for slot, loss in best.losses.items()
+    }
+    assert set(given["data"]) >= {"train", "val"}
+
+
+def test_an_evaluator_of_ones_own_exports_plain_functions(found: Leaderboard, tmp_path: Path) -> None:
+    export, *rest = next_steps.commands(found)
+    assert [line.split()[1] for line in rest] == ["show", "show"]
+    assert autoloss(*shlex.split(export)[1:], cwd=tmp_path).returncode == 0
+    assert list(tmp_path.iterdir())
+
+
+def test_none_is_cut_off_at_the_edge_of_a_narrow_screen(found: Leaderboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    shown = on(found, coco("x" * 200))
+    tables.ending(shown, Console(file=out, width=40))
+    lines = [line.strip() for line in out.getvalue().split("What next:")[1].splitlines() if line.strip()]
+    assert lines == next_steps.commands(shown)
