@@ -37,6 +37,7 @@ class BoxKind(Kind):
     stand_in = "giou"
     outcomes = simulation.OUTCOMES
     score = "iou"
+    shorthands = (("iou", "div(i, u)"), ("giou", "sub(div(i, u), div(sub(e, u), e))"))
 
     def derived(self, sample: Sample) -> Pair:
         """See Kind."""

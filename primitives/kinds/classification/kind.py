@@ -44,11 +44,12 @@ class ClassKind(Kind):
     floating = ("x",)
     outcomes = simulation.OUTCOMES
     score = "ap"
-    shorthands = (("ny", "sub(1, y)"),)
 
     def __init__(self, name: str, *, background: bool, stand_in: str, heads: str, marks: frozenset[str]) -> None:
         self.name, self.background, self.weighs_target = name, background, not background
         self.stand_in, self.heads, self.marks = stand_in, heads, marks
+        # The loss of one class is written in its probability p as often as in its logit.
+        self.shorthands = (("ny", "sub(1, y)"), ("p", f"{name}(x)"))
         shape = "(N, C + 1) with the background last" if background else "(N, C)"
         self.says = f"Losses (N,) of logits x, {shape}, and labels (N,); C is background."
 

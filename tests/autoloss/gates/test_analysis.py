@@ -17,7 +17,7 @@ from primitives.catalog import GRAMMARS, KNOWN, find_grammar, known_loss
 from primitives.codegen.function import function
 from primitives.errors import InputError
 from primitives.expression import Expression
-from primitives.grammar import LARGEST, SMALLEST, GrammarError
+from primitives.parser import LARGEST, SMALLEST, GrammarError
 from primitives.operators import OPERATORS, Operator
 from tests.helpers.strategies import expressions
 
