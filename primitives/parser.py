@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -217,7 +217,7 @@ class _Parser:
         """A power by the operators there are: squares, products, the square root, and one divided by these."""
         number = constant(exponent)
         size = math.nan if number is None else abs(number)
-        if size != 0.5 and not (size in range(1, MAX_POWER + 1)):
+        if size != 0.5 and size not in range(1, MAX_POWER + 1):
             raise self._error("a power that is not in the language", at, _POWERS)
         found = self._made("sqrt", at, base) if size == 0.5 else self._product(base, int(size), at)
         return self._made("div", at, Expression(1.0), found) if number is not None and number < 0 else found
@@ -230,7 +230,7 @@ class _Parser:
         return self._made("square", at, self._product(base, count // 2, at))
 
 
-_ARITHMETIC = {
+_ARITHMETIC: Mapping[str, Callable[..., float]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,

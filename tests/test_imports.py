@@ -73,6 +73,7 @@ ORDER = {
         ["errors", "text", "system", "operators"],
         ["expression", "symbolic"],
         ["algebra", "kinds", "codegen", "grammar", "parser"],
+        ["forms"],
         ["catalog"],
     ],
     "autoloss": [

@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, MOST_SEED, finite, stderr, stdout
+from autoloss.commands.options import MOST, MOST_SEED, Canonical, finite, stderr, stdout
 from primitives.errors import InputError
 
 
 def check(
-    formula: Annotated[str, typer.Argument(help='The formula, such as "neg(log(div(i, u)))", or as it was published.')],
+    formula: Annotated[
+        str, typer.Argument(help='The formula, such as "1 - i/u" or "neg(log(div(i, u)))", or as published.')
+    ],
     grammar: Annotated[
         str | None,
         typer.Option(help="box, box_pixels, box_extended, softmax or sigmoid; found from the inputs where it can be."),
@@ -30,13 +32,14 @@ def check(
         typer.Option(metavar="FILE", help="Draw it beside a known loss: PNG, SVG or PDF by the file's ending."),
     ] = None,
     beside: Annotated[str | None, typer.Option(help="The known loss to draw beside it, such as giou or focal.")] = None,
+    canonical: Canonical = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
 ) -> None:
-    """Check a formula: canonical text, size, what every gate says of it, and what else is known of it.
+    """Check a formula: its short form, size, what every gate says of it, and what else is known of it.
 
     Exit code 0 when it passes, 1 when a gate refuses it, 2 when the text is wrong.
 
-    Example: `autoloss check "sub(1, div(i, u))" --plot iou.png`
+    Example: `autoloss check "1 - i/u" --plot iou.png`
     """
     from autoloss.gates.analysis import examined
     from autoloss.report import tables
@@ -63,7 +66,7 @@ def check(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        stdout().print(tables.examined(found))
+        stdout().print(tables.examined(found, canonical=canonical))
     raise typer.Exit(0 if found["passed"] else 1)
 
 

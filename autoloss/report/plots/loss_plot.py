@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from autoloss.gates.simulation import descend
 from autoloss.report.plots.fidelity_plot import save
 from primitives.expression import Expression
+from primitives.forms.infix import infix
+from primitives.forms.simplify import simplified
 from primitives.grammar import Grammar
 from primitives.kinds.panel import Panel
 
@@ -62,7 +64,7 @@ def draw(mine: Drawn, other: Drawn, file: Path) -> None:
         axes.legend(fontsize=7)
     for axes in places[count:]:
         axes.remove()
-    text = str(mine.expression)
+    text = infix(simplified(mine.expression, mine.grammar))
     figure.suptitle(text if len(text) <= 130 else f"{text[:127]}...", fontsize=9)
     save(figure, file)
 

@@ -17,8 +17,8 @@ from primitives.catalog import GRAMMARS, KNOWN, find_grammar, known_loss
 from primitives.codegen.function import function
 from primitives.errors import InputError
 from primitives.expression import Expression
-from primitives.parser import LARGEST, SMALLEST, GrammarError
 from primitives.operators import OPERATORS, Operator
+from primitives.parser import LARGEST, SMALLEST, GrammarError
 from tests.helpers.strategies import expressions
 
 ODD = (0.0, SMALLEST, LARGEST, 1e-7, 88.5, 1e6, 2.0**-30)
