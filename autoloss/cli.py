@@ -39,6 +39,7 @@ for command in (
     estimate.estimate,
     fidelity.fidelity,
     formulas.check,
+    formulas.inspect,
     formulas.funnel,
     formulas.thresholds,
 ):

@@ -192,6 +192,28 @@ def known_loss(name: str) -> KnownLoss:
     return KNOWN[name]
 
 
+def named(text: str, name: str | None = None, alpha: float | None = None) -> tuple[Expression, Grammar, float | None]:
+    """What a person names: a known loss by its name, or a formula as text.
+
+    Args:
+        text: of it.
+        name: of the grammar; None for the one that the text leaves no doubt about.
+        alpha: weight of the target outside; None for that of the known loss.
+
+    Returns:
+        The formula, its grammar, and the weight.
+
+    Raises:
+        InputError: the text is no formula, there is no such grammar, or its losses are not weighted so.
+    """
+    known = KNOWN.get(text) if name in (None, getattr(KNOWN.get(text), "grammar", None)) else None
+    if known is not None:
+        name, text, alpha = known.grammar, known.text, known.alpha if alpha is None else alpha
+    rules = grammar(name) if name else find_grammar(text)
+    check_alpha(alpha, rules)
+    return rules.parse(text), rules, alpha
+
+
 def find_grammar(text: str) -> Grammar:
     """The grammar that a text leaves no doubt about.
 

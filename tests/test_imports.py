@@ -85,6 +85,7 @@ ORDER = {
         ["audit"],
         ["report"],
         ["export"],
+        ["notebook"],
         ["commands"],
         ["cli", "__main__"],
     ],

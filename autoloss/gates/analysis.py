@@ -24,7 +24,8 @@ def examined(expression: Expression, grammar: Grammar, alpha: float | None = Non
         alpha: weight of the target outside the formula.
 
     Returns:
-        Plain values; `formula` is canonical text, `simplified` the short form in infix, and `judged` is the formula as the gates left it: negated where it ran the wrong way round.
+        Plain values; `formula` is canonical text, `simplified` the short form in infix, and `judged` is the formula
+        as the gates left it: negated where it ran the wrong way round.
     """
     algebra.start()  # it comes up while the gates judge
     judgement = pipeline.judge(expression, grammar, alpha)

@@ -20,6 +20,7 @@ from primitives.kinds.probe import Probe
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate, Verdict
+from primitives.kinds.way import Way
 from primitives.kinds.written import Written
 from primitives.symbolic import Case, whole
 
@@ -200,6 +201,10 @@ class Kind(Written, ABC):
         return whole
 
     # What people see
+
+    def ways(self, terminals: Sequence[Terminal]) -> tuple[Way, ...]:  # noqa: ARG002
+        """Ways of predictions to what they should be, on which a loss can be told as a function of one number."""
+        return ()
 
     @abstractmethod
     def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:

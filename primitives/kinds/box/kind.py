@@ -11,7 +11,7 @@ from torch import Tensor
 
 from primitives.algebra import Answer
 from primitives.expression import Expression
-from primitives.kinds.box import certificates, code, panels, paths, samples, simulation
+from primitives.kinds.box import certificates, code, panels, paths, samples, simulation, ways
 from primitives.kinds.box.certificates import in_pixels
 from primitives.kinds.box.pair import AREAS, PIXEL_AREA, PIXELS, SHAPES, TARGET_AREA, Pair
 from primitives.kinds.field import Descend, Field
@@ -22,6 +22,7 @@ from primitives.kinds.probe import Probe
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate, Verdict
+from primitives.kinds.way import Way
 
 _ALIKE = 1e-6  # relative difference of gradients that counts as none
 
@@ -117,6 +118,10 @@ class BoxKind(Kind):
         factor = factor / factor.mean()
         reach = f"weighted {float(factor.min()):.2g} to {float(factor.max()):.2g} times the mean"
         return f"a function of {title} alone, {reach}", f"sampled on {len(factor)}"
+
+    def ways(self, terminals: Sequence[Terminal]) -> tuple[Way, ...]:
+        """By IoU: a box of the target's size moves onto it, and a box inside of it grows to its size."""
+        return ways.ways(self, terminals)
 
     def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
         """See Kind."""

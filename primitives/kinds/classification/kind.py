@@ -22,6 +22,7 @@ from primitives.kinds.probe import Probe
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate, Verdict
+from primitives.kinds.way import Way
 from primitives.symbolic import Case
 
 
@@ -142,6 +143,10 @@ class ClassKind(Kind):
     def case(self) -> Case:
         """The formula for a positive."""
         return proofs.of_softmax if self.background else proofs.of_sigmoid
+
+    def ways(self, terminals: Sequence[Terminal]) -> tuple[Way, ...]:
+        """The logit of the target rises, and that of another class falls."""
+        return curves.ways(self, terminals, self.background)
 
     def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
         """See Kind."""
