@@ -88,10 +88,12 @@ def _along(way: Way, formula: Formula, grammar: Grammar) -> dict[str, Any]:
     span = way.optimum - way.far
     share = torch.linspace(_EDGE, 1 - _EDGE, _PLACES, dtype=torch.float64)
     place = way.far + span * share
-    value, slope, bend = _curve(way, formula, grammar, place)
+    value, slope = _curve(way, formula, grammar, place)
     ends = ((way.far, 0), (way.optimum, -1))
     order = place.argsort()
     scale = float(slope.abs().max()) if bool(torch.isfinite(slope).all()) else 0.0
+    steps = slope[order].diff()
+    rounding = _STRAIGHT * (slope[order][1:].abs() + slope[order][:-1].abs())
     return {
         "text": way.text,
         "by": way.name,
@@ -100,25 +102,18 @@ def _along(way: Way, formula: Formula, grammar: Grammar) -> dict[str, Any]:
         "optimum": {"at": ends[1][0], **_end(value, slope, ends[1][1])},
         "falls": _where(place[order], (slope < -_FLAT * scale)[order]),
         "rises": _where(place[order], (slope > _FLAT * scale)[order]),
-        "convex": _where(place[order], (bend >= -_STRAIGHT * scale / abs(span))[order]),
+        "convex": _where(place[order], steps >= -rounding),
         "how": f"sampled at {_PLACES} places",
     }
 
 
-def _curve(way: Way, formula: Formula, grammar: Grammar, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Losses at places of a way, with their first and second derivatives."""
+def _curve(way: Way, formula: Formula, grammar: Grammar, place: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses at places of a way, and their derivatives."""
     place = place.clone().requires_grad_()
     inputs = way.inputs(place)
     loss = grammar.kind.losses(formula.expression(inputs), inputs, formula.alpha).expand(place.shape)
-    slope = _gradient(loss, place)
-    return loss.detach(), slope.detach(), _gradient(slope, place).detach()
-
-
-def _gradient(value: Tensor, place: Tensor) -> Tensor:
-    if not value.requires_grad:
-        return torch.zeros_like(place)
-    (found,) = torch.autograd.grad(value.sum(), place, create_graph=True, allow_unused=True)
-    return torch.zeros_like(place) if found is None else found
+    (slope,) = torch.autograd.grad(loss.sum(), place, allow_unused=True) if loss.requires_grad else (None,)
+    return loss.detach(), torch.zeros_like(place) if slope is None else slope.detach()
 
 
 def _end(value: Tensor, slope: Tensor, index: int) -> dict[str, float | None]:
@@ -127,16 +122,17 @@ def _end(value: Tensor, slope: Tensor, index: int) -> dict[str, float | None]:
 
 
 def _where(place: Tensor, true: Tensor) -> list[list[float]]:
-    """Intervals of the places at which something is true; a single place is none."""
+    """Intervals in which something is true: at both ends of every step between two places, or of every step itself."""
+    whole = true if len(true) < len(place) else true[1:] & true[:-1]
+    places, last = [round(at, 4) + 0.0 for at in place.tolist()], False
     found: list[list[float]] = []
-    last = False
-    for at, here in zip(place.tolist(), true.tolist(), strict=True):
+    for start, end, here in zip(places, places[1:], whole.tolist(), strict=False):
         if here and last:
-            found[-1][1] = round(at, 4)
+            found[-1][1] = end
         elif here:
-            found.append([round(at, 4), round(at, 4)])
+            found.append([start, end])
         last = here
-    return [one for one in found if one[0] < one[1]]
+    return found
 
 
 def nearest(expression: Expression, grammar: Grammar, alpha: float | None = None) -> dict[str, Any] | None:
