@@ -14,8 +14,8 @@ from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
 from primitives.forms.simplify import simplified
 from primitives.grammar import Grammar
+from primitives.kinds.course import Way
 from primitives.kinds.formula import Formula
-from primitives.kinds.way import Way
 from primitives.symbolic import Case
 
 SECONDS = 5.0

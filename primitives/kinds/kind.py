@@ -13,6 +13,7 @@ from torch import Tensor
 
 from primitives.algebra import Answer
 from primitives.kinds import draws
+from primitives.kinds.course import Way
 from primitives.kinds.field import Descend, Field, Outcome
 from primitives.kinds.formula import Formula
 from primitives.kinds.panel import Panel
@@ -20,7 +21,6 @@ from primitives.kinds.probe import Probe
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate, Verdict
-from primitives.kinds.way import Way
 from primitives.kinds.written import Written
 from primitives.symbolic import Case, whole
 

@@ -14,6 +14,7 @@ from primitives.expression import Expression
 from primitives.kinds.box import certificates, code, panels, paths, samples, simulation, ways
 from primitives.kinds.box.certificates import in_pixels
 from primitives.kinds.box.pair import AREAS, PIXEL_AREA, PIXELS, SHAPES, TARGET_AREA, Pair
+from primitives.kinds.course import Way
 from primitives.kinds.field import Descend, Field
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
@@ -22,7 +23,6 @@ from primitives.kinds.probe import Probe
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate, Verdict
-from primitives.kinds.way import Way
 
 _ALIKE = 1e-6  # relative difference of gradients that counts as none
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from primitives.kinds import draws
 from primitives.kinds.box import proofs
 from primitives.kinds.box.certificates import in_pixels
+from primitives.kinds.course import Way
 from primitives.kinds.kind import Kind
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
-from primitives.kinds.way import Way
 
 _SIDE = 64.0
 

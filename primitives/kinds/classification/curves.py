@@ -12,13 +12,13 @@ from torch import Tensor
 from primitives.kinds import course, draws
 from primitives.kinds.classification import proofs
 from primitives.kinds.classification.samples import COUNT, W_LEVELS, width
+from primitives.kinds.course import Way
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
 from primitives.kinds.probe import First
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Verdict
-from primitives.kinds.way import Way
 
 GRID = 33
 _FAR = 10.0

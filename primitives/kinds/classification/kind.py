@@ -14,6 +14,7 @@ from primitives.expression import Expression
 from primitives.kinds.classification import certificates, curves, panels, proofs, relation, samples, simulation
 from primitives.kinds.classification.code import ClassCode, of_kind
 from primitives.kinds.classification.scores import CLASSES, Scores, W, X, Y
+from primitives.kinds.course import Way
 from primitives.kinds.field import Descend, Field
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
@@ -22,7 +23,6 @@ from primitives.kinds.probe import Probe
 from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate, Verdict
-from primitives.kinds.way import Way
 from primitives.symbolic import Case
 
 
