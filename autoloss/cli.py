@@ -44,6 +44,7 @@ for command in (
     estimate.estimate,
     fidelity.fidelity,
     formulas.check,
+    formulas.inspect,
     formulas.funnel,
     formulas.thresholds,
 ):

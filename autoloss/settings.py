@@ -13,7 +13,7 @@ from autoloss.candidate import Loss
 from autoloss.evaluator import BESIDE, named
 from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Plain, Seconds, Seed, Share
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, slots
-from primitives.grammar import RANGE, in_range
+from primitives.parser import RANGE, in_range
 from primitives.system.names import split
 
 EVOLUTION = "autoloss.search.strategies.evolution:Evolution"

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from primitives.errors import InputError
 from primitives.expression import Expression
-from primitives.grammar import Grammar, GrammarError
+from primitives.grammar import Grammar
 from primitives.kinds.box.kind import BOX
 from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES
 from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
 from primitives.kinds.classification.scores import CLASSES
 from primitives.kinds.kind import Kind
 from primitives.operators import OPERATORS
+from primitives.parser import GrammarError
 
 _ELEMENTWISE = tuple(row.name for row in OPERATORS.values() if not row.class_axis)
-_NAME = re.compile(r"[A-Za-z_]\w*")
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 
 
 GRAMMARS: dict[str, Grammar] = {
@@ -191,17 +192,41 @@ def known_loss(name: str) -> KnownLoss:
     return KNOWN[name]
 
 
+def named(text: str, name: str | None = None, alpha: float | None = None) -> tuple[Expression, Grammar, float | None]:
+    """What a person names: a known loss by its name, or a formula as text.
+
+    Args:
+        text: of it.
+        name: of the grammar; None for the one that the text leaves no doubt about.
+        alpha: weight of the target outside; None for that of the known loss.
+
+    Returns:
+        The formula, its grammar, and the weight.
+
+    Raises:
+        InputError: the text is no formula, there is no such grammar, or its losses are not weighted so.
+    """
+    known = KNOWN.get(text) if name in (None, getattr(KNOWN.get(text), "grammar", None)) else None
+    if known is not None:
+        name, text, alpha = known.grammar, known.text, known.alpha if alpha is None else alpha
+    rules = grammar(name) if name else find_grammar(text)
+    check_alpha(alpha, rules)
+    return rules.parse(text), rules, alpha
+
+
 def find_grammar(text: str) -> Grammar:
     """The grammar that a text leaves no doubt about.
 
     A catalog formula belongs to its own grammar; areas belong to `box` (target-area units), d and v to
-    `box_extended`; `softmax`, `dot` or Z to `softmax`; Q, PY or NY to `sigmoid`.
+    `box_extended`; `softmax`, `dot` or Z to `softmax`; Q, PY or NY to `sigmoid`. Inputs that a prediction changes
+    count first: `1 - iou` is about boxes, though class formulas may read an IoU beside their logits.
 
     Raises:
         GrammarError: the text is no formula, or it fits more than one grammar.
     """
     words = {word.lower() for word in _NAME.findall(text)}
-    fitting = next(filter(None, (_fitting(slot, words) for slot in slots())), [next(iter(GRAMMARS.values()))])
+    ways = (_fitting(slot, words, predicted) for predicted in (True, False) for slot in slots())
+    fitting = next(filter(None, ways), [next(iter(GRAMMARS.values()))])
     expression = fitting[0].parse(text)
     for known in KNOWN.values():
         if known.expression == expression:
@@ -215,12 +240,18 @@ def find_grammar(text: str) -> Grammar:
     )
 
 
-def _fitting(slot: str, words: set[str]) -> list[Grammar]:
+def _names(kind: Kind, predicted: bool) -> set[str]:
+    """What text may call the inputs of a kind, or those of them that a prediction changes, shorthands among them."""
+    inputs = [one for one in kind.terminals if one.predicted or not predicted]
+    names = {name for one in inputs for name in (one.name, *one.aliases)}
+    return names | {name for name, text in kind.shorthands if names & set(_NAME.findall(text))}
+
+
+def _fitting(slot: str, words: set[str], predicted: bool) -> list[Grammar]:
     """Of every kind for a slot that has one of the words as an input, the first grammar that has most of them."""
     found = []
     for kind in kinds():
-        names = {name for one in kind.terminals for name in (one.name, *one.aliases)}
-        if kind.slot == slot and words & (names | {name for name, _ in kind.shorthands}):
+        if kind.slot == slot and words & _names(kind, predicted):
             own = (grammar for grammar in GRAMMARS.values() if grammar.kind is kind)
             found.append(max(own, key=lambda one: len(words & {terminal.name for terminal in one.terminals})))
     return found

@@ -121,12 +121,44 @@ def ratio_text(case: Case, tree: Tree, known: Tree, positive: Names, fixed: Name
 
 def latex(tree: Tree, positive: Names) -> str:
     """The formula as LaTeX, as it was written (not simplified); softmax and dot stay named functions."""
+    return str(sympy.latex(display(tree, positive)))
+
+
+def pretty(tree: Tree, positive: Names) -> str:
+    """The same in lines of Unicode."""
+    return str(sympy.pretty(display(tree, positive), use_unicode=True, wrap_line=False))
+
+
+def display(tree: Tree, positive: Names) -> sympy.Expr:
+    """The formula as SymPy shows it."""
     try:
-        formula = _display(tree, positive)
+        return _display(tree, positive)
     except Exception:  # of any kind, such as for a division by i - i inside a maximum
         with sympy.evaluate(False):
-            formula = _display(tree, positive)
-    return str(sympy.latex(formula))
+            return _display(tree, positive)
+
+
+def derivative(case: Case, tree: Tree, positive: Names, fixed: Names, name: str, short: bool) -> sympy.Expr:
+    """The derivative of a formula by one symbol.
+
+    Args:
+        case: what stands for the formula.
+        tree: the formula.
+        positive: names of the inputs that are above 0.
+        fixed: names of the inputs that are not predicted.
+        name: of the symbol.
+        short: whether it is simplified, which may take long.
+    """
+    formula = case(tree, positive, fixed)
+    by = next((one for one in formula.free_symbols if str(one) == name), None)
+    found = sympy.Integer(0) if by is None else sympy.diff(formula, by)
+    return min((found, sympy.simplify(found)), key=sympy.count_ops) if short else found
+
+
+def derivative_texts(case: Case, tree: Tree, positive: Names, fixed: Names, name: str, short: bool) -> tuple[str, str]:
+    """The same as text and as LaTeX."""
+    found = derivative(case, tree, positive, fixed, name, short)
+    return str(found), str(sympy.latex(found))
 
 
 def _display(tree: Tree, positive: Names) -> sympy.Expr:

@@ -72,7 +72,8 @@ ORDER = {
     "primitives": [
         ["errors", "text", "system", "operators"],
         ["expression", "symbolic"],
-        ["algebra", "kinds", "codegen", "grammar"],
+        ["algebra", "kinds", "codegen", "grammar", "parser"],
+        ["forms"],
         ["catalog"],
     ],
     "autoloss": [
@@ -84,6 +85,7 @@ ORDER = {
         ["audit"],
         ["report"],
         ["export"],
+        ["notebook"],
         ["commands"],
         ["cli", "__main__"],
     ],

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, MOST_SEED, finite, stderr, stdout
+from autoloss.commands.options import MOST, MOST_SEED, Alpha, Candidate, Canonical, finite, stderr, stdout
 from primitives.errors import InputError
+
+if TYPE_CHECKING:
+    from autoloss.candidate import Loss
 
 
 def check(
-    formula: Annotated[str, typer.Argument(help='The formula, such as "neg(log(div(i, u)))", or as it was published.')],
+    formula: Annotated[
+        str, typer.Argument(help='The formula, such as "1 - i/u" or "neg(log(div(i, u)))", or as published.')
+    ],
     grammar: Annotated[
         str | None,
         typer.Option(help="box, box_pixels, box_extended, softmax or sigmoid; found from the inputs where it can be."),
@@ -30,13 +36,14 @@ def check(
         typer.Option(metavar="FILE", help="Draw it beside a known loss: PNG, SVG or PDF by the file's ending."),
     ] = None,
     beside: Annotated[str | None, typer.Option(help="The known loss to draw beside it, such as giou or focal.")] = None,
+    canonical: Canonical = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
 ) -> None:
-    """Check a formula: canonical text, size, what every gate says of it, and what else is known of it.
+    """Check a formula: its short form, size, what every gate says of it, and what else is known of it.
 
     Exit code 0 when it passes, 1 when a gate refuses it, 2 when the text is wrong.
 
-    Example: `autoloss check "sub(1, div(i, u))" --plot iou.png`
+    Example: `autoloss check "1 - i/u" --plot iou.png`
     """
     from autoloss.gates.analysis import examined
     from autoloss.report import tables
@@ -48,23 +55,72 @@ def check(
         from autoloss.report.plots import fidelity_plot, loss_plot
 
         fidelity_plot.check_file(plot)
-    rules = catalog.grammar(grammar) if grammar else catalog.find_grammar(formula)
-    catalog.check_alpha(alpha, rules)
-    expression = rules.parse(formula)
+    expression, rules, alpha = catalog.named(formula, grammar, alpha)
     found = examined(expression, rules, alpha)
     if plot is not None:
-        known = catalog.known_loss(beside or rules.kind.beside(rules.terminals))
-        if catalog.GRAMMARS[known.grammar].slot != rules.slot:
-            raise InputError(f"--beside {known.name} is a loss for {catalog.GRAMMARS[known.grammar].slot}")
-        other = loss_plot.Drawn(known.title, known.expression, catalog.GRAMMARS[known.grammar], known.alpha)
         # Not `judged` parsed again: negated it may be nested one deeper than text may be.
         judged = Expression(OPERATORS["neg"], (expression,)) if found["negated"] else expression
-        loss_plot.draw(loss_plot.Drawn("this", judged, rules, alpha), other, plot)
+        mine = loss_plot.Drawn("this", judged, rules, alpha)
+        loss_plot.draw(mine, loss_plot.beside(mine, beside), plot)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
-        stdout().print(tables.examined(found))
+        stdout().print(tables.examined(found, canonical=canonical))
     raise typer.Exit(0 if found["passed"] else 1)
+
+
+def inspect(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="FORMULA|RUN", help='Such as "1 - i/u", a known loss such as giou, or a run\'s folder.'),
+    ],
+    candidate: Candidate = None,
+    grammar: Annotated[str | None, typer.Option(help="As of check.")] = None,
+    alpha: Alpha = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX: the formula, in short, its slopes.")] = False,
+) -> None:
+    """See a formula from all sides: derivatives, its ways to the optimum, certificates, and the nearest known loss.
+
+    Of a run it is the best found, or --candidate N. SymPy has 5 seconds for each question; what it does not answer in
+    that time says so.
+
+    Examples: `autoloss inspect "3 - i/u"`, `autoloss inspect runs/digits_fcos --candidate 111`
+    """
+    from autoloss.gates.inspection import inspected
+    from autoloss.report import inspection_tables
+    from primitives import catalog
+
+    if as_json and as_latex:
+        raise InputError("--json and --latex print one thing each; one of the two")
+    if Path(what).is_dir():
+        if grammar is not None or alpha is not None:
+            raise InputError("--grammar and --alpha are for a formula given as text; a run knows its own")
+        losses = {
+            slot: (one.expression, one.grammar, one.alpha) for slot, one in _of_run(Path(what), candidate).items()
+        }
+    elif candidate is not None:
+        raise InputError(f"--candidate {candidate} chooses among the losses of a run; there is no folder {what!r}")
+    else:
+        losses = {"": catalog.named(what, grammar, alpha)}
+    found = {slot: inspected(*loss) for slot, loss in losses.items()}
+    if as_json:
+        typer.echo(json.dumps(found.get("", found), indent=2))
+    elif as_latex:
+        typer.echo("\n".join(line for one in found.values() for line in inspection_tables.latex(one)))
+    else:
+        for slot, one in found.items():
+            stdout().print(inspection_tables.inspected(one, slot))
+
+
+def _of_run(run: Path, candidate: int | None) -> Mapping[str, Loss]:
+    """The losses of a candidate, or of the best found."""
+    from autoloss.export import selection
+    from autoloss.store.run import Run
+
+    with Run.open(run) as store:
+        (chosen,) = selection.of_run(store, candidate)
+    return chosen.losses
 
 
 def funnel(

@@ -70,6 +70,10 @@ TestData = Annotated[
 ]
 ImagesToo = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")]
 
+Canonical = Annotated[
+    bool, typer.Option("--canonical", help="Formulas in full, in call form, as JSON and the run file have them.")
+]
+
 
 _OF_DATA = "search.evaluator.data"
 

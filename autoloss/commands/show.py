@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, stderr, stdout
+from autoloss.commands.options import MOST, Canonical, stderr, stdout
 
 
 def show(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     top: Annotated[int, typer.Option(min=1, max=MOST, help="Rows of the leaderboard.")] = 20,
+    canonical: Canonical = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as plain values for scripts.")] = False,
     follow: Annotated[
         bool, typer.Option("--follow", help="While the search runs, show what it does; the rest when it ends.")
@@ -41,5 +42,5 @@ def show(
         typer.echo(json.dumps(found.plain_values(), indent=2))
         return
     console = stdout()
-    console.print(tables.leaderboard(found, top))
+    console.print(tables.leaderboard(found, top, canonical=canonical))
     console.print(tables.counts(found.counts))

@@ -10,6 +10,7 @@ from autoloss.candidate import Loss
 from autoloss.export.selection import Export
 from autoloss.export.target import TARGETS
 from autoloss.gates.certificates import certify
+from autoloss.report import tables
 from autoloss.report.leaderboard import Evidence
 from autoloss.report.plots import loss_plot
 from primitives import algebra
@@ -54,15 +55,16 @@ def text(export: Export, target: str, files: Sequence[str]) -> str:
 
 
 def _formula(name: str, slot: str, loss: Loss) -> list[str]:
-    expression, rules = loss.expression, loss.grammar
+    expression, rules, known = loss.expression, loss.grammar, tables.recognised(loss)
     rows = ["| input | meaning | unit |", "|---|---|---|"]
     rows += [f"| {one.name} | {one.text} | {one.unit} |" for one in rules.terminals if one.name in expression.names]
     outside = f", alpha {loss.alpha:g} in the column of the target" if loss.alpha is not None else ""
     return [
         f"## {_title(loss)}: `{function_name(name, rules.kind)}`",
-        f"    {expression}",
+        f"    {tables.short(loss)}",
+        *([f"Equal to {known.title} up to an affine map."] if known else []),
         f"$$ {algebra.latex(expression, rules.terminals)} $$",
-        f"Grammar {rules.name}{outside}; {expression.size} nodes.",
+        f"Grammar {rules.name}{outside}; {expression.size} nodes. In full: `{expression}`.",
         "\n".join(rows),
         f"![Loss, gradient, descent beside {_beside(loss).title}]({slot}.png)",
     ]

@@ -17,7 +17,8 @@ from autoloss.report.leaderboard import Evidence, Leaderboard, Row
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, check_alpha, find_grammar, grammar, kinds, slots
 from primitives.errors import InputError
-from primitives.grammar import Grammar, GrammarError
+from primitives.grammar import Grammar
+from primitives.parser import GrammarError
 from primitives.text.markup import digest, plain
 
 _HEAVIEST = 1e30  # float32 holds eight orders of magnitude more, for the loss that it multiplies

@@ -10,6 +10,8 @@ from autoloss.gates.equivalence import recognise
 from primitives import algebra
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
+from primitives.forms.infix import infix
+from primitives.forms.simplify import simplified
 from primitives.grammar import Grammar
 
 
@@ -22,7 +24,8 @@ def examined(expression: Expression, grammar: Grammar, alpha: float | None = Non
         alpha: weight of the target outside the formula.
 
     Returns:
-        Plain values; `judged` is the formula as the gates left it: negated where it ran the wrong way round.
+        Plain values; `formula` is canonical text, `simplified` the short form in infix, and `judged` is the formula
+        as the gates left it: negated where it ran the wrong way round.
     """
     algebra.start()  # it comes up while the gates judge
     judgement = pipeline.judge(expression, grammar, alpha)
@@ -30,6 +33,8 @@ def examined(expression: Expression, grammar: Grammar, alpha: float | None = Non
     found = certificates.certify(judgement.expression, grammar, alpha, judgement.identity) if judgement.passed else ()
     return {
         "formula": str(expression),
+        "infix": infix(expression),
+        "simplified": infix(simplified(expression, grammar)),
         "grammar": grammar.name,
         "slot": grammar.slot,
         "size": expression.size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -10,10 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from autoloss.candidate import GATES, OWN, Candidate, Loss
+from autoloss.gates.equivalence import identity, recognise
 from autoloss.report import next_steps
 from autoloss.report.leaderboard import Counts, Leaderboard
 from autoloss.values import LONGEST_NAME
-from primitives.catalog import kinds, slots
+from primitives.catalog import KnownLoss, kinds, slots
+from primitives.forms.infix import infix
+from primitives.forms.simplify import simplified
 from primitives.text.printable import printable
 
 if TYPE_CHECKING:
@@ -25,12 +29,13 @@ _LONGEST = 2000
 """Characters of a line of a table."""
 
 
-def leaderboard(found: Leaderboard, top: int | None = None) -> RenderableType:
+def leaderboard(found: Leaderboard, top: int | None = None, *, canonical: bool = False) -> RenderableType:
     """The ranked losses as a table.
 
     Args:
         found: the leaderboard.
         top: so many rows; the detector's own loss is always among them.
+        canonical: formulas as the run file has them, not in short.
     """
     table = Table(title=f"Losses of {printable(found.run)}, best first", title_justify="left", header_style="bold")
     table.add_column("#", justify="right")
@@ -42,26 +47,39 @@ def leaderboard(found: Leaderboard, top: int | None = None) -> RenderableType:
         one = row.candidate
         style = "bold cyan" if one.number == OWN else ""
         cells = map(row.cell, found.rungs)
-        table.add_row(str(one.number), formulas(one), str(one.size or ""), *cells, style=style)
+        table.add_row(str(one.number), formulas(one, canonical=canonical), str(one.size or ""), *cells, style=style)
     return table
 
 
-def formulas(candidate: Candidate) -> str:
+def formulas(candidate: Candidate, *, canonical: bool = False) -> str:
     """The origin of a candidate, and its formulas, a line per slot."""
-    lines = [str(candidate.origin), *(f"  {line}" for line in formula_lines(candidate.losses))]
+    lines = [str(candidate.origin), *(f"  {line}" for line in formula_lines(candidate.losses, canonical=canonical))]
     return "\n".join(printable(line, _LONGEST) for line in lines)
 
 
-def formula_lines(losses: Mapping[str, Loss]) -> list[str]:
-    """`slot = formula (scale)` for each slot."""
+def formula_lines(losses: Mapping[str, Loss], *, canonical: bool = False) -> list[str]:
+    """`slot = formula  (the known loss it is, scale)` for each slot; the formula in short, or as canonical text."""
     lines = []
     for slot in (slot for slot in slots() if slot in losses):
         loss = losses[slot]
-        alpha = f", alpha {loss.alpha:g}" if loss.alpha is not None else ""
+        known = recognised(loss)
+        alpha = f"alpha {loss.alpha:g}" if loss.alpha is not None else ""
         remark = loss.grammar.kind.remark(loss.grammar.terminals)
-        unit = f", {remark}" if remark else ""
-        lines.append(f"{slot} = {loss.expression}  (x {loss.loss_weight:.3g}{alpha}{unit})")
+        more = (known.title if known else "", f"x {loss.loss_weight:.3g}", alpha, remark)
+        text = str(loss.expression) if canonical else short(loss)
+        lines.append(f"{slot} = {text}  ({', '.join(filter(None, more))})")
     return lines
+
+
+def short(loss: Loss) -> str:
+    """The formula as people read it: simplified, in infix."""
+    return infix(simplified(loss.expression, loss.grammar))
+
+
+@lru_cache(maxsize=1024)
+def recognised(loss: Loss) -> KnownLoss | None:
+    """The known loss that a loss is, up to an affine map."""
+    return recognise(identity(loss.expression, loss.grammar, loss.alpha)[0], loss.grammar)
 
 
 def counts(found: Counts) -> RenderableType:
@@ -97,11 +115,12 @@ def _what_next(found: Leaderboard) -> Text:
     return text
 
 
-def examined(found: Mapping[str, Any]) -> RenderableType:
+def examined(found: Mapping[str, Any], *, canonical: bool = False) -> RenderableType:
     """What is known of one formula: the gates' verdicts, then the certificates.
 
     Args:
         found: what `analysis.examined` gave.
+        canonical: the formula as canonical text, not in short.
     """
     table = Table(header_style="bold")
     for title in ("gate", "verdict", "why"):
@@ -109,18 +128,24 @@ def examined(found: Mapping[str, Any]) -> RenderableType:
     for verdict in found["verdicts"]:
         word, style = ("pass", "green") if verdict["passed"] else ("refused", "red")
         table.add_row(verdict["gate"], Text(word, style), verdict["reason"])
+    known = f", {found['known']['title']} up to an affine map" if found["known"] else ""
+    shorter = found["simplified"] != found["infix"]
+    shown = found["formula"] if canonical else found["simplified"]
     parts: list[RenderableType] = [
-        Text(printable(found["formula"], None), "bold"),
+        Text(f"{printable(shown, None)}{known}", "bold"),
+        *([f"written as {printable(found['infix'], None)}"] if shorter and not canonical else []),
         f"grammar {found['grammar']} ({found['slot']}), {found['size']} nodes, depth {found['depth']}",
         table,
     ]
     if found["certificates"]:
-        known = Table(header_style="bold")
+        certificates = Table(header_style="bold")
         for title in ("about", "what is known", "how"):
-            known.add_column(title)
+            certificates.add_column(title)
         for one in found["certificates"]:
-            known.add_row(one["name"], one["statement"], Text(one["how"], "green" if one["how"] == "proved" else "dim"))
-        parts.append(known)
+            certificates.add_row(
+                one["name"], one["statement"], Text(one["how"], "green" if one["how"] == "proved" else "dim")
+            )
+        parts.append(certificates)
     if found["negated"]:
         parts.append("It runs the wrong way round and was judged negated; a search keeps the negated formula.")
     return Group(*parts)

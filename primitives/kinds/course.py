@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from primitives.kinds.verdict import Verdict
+from primitives.symbolic import Case
 
 # A step against the rule counts only when it undoes this share of the path's whole fall: published losses have
 # small bumps, and float32 has noise.
@@ -16,6 +18,29 @@ TOLERANCE = 0.05
 # Paths or curves that may break the rule.
 MAX_SHARE = 0.05
 _NOISE = 8 * torch.finfo(torch.float32).eps
+
+
+@dataclass(frozen=True)
+class Way:
+    """One number that says how good a prediction is, and the inputs of a formula as functions of it.
+
+    Args:
+        name: of the number, for people, such as `IoU`.
+        symbol: SymPy's name of it.
+        text: what is on its way, and how.
+        far: where it starts: as far off as it gets.
+        optimum: where it ends.
+        inputs: of a formula, by name, a row per number, from (T,) numbers; derivatives go through it.
+        case: the formula as SymPy's function of the number.
+    """
+
+    name: str
+    symbol: str
+    text: str
+    far: float
+    optimum: float
+    inputs: Callable[[Tensor], Mapping[str, Tensor]]
+    case: Case
 
 
 def against(steps: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from primitives.algebra import Answer
 from primitives.kinds import draws
+from primitives.kinds.course import Way
 from primitives.kinds.field import Descend, Field, Outcome
 from primitives.kinds.formula import Formula
 from primitives.kinds.panel import Panel
@@ -200,6 +201,10 @@ class Kind(Written, ABC):
         return whole
 
     # What people see
+
+    def ways(self, terminals: Sequence[Terminal]) -> tuple[Way, ...]:  # noqa: ARG002
+        """Ways of predictions to what they should be, on which a loss can be told as a function of one number."""
+        return ()
 
     @abstractmethod
     def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:

@@ -124,7 +124,7 @@ def test_thresholds_are_derived_from_the_known_losses() -> None:
         (["check", "div(i, u)", "--grammar", "boxes"], "unknown grammar 'boxes'; known: box"),
         (["check", "softmax(i)", "--grammar", "box"], "unknown name 'softmax'"),
         (["check", "3"], "a formula must read an input"),
-        (["check", "(" * 10_000], "unexpected '('"),
+        (["check", "(" * 10_000], "nested deeper than 64"),
         (["check", "div(i, u)", "--alpha", "0.5"], "--alpha 0.5 is for sigmoid losses"),
         (["search", "none.py"], "no config file at 'none.py'"),
         (["show", "none"], "no run in 'none'"),

@@ -12,7 +12,11 @@ from matplotlib.figure import Figure
 
 from autoloss.gates.simulation import descend
 from autoloss.report.plots.fidelity_plot import save
+from primitives.catalog import GRAMMARS, known_loss
+from primitives.errors import InputError
 from primitives.expression import Expression
+from primitives.forms.infix import infix
+from primitives.forms.simplify import simplified
 from primitives.grammar import Grammar
 from primitives.kinds.panel import Panel
 
@@ -37,9 +41,7 @@ class Drawn:
 
 
 def draw(mine: Drawn, other: Drawn, file: Path) -> None:
-    """Writes one picture of the panels that the kind of the losses has, such as loss, gradient and descent.
-
-    Losses and gradients are scaled to mean gradient norm 1 on the typical probe.
+    """Writes the picture of two losses to a file.
 
     Args:
         mine: the loss, drawn solid.
@@ -48,6 +50,27 @@ def draw(mine: Drawn, other: Drawn, file: Path) -> None:
 
     Raises:
         InputError: the file cannot be written.
+    """
+    save(picture(mine, other), file)
+
+
+def beside(mine: Drawn, name: str | None = None) -> Drawn:
+    """The known loss that is drawn beside a loss, or the one of that name.
+
+    Raises:
+        InputError: no such loss, or one for another slot.
+    """
+    known = known_loss(name or mine.grammar.kind.beside(mine.grammar.terminals))
+    rules = GRAMMARS[known.grammar]
+    if rules.slot != mine.grammar.slot:
+        raise InputError(f"--beside {known.name} is a loss for {rules.slot}")
+    return Drawn(known.title, known.expression, rules, known.alpha)
+
+
+def picture(mine: Drawn, other: Drawn) -> Figure:
+    """The panels that the kind of two losses has, such as loss, gradient and descent; arguments as of `draw`.
+
+    Losses and gradients are scaled to mean gradient norm 1 on the typical probe.
     """
     drawn = [(loss.title, style, _panels(loss)) for loss, style in ((other, "--"), (mine, "-"))]
     count = max(len(panels) for *_, panels in drawn)
@@ -62,9 +85,9 @@ def draw(mine: Drawn, other: Drawn, file: Path) -> None:
         axes.legend(fontsize=7)
     for axes in places[count:]:
         axes.remove()
-    text = str(mine.expression)
+    text = infix(simplified(mine.expression, mine.grammar))
     figure.suptitle(text if len(text) <= 130 else f"{text[:127]}...", fontsize=9)
-    save(figure, file)
+    return figure
 
 
 def _panels(loss: Drawn) -> tuple[Panel, ...]:

@@ -9,10 +9,13 @@ from autoloss.candidate import Candidate, How, Loss, Origin
 from autoloss.search.strategies import variation
 from autoloss.search.strategies.strategy import Draft, Gates
 from autoloss.settings import Settings
+from primitives.forms.simplify import pruned
 
 
 class Evolution:
     """Formulas from nothing until candidates stand, then their children; parents stay until better ones come.
+
+    Parents breed without their dead parts: of `i/u + (e - e)` the child would inherit nodes that do nothing.
 
     Source: the loop of CSE-Autoloss (Liu et al., ICLR 2021, arXiv 2102.04700), with DEAP's operators.
 
@@ -52,7 +55,7 @@ class Evolution:
         """A new formula for one slot that passes the gates."""
         grammar, extended = gates.grammars[slot], self._rules.extended
         theirs = [parent.losses.get(slot, gates.own[slot]) for parent in parents]
-        trees = [loss.expression for loss in theirs]
+        trees = [pruned(loss.expression, grammar) for loss in theirs]
         alpha = theirs[0].alpha if theirs else self._slots[slot].alpha
         while True:
             if not trees:

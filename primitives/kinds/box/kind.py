@@ -11,9 +11,10 @@ from torch import Tensor
 
 from primitives.algebra import Answer
 from primitives.expression import Expression
-from primitives.kinds.box import certificates, code, panels, paths, samples, simulation
+from primitives.kinds.box import certificates, code, panels, paths, samples, simulation, ways
 from primitives.kinds.box.certificates import in_pixels
 from primitives.kinds.box.pair import AREAS, PIXEL_AREA, PIXELS, SHAPES, TARGET_AREA, Pair
+from primitives.kinds.course import Way
 from primitives.kinds.field import Descend, Field
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
@@ -37,6 +38,7 @@ class BoxKind(Kind):
     stand_in = "giou"
     outcomes = simulation.OUTCOMES
     score = "iou"
+    shorthands = (("iou", "div(i, u)"), ("giou", "sub(div(i, u), div(sub(e, u), e))"))
 
     def derived(self, sample: Sample) -> Pair:
         """See Kind."""
@@ -116,6 +118,10 @@ class BoxKind(Kind):
         factor = factor / factor.mean()
         reach = f"weighted {float(factor.min()):.2g} to {float(factor.max()):.2g} times the mean"
         return f"a function of {title} alone, {reach}", f"sampled on {len(factor)}"
+
+    def ways(self, terminals: Sequence[Terminal]) -> tuple[Way, ...]:
+        """By IoU: a box of the target's size moves onto it, and a box inside of it grows to its size."""
+        return ways.ways(self, terminals)
 
     def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
         """See Kind."""

@@ -29,3 +29,28 @@ def slopes(tree: Tree, positive: Names, areas: tuple[str, str, str]) -> dict[str
     domain = {union: i + p, outer: i + p + q, inner: i}
     formula = symbolic.columns(tree, positive)[0]
     return {str(area): symbolic.sign(sympy.diff(formula, area).subs(domain)) for area in (inner, union, outer)}
+
+
+def moved(tree: Tree, positive: Names, fixed: Names, pixels: bool) -> sympy.Expr:  # noqa: ARG001  see Case
+    """A formula by the IoU q of a square box of the target's size that moves onto it along one side.
+
+    Moved by s = (1 - q) / (1 + q) sides it has the intersection 1 - s; union and enclosing area are 1 + s.
+    """
+    q = sympy.Symbol("q", positive=True)
+    shift = (1 - q) / (1 + q)
+    at = {"i": 2 * q / (1 + q), "u": 2 / (1 + q), "e": 2 / (1 + q), "v": sympy.Integer(0)}
+    return _at(tree, positive, pixels, at, shift**2 / ((1 + shift) ** 2 + 1))
+
+
+def grown(tree: Tree, positive: Names, fixed: Names, pixels: bool) -> sympy.Expr:  # noqa: ARG001  see Case
+    """A formula by the IoU q of a concentric box of the target's shape and q of its area."""
+    q = sympy.Symbol("q", positive=True)
+    one = sympy.Integer(1)
+    return _at(tree, positive, pixels, {"i": q, "u": one, "e": one, "v": sympy.Integer(0)}, sympy.Integer(0))
+
+
+def _at(tree: Tree, positive: Names, pixels: bool, at: dict[str, sympy.Expr], distance: sympy.Expr) -> sympy.Expr:
+    unit = sympy.Symbol("A", positive=True) if pixels else sympy.Integer(1)
+    values = {name: value * unit if name in positive else value for name, value in {**at, "d": distance}.items()}
+    formula = symbolic.columns(tree, positive)[0]
+    return formula.subs({symbolic.symbol(name, positive): value for name, value in values.items()})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from primitives.kinds import course, draws
+from primitives.kinds.classification import proofs
 from primitives.kinds.classification.samples import COUNT, W_LEVELS, width
+from primitives.kinds.course import Way
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
 from primitives.kinds.probe import First
@@ -19,6 +21,7 @@ from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Verdict
 
 GRID = 33
+_FAR = 10.0
 CONTEXTS = 6
 
 
@@ -73,6 +76,41 @@ def ends(kind: Kind, terminals: tuple[Terminal, ...], background: bool) -> First
     order = [k * levels + levels - 1 for k in range(CONTEXTS)] + [targets + 2 * k + 1 for k in range(CONTEXTS)]
     rows = torch.tensor([[curve * GRID, curve * GRID + GRID - 1] for curve in order]).flatten()
     return First({name: value[rows] for name, value in curves(kind, terminals, background).inputs.items()})
+
+
+def ways(kind: Kind, terminals: Sequence[Terminal], background: bool) -> tuple[Way, ...]:
+    """See Kind.ways; the logits beside are 0, the box is right (w = 1) where there is one."""
+
+    def of_logit(column: int, label: int, x: Tensor) -> Mapping[str, Tensor]:
+        # A sigmoid's column stands alone; a softmax has a class beside the target, and background.
+        logits = [torch.zeros_like(x)] * (3 if background else 1)
+        logits[column] = x
+        labels = torch.full((len(x),), label)
+        sample = Sample(
+            torch.stack(logits, dim=-1), labels, {**draws.middle(terminals, len(x)), "iou": torch.ones(len(x))}
+        )
+        return kind.inputs(sample, terminals)
+
+    beside = ", the other two being 0" if background else ""
+    target = Way(
+        "logit",
+        "x",
+        f"the logit of the target{beside}",
+        -_FAR,
+        _FAR,
+        partial(of_logit, 0, 0),
+        partial(proofs.along, background=background, hit=True),
+    )
+    other = Way(
+        "logit",
+        "x",
+        f"the logit of {'another class' if background else 'a class that is not there'}{beside}",
+        _FAR,
+        -_FAR,
+        partial(of_logit, 1, 0) if background else partial(of_logit, 0, 1),
+        partial(proofs.along, background=background, hit=False),
+    )
+    return target, other
 
 
 def losses(kind: Kind, formula: Formula, background: bool) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from primitives.expression import Expression
 from primitives.kinds.classification import certificates, curves, panels, proofs, relation, samples, simulation
 from primitives.kinds.classification.code import ClassCode, of_kind
 from primitives.kinds.classification.scores import CLASSES, Scores, W, X, Y
+from primitives.kinds.course import Way
 from primitives.kinds.field import Descend, Field
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
@@ -44,11 +45,12 @@ class ClassKind(Kind):
     floating = ("x",)
     outcomes = simulation.OUTCOMES
     score = "ap"
-    shorthands = (("ny", "sub(1, y)"),)
 
     def __init__(self, name: str, *, background: bool, stand_in: str, heads: str, marks: frozenset[str]) -> None:
         self.name, self.background, self.weighs_target = name, background, not background
         self.stand_in, self.heads, self.marks = stand_in, heads, marks
+        # The loss of one class is written in its probability p as often as in its logit.
+        self.shorthands = (("ny", "sub(1, y)"), ("p", f"{name}(x)"))
         shape = "(N, C + 1) with the background last" if background else "(N, C)"
         self.says = f"Losses (N,) of logits x, {shape}, and labels (N,); C is background."
 
@@ -141,6 +143,10 @@ class ClassKind(Kind):
     def case(self) -> Case:
         """The formula for a positive."""
         return proofs.of_softmax if self.background else proofs.of_sigmoid
+
+    def ways(self, terminals: Sequence[Terminal]) -> tuple[Way, ...]:
+        """The logit of the target rises, and that of another class falls."""
+        return curves.ways(self, terminals, self.background)
 
     def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
         """See Kind."""

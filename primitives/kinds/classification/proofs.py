@@ -45,6 +45,21 @@ def _logit_formulas(tree: Tree, positive: Names, background: bool) -> list[tuple
     return [(total, ts[0]), (total, ts[1])]
 
 
+def along(tree: Tree, positive: Names, fixed: Names, background: bool, hit: bool) -> sympy.Expr:  # noqa: ARG001
+    """A formula by one logit x, that of the target or of another class; logits beside are 0, the box is right."""
+    x = sympy.Symbol("x", real=True)
+    if not background:
+        here = sympy.Integer(hit)
+        at = {"y": here, "w": here}
+        return symbolic.columns(tree, positive)[0].subs({symbolic.symbol(name, positive): at[name] for name in at})
+    values: dict[sympy.Symbol, sympy.Expr] = {}
+    for k in range(_CLASSES):
+        logit = x if k == (0 if hit else 1) else sympy.Integer(0)
+        one = {"x": logit, "y": sympy.Integer(k == 0), "w": sympy.Integer(1)}
+        values.update({symbolic.symbol(name, positive, k): value for name, value in one.items()})
+    return sympy.Add(*symbolic.columns(tree, positive, _CLASSES)).subs(values)
+
+
 def of_sigmoid(tree: Tree, positive: Names, fixed: Names) -> sympy.Expr:  # noqa: ARG001  see Case
     """A formula for a positive: its column at the target."""
     return symbolic.columns(tree, positive)[0].subs(symbolic.symbol("y", positive), 1)

@@ -1,0 +1,1 @@
+"""Notebook: losses and runs as objects of Python."""

@@ -1,0 +1,1 @@
+"""Forms: a formula as people read it: in infix, and without what does nothing."""
