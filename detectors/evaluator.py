@@ -33,6 +33,7 @@ class DetectorEvaluator:
         batch_size: images an iteration.
         centerness_target: None for the head's own, `iou` for the IoU of the predicted box.
         cfg_options: dotted keys and values that override the detector's config.
+        metric: the score: `mAP`, `AP50`, `AP75`, `AP_small`, `AR100` and their like, or classes whose mean AP it is.
 
     Raises:
         InputError: the detector or the data cannot be used.
@@ -45,9 +46,11 @@ class DetectorEvaluator:
         batch_size: int = 8,
         centerness_target: str | None = None,
         cfg_options: Mapping[str, object] | None = None,
+        metric: str | Sequence[str] = "mAP",
     ) -> None:
         mmcv_ops.install()
         from detectors.training.config import load
+        from detectors.training.metric import Metric
 
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or not 1 <= batch_size <= MOST:
             raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}; at most {MOST:,}")
@@ -56,6 +59,7 @@ class DetectorEvaluator:
         self.detector, self.data = detector, data
         self.batch_size, self.centerness_target = batch_size, centerness_target
         self.config = load(detector, cfg_options)
+        self.metric = Metric.of(metric)
         self._sources: dict[str, CocoSource] | None = None
         self._frozen: tuple[tuple[TrainHeads, int], Frozen] | None = None
 
@@ -82,6 +86,8 @@ class DetectorEvaluator:
                 "the data has no test split: what is to be evaluated on test is evaluated on val, which chose the "
                 "candidates, so its scores flatter them; name a test split by --test-data or data.test"
             )
+        for split in dict.fromkeys(task.evaluate_on for task in map(self._task, tasks)):
+            self.metric.check(self.sources[split], split)
         losses = {slot: _any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
             config = self._configured(losses, task, 0)
@@ -112,6 +118,7 @@ class DetectorEvaluator:
             "images": {split: source.count for split, source in self.sources.items()},
             "boxes left out": {split: source.left_out for split, source in self.sources.items()},
             **({} if "test" in self.sources else {"test": "val"}),
+            **({} if self.metric.name == "mAP" else {"metric": self.metric.name}),
         }
 
     def evaluate(
@@ -126,7 +133,7 @@ class DetectorEvaluator:
             seed: of weights and data order.
 
         Returns:
-            `score`, the COCO mAP (0..1), and the other metrics of `train`.
+            `score` (0..1), the metric that is searched for, and the metrics of `train`.
 
         Raises:
             InputError: the rung asks for something else.
@@ -141,7 +148,7 @@ class DetectorEvaluator:
                 raise TrainingFailedError(found)
             return found
         metrics = train(self._configured(losses, task, seed))
-        return {"score": metrics["mAP"], **metrics}
+        return {"score": self.metric.score(metrics), **metrics}
 
     def warm(self, rung: Mapping[str, object], seed: int) -> None:
         """Makes what every evaluation of a rung with a seed shares; errors as of `evaluate`."""
@@ -232,7 +239,8 @@ class DetectorEvaluator:
         """Heads on frozen features."""
         from detectors.frozen import rung as frozen
 
-        return frozen.evaluate(found, losses, task, seed, self.centerness_target)
+        metrics = frozen.evaluate(found, losses, task, seed, self.centerness_target)
+        return [one if isinstance(one, str) else {**one, "score": self.metric.score(one)} for one in metrics]
 
     def _features(self, task: TrainHeads, seed: int) -> Frozen:
         """The frozen features of a rung with a seed; the last ones stay in memory."""

@@ -12,6 +12,7 @@ from autoloss.commands.options import (
     CfgOptions,
     Config,
     Data,
+    GroupBy,
     Images,
     ImagesToo,
     TestData,
@@ -34,6 +35,7 @@ def estimate(
     val_images: ImagesToo = None,
     test_data: TestData = None,
     test_images: ImagesToo = None,
+    group_by: GroupBy = None,
     generations: Annotated[int | None, typer.Option(min=1, max=MOST, help="As of `autoloss search`.")] = None,
     seconds: Annotated[
         float,
@@ -63,7 +65,7 @@ def estimate(
     for key, value in (("workers", workers), ("generations", generations)):
         if value is not None:
             options.append(f"search.{key}={value}")
-    settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
+    settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images, group_by=group_by)
     with Steps(stderr()) as steps:
         try:
             measured = profiling.measure_costs(settings, seconds, steps)

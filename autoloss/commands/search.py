@@ -12,6 +12,7 @@ from autoloss.commands.options import (
     CfgOptions,
     Config,
     Data,
+    GroupBy,
     Images,
     ImagesToo,
     TestData,
@@ -36,6 +37,7 @@ def search(
     val_images: ImagesToo = None,
     test_data: TestData = None,
     test_images: ImagesToo = None,
+    group_by: GroupBy = None,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Evaluate on a Ray cluster: its address, auto, or local to start one."),
@@ -89,7 +91,7 @@ def search(
     ):
         if value is not None:
             options.append(f"search.{key}={value}")
-    settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
+    settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images, group_by=group_by)
     directory = run or Path("runs") / config.stem
     console = stderr()
     with (

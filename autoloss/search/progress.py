@@ -31,6 +31,7 @@ class Progress:
         left: seconds that what is still to do will take at most, once every rung was timed.
         workers: what each of them does.
         latest: evaluation that ended last.
+        metric: what the scores are.
     """
 
     generation: int = 0
@@ -45,6 +46,7 @@ class Progress:
     left: float | None = None
     workers: tuple[WorkerState, ...] = ()
     latest: Evaluation | None = None
+    metric: str = "mAP"
 
 
 class Watcher(Protocol):
@@ -64,6 +66,7 @@ class Reporter:
         refused: proposals so far.
         workers: evaluate, as many at a time as they are.
         watch: is told.
+        metric: what the scores are.
     """
 
     def __init__(
@@ -74,10 +77,11 @@ class Reporter:
         refused: int,
         workers: Workers,
         watch: Watcher,
+        metric: str = "mAP",
     ) -> None:
         self._settings, self._candidates, self._results = settings, candidates, results
         self._workers, self._watch = workers, watch
-        self.now = Progress(born=len(candidates), refused=refused)
+        self.now = Progress(born=len(candidates), refused=refused, metric=metric)
 
     def tell(self, **changes: Any) -> None:
         """Tells what changed; the scores and the time left follow from the results."""

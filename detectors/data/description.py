@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field, InstanceOf, model_validator
 
@@ -56,7 +56,7 @@ class Part(Strict):
 
     # Any str: the bytes of a path need not be text, and pydantic's own would refuse those.
     annotations: InstanceOf[str] | InstanceOf[Path]
-    images: InstanceOf[str] | InstanceOf[Path] = Field(default=None)  # left out is not None: that is refused
+    images: InstanceOf[str] | InstanceOf[Path] = cast("Any", None)  # left out is not None: that is refused
     split: str = ""
 
 

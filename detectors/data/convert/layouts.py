@@ -182,7 +182,7 @@ def _images_of(file: Path) -> Path:
 
 
 def _first_name(file: Path) -> str | None:
-    """The first file name in a file of COCO JSON, which may be too large to be read for it; None where there is none."""
+    """The first file name in a file of COCO JSON, read no further than to it; None for none."""
     rest = b""
     try:
         with file.open("rb") as stream:

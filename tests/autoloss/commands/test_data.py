@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from autoloss.commands.data import app, described
 from autoloss.commands.options import on_data
 from detectors.data.coco import coco_source
-from detectors.data.formats import look_at
 from primitives.errors import InputError
 from tests.helpers.command import autoloss
 
@@ -87,8 +86,16 @@ def test_convert_writes_a_file_that_the_check_reads(tmp_path: Path) -> None:
     assert "--split is for voc and yolo" in split.stderr
 
 
-def test_options_become_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detectors.data.formats.look", lambda _: None)
+def test_options_become_a_description(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("detectors.data.splits.look", lambda _: None)
+    shipped = described(Path("configs/datasets/coco2017.py"), None, None, None, None, None)
+    assert shipped is not None
+    assert shipped["train"]["images"] == "data/coco/train2017"
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.json", "b.json"):
+        Path(name).write_text("{}")
+    for name in ("i", "j"):
+        Path(name).mkdir()
     a, b, i, j = map(Path, ("a.json", "b.json", "i", "j"))
     train = {"annotations": "a.json", "images": "i"}
     assert described(None, None, None, None, None, None) is None
@@ -99,9 +106,6 @@ def test_options_become_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
         "val": {"annotations": "b.json", "images": "i"},
         "test": {"annotations": "b.json", "images": "j"},
     }
-    shipped = described(Path("configs/datasets/coco2017.py"), None, None, None, None, None)
-    assert shipped is not None
-    assert shipped["train"]["images"] == "data/coco/train2017"
 
 
 @pytest.mark.parametrize(
@@ -205,9 +209,10 @@ def test_a_yolo_folder_is_recognised_wherever_it_is_pointed_at(tmp_path: Path, w
     (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     (tmp_path / "data.yaml").write_text("names: [cat]\n")
     place = tmp_path if where == "folder" else tmp_path / where
-    for ask in (lambda: look_at(place), lambda: described(place, tmp_path, None, None, None, None)):
-        with pytest.raises(InputError, match="YOLO.*`autoloss data convert yolo .* --out FILE.json`"):
-            ask()
+    found = described(place, None, None, None, None, None)
+    assert found == {"type": "coco", "train": {"annotations": str(place)}}
+    with pytest.raises(InputError, match="--images is for annotations in a file of COCO JSON; .* is YOLO in a folder"):
+        described(place, tmp_path, None, None, None, None)
 
 
 def test_options_of_a_config_about_data_change_the_data_that_is_named(tmp_path: Path) -> None:
