@@ -15,6 +15,7 @@ from autoloss.commands.options import (
     GroupBy,
     Images,
     ImagesToo,
+    Size,
     TestData,
     ValData,
     Workers,
@@ -36,6 +37,7 @@ def estimate(
     test_data: TestData = None,
     test_images: ImagesToo = None,
     group_by: GroupBy = None,
+    size: Size = None,
     generations: Annotated[int | None, typer.Option(min=1, max=MOST, help="As of `autoloss search`.")] = None,
     seconds: Annotated[
         float,
@@ -62,7 +64,7 @@ def estimate(
     from autoloss.search import profiling
 
     options = list(cfg_options or [])
-    for key, value in (("workers", workers), ("generations", generations)):
+    for key, value in (("workers", workers), ("generations", generations), ("evaluator.size", size)):
         if value is not None:
             options.append(f"search.{key}={value}")
     settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images, group_by=group_by)

@@ -88,6 +88,16 @@ ImagesToo = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default:
 _OF_DATA = "search.evaluator.data"
 
 
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="small (a laptop), medium (one GPU) or full (mmdetection's own R-50): image size, strides and anchors are "
+        "chosen from the boxes. Default: the config's.",
+    ),
+]
+
+
 def on_data(config: Path, options: list[str], *data: Path | None, group_by: str | None = None) -> Any:
     """The settings of a search, on the data that options name; --cfg-options about the data then change that."""
     from autoloss.config import load, parsed

@@ -15,6 +15,7 @@ from autoloss.commands.options import (
     GroupBy,
     Images,
     ImagesToo,
+    Size,
     TestData,
     ValData,
     Workers,
@@ -38,6 +39,7 @@ def search(
     test_data: TestData = None,
     test_images: ImagesToo = None,
     group_by: GroupBy = None,
+    size: Size = None,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Evaluate on a Ray cluster: its address, auto, or local to start one."),
@@ -88,6 +90,7 @@ def search(
         ("budget.evaluations", evaluations),
         ("budget.time", None if time is None else seconds(time)),
         ("ray.address", ray),
+        ("evaluator.size", size),
     ):
         if value is not None:
             options.append(f"search.{key}={value}")

@@ -93,9 +93,9 @@ def _evidence(found: Evidence | None) -> list[str]:
     return [
         "## Evidence",
         "\n".join(lines),
-        f"{_name(titled(found.metric))}, mean and standard deviation over seeds (number of seeds: {said}); every row of a "
-        "column has the same seeds, images and schedule. Controls are the detector's own loss with another weight: a gain must be "
-        "more.",
+        f"{_name(titled(found.metric))}, mean and standard deviation over seeds (number of seeds: {said}); every row "
+        "of a column has the same seeds, images and schedule. Controls are the detector's own loss with another "
+        "weight: a gain must be more.",
     ]
 
 
