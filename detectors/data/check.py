@@ -93,10 +93,11 @@ def checked_splits(
         groups.expression(group_by)
     found: dict[str, dict[str, Any]] = {}
     names: dict[str, list[str]] = {}
-    for split, part in parts(path, images).items():
+    there = parts(path, images)
+    for split, part in there.items():
         file, folder = as_coco(part["annotations"], part.get("images"), part.get("split"))
-        given = part["annotations"] if Path(part["annotations"]).is_dir() else str(file if "images" in part else path)
-        found[split] = checked(file, folder, read_all) | {"annotations": f"{given} ({split})" if len(part) else given}
+        called = f"{part['annotations']} ({split})" if len(there) > 1 else part["annotations"]
+        found[split] = checked(file, folder, read_all) | {"annotations": called}
         names[split] = _file_names(file)
     between = Findings()
     _compare_classes(found, between)

@@ -120,8 +120,8 @@ def splits(folder: Path) -> dict[str, str]:
 def _listed(folder: Path, years: Sequence[Path], split: str) -> list[Path]:
     """The annotations of a split."""
     found = [file for year in years for file in _of_split(year, split)]
-    inner = folder / last_part(split)
-    return found or (_xml_files(inner) if inner.is_dir() and inner != folder else [])
+    inner = next((place for place in split_folders(folder).values() if place.name == split), None)
+    return found or ([] if inner is None else _xml_files(inner))
 
 
 def _of_split(year: Path, split: str) -> list[Path]:
