@@ -172,8 +172,8 @@ def _common(config: Config, kind: str, pixels: int, row: _Size) -> dict[str, Any
 def _fcos(boxes: _Boxes, pixels: int, row: _Size) -> tuple[list[int], dict[str, Any]]:
     """A level of stride s for boxes of up to 4 s px, as in the tiny FCOS."""
     low, _, high = (side * pixels for side in boxes.sides)
-    strides = [4 if low < _FINE else 8]
-    while len(strides) < 2 or (8 * strides[-1] < high and len(strides) < 5):
+    strides = [4, 8, 16] if low < _FINE else [8, 16]  # all that the backbone has, or all but the first
+    while 8 * strides[-1] < high and len(strides) < 5:
         strides.append(2 * strides[-1])
     edges = [-1, *(4 * stride for stride in strides[:-1]), 1e8]
     return strides, {

@@ -44,9 +44,9 @@ def boxes_of(folder: Path, sides: list[int], image: tuple[int, int] = (1000, 500
     [
         (300, "small", 96, [8, 16]),  # large boxes: as small as the tiny detectors
         (80, "small", 224, [8, 16]),  # a chess piece on a large photo
-        (30, "small", 320, [4, 8]),  # at the limit, so a finer stride
+        (30, "small", 320, [4, 8, 16]),  # at the limit, so a finer stride
         (30, "medium", 544, [8, 16]),
-        (10, "medium", 800, [4, 8]),
+        (10, "medium", 800, [4, 8, 16]),
     ],
 )
 def test_image_size_and_strides_follow_from_the_boxes(
@@ -71,10 +71,12 @@ def test_what_is_chosen_is_said_and_what_a_person_sets_stays(tmp_path: Path, cap
     assert found.config.model.rpn_head.anchor_generator.scales == [7]
 
 
-@pytest.mark.parametrize("size", ["small", "medium"])
+@pytest.mark.parametrize(("size", "sides"), [("small", [10, 24, 120]), ("small", [6, 7]), ("medium", [10, 24, 120])])
 @pytest.mark.parametrize("detector", [FCOS, RCNN])
-def test_fitted_detectors_train_and_give_frozen_features(detector: str, size: str, tmp_path: Path) -> None:
-    data = boxes_of(tmp_path / "set", [10, 24, 120], image=(160, 128))
+def test_fitted_detectors_train_and_give_frozen_features(
+    detector: str, size: str, sides: list[int], tmp_path: Path
+) -> None:
+    data = boxes_of(tmp_path / "set", sides, image=(160, 128))
     found = DetectorEvaluator(detector, data, batch_size=2, size=size)
     found.prepare({"loss_bbox": "box"}, [TASK, FROZEN])
     assert 0 <= found.evaluate({}, TASK, 0)["score"] <= 1
