@@ -98,7 +98,11 @@ def checked_splits(
         file, folder = as_coco(part["annotations"], part.get("images"), part.get("split"))
         called = f"{part['annotations']} ({split})" if len(there) > 1 else part["annotations"]
         found[split] = checked(file, folder, read_all) | {"annotations": called}
-        names[split] = _file_names(file)
+        with uncollected():
+            content = read(file)
+        names[split] = [image["file_name"] for image in content["images"] if _is_named(image)]
+        if "images" not in part:
+            found[split]["problems"] += content.get("info", {}).get("notes", [])  # of our own conversion
     between = Findings()
     _compare_classes(found, between)
     _look_at_groups(names, group_by, between)
@@ -107,10 +111,8 @@ def checked_splits(
     return {"splits": found, "problems": [asdict(problem) for problem in problems], "usable": usable}
 
 
-def _file_names(file: Path) -> list[str]:
-    with uncollected():
-        images = read(file)["images"]
-    return [one["file_name"] for one in images if isinstance(one, dict) and isinstance(one.get("file_name"), str)]
+def _is_named(image: object) -> bool:
+    return isinstance(image, dict) and isinstance(image.get("file_name"), str)
 
 
 def _compare_classes(found: Mapping[str, Mapping[str, Any]], between: Findings) -> None:

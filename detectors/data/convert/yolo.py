@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def splits(source: Path) -> dict[str, str]:
 
 def _is_there(root: Path, described: Mapping[str, Any], said: object) -> bool:
     try:
-        return any(find.images(place) for place in _places(root, described, said))
+        return any(True for place in _places(root, described, said) for _ in _in(root, place))
     except InputError:
         return False
 
@@ -156,7 +157,7 @@ def _images(root: Path, described: Mapping[str, Any], split: str | None) -> list
         places = [
             inner if split is None else next((p for p in (inner / split, root / split) if p.is_dir()), inner / split)
         ]
-    found = dict.fromkeys(image for place in places for image in find.images(place))
+    found = dict.fromkeys(image for place in places for image in _in(root, place))
     if not found:
         raise InputError(f"no images in {', '.join(printable(place) for place in places[:3])}")
     return list(found)
@@ -169,10 +170,11 @@ def _places(root: Path, described: Mapping[str, Any], said: object) -> Iterator[
             raise InputError(f"{printable(root)}: a split must be a folder of images, got {printable(repr(text), 80)}")
         base = str(described.get("path") or ".")
         tries = [root / base / text, root / text, root / text.removeprefix("../")]
-        place = next((one for one in tries if one.is_dir()), None)
+        place = next((one for one in tries if _holds_images(one)), None)
         if place is None:
             raise InputError(
-                f"{printable(root)}: its description names {printable(repr(text), 80)}, which is no folder"
+                f"{printable(root)}: its description names {printable(repr(text), 80)}, which is no folder of images, "
+                "nor a list of them in .txt"
             )
         resolved = place.resolve()
         if root.resolve() not in (resolved, *resolved.parents):
@@ -180,6 +182,29 @@ def _places(root: Path, described: Mapping[str, Any], said: object) -> Iterator[
                 f"{printable(root)}: its description names {printable(resolved)}, which lies outside of it"
             )
         yield root / resolved.relative_to(root.resolve())
+
+
+def _holds_images(place: Path) -> bool:
+    try:
+        return place.is_dir() or (place.suffix.lower() == ".txt" and place.is_file())
+    except (OSError, ValueError):
+        return False
+
+
+def _in(root: Path, place: Path) -> Iterator[Path]:
+    """The images in a folder, or those that a file lists, by paths relative to it or to the root."""
+    if place.is_dir():
+        yield from find.images(place)
+        return
+    for line in filter(None, map(str.strip, lines_of(place))):
+        tries = [place.parent / line, root / line]
+        image = next((one for one in tries if one.is_file()), None)
+        if image is None:
+            raise InputError(f"{printable(place)} lists {printable(repr(line), 120)}, which is no file")
+        inner = os.path.relpath(image, root)  # as it is named: what is named may be a link
+        if inner.startswith(".."):
+            raise InputError(f"{printable(place)} lists {printable(image)}, which lies outside of {printable(root)}")
+        yield root / inner
 
 
 def _labels(picture: Path, root: Path) -> Path | None:

@@ -264,6 +264,10 @@ def test_a_folder_is_checked_split_by_split_and_converted_by_itself(
     for split in ("train", "val"):
         assert f"{root} ({split}): 1 images (1 opened), 2 boxes of 2 classes" in " ".join(shown.stdout.split())
     assert "No problems between the splits." in shown.stdout
+    (root / "train" / "labels" / "a.txt").rename(root / "train" / "labels" / "b.txt")
+    Image.new("RGB", (40, 20)).save(root / "train" / "images" / "b.jpg")
+    for _ in range(2):  # also when it was converted before
+        assert "image without a label file, taken to show no object" in autoloss("data", "check", root).stdout
     plain = json.loads(autoloss("data", "check", root, "--json").stdout)
     assert list(plain["splits"]) == ["train", "val"]
     assert plain["usable"]
