@@ -22,10 +22,8 @@ def show(
 ) -> None:
     """Show a run: the leaderboard, and the funnel from proposals to trainings; or one candidate with all of it.
 
-    Examples:
-
-    - `autoloss show runs/digits_fcos`, or with `--follow` while it is searched
-    - `autoloss show runs/digits_fcos --candidate 111`: every evaluation, its metrics, AP by class
+    Example: `autoloss show runs/digits_fcos`, or with `--follow` while it is searched; with `--candidate 111` every
+    evaluation of that one, with its metrics and its AP by class.
     """
     from autoloss.report import tables
     from autoloss.report.examined import Examined
