@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from detectors import mmcv_ops
-from detectors.data.coco import CocoSource
+from detectors.data.coco import CocoSource, resized
 from detectors.data.splits import located, say, sources
 from detectors.strict import MOST
 from detectors.tasks import Task, TrainDetector, TrainHeads, task_of
@@ -29,11 +29,14 @@ class DetectorEvaluator:
 
     Args:
         detector: config of the detector, a path or 'mmdet::...'.
-        data: a description as of `sources`, or the path of a dataset config.
+        data: a description as of `sources`, or the path of a dataset config; None says what to give.
         batch_size: images an iteration.
         centerness_target: None for the head's own, `iou` for the IoU of the predicted box.
         cfg_options: dotted keys and values that override the detector's config.
         beside: folders in which the paths of detector and data are looked for before the working directory.
+        metric: the score: `mAP`, `AP50`, `AP75`, `AP_small`, `AR100` and their like, or classes whose mean AP it is.
+        size: `small`, `medium` or `full`: image size, strides and anchors are chosen from the boxes to train on; None
+            for the detector as its config has it.
 
     Raises:
         InputError: the detector or the data cannot be used.
@@ -42,32 +45,64 @@ class DetectorEvaluator:
     def __init__(
         self,
         detector: str,
-        data: Mapping[str, Any] | str,
+        data: Mapping[str, Any] | str | None,
         batch_size: int = 8,
         centerness_target: str | None = None,
         cfg_options: Mapping[str, object] | None = None,
         beside: Sequence[str] = (),
+        metric: str | Sequence[str] = "mAP",
+        size: str | None = None,
     ) -> None:
         mmcv_ops.install()
+        from detectors.training import fitting
         from detectors.training.config import load
+        from detectors.training.metric import Metric
 
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or not 1 <= batch_size <= MOST:
             raise InputError(f"batch_size must be a whole number from 1, got {batch_size!r}; at most {MOST:,}")
         if centerness_target not in (None, "iou"):
             raise InputError(f"unknown centerness_target {centerness_target!r}; choices: None, 'iou'")
-        self.detector, self.data = detector, data
+        if data is None:
+            raise InputError(
+                "this search is for your data: give --data PATH, COCO JSON or a folder (COCO, YOLO, VOC, LabelImg, "
+                "what Roboflow exports)"
+            )
+        self.size = None if size is None else fitting.checked(size)
+        self.detector, self.data, self._options = detector, data, dict(cfg_options or {})
         self.batch_size, self.centerness_target = batch_size, centerness_target
-        self.config = load(detector, cfg_options, beside)
-        self._beside = beside
+        self._beside = tuple(beside)
+        self._config = load(detector, cfg_options, self._beside)
+        self.metric = Metric.of(metric)
         self._sources: dict[str, CocoSource] | None = None
+        self._fitted = ""
         self._frozen: tuple[tuple[TrainHeads, int], Frozen] | None = None
 
     @property
     def sources(self) -> dict[str, CocoSource]:
         """The data by split; made or checked when first asked for."""
         if self._sources is None:
-            self._sources = sources(located(self.data, self._beside))
+            found = sources(located(self.data, self._beside))
+            self._sources = found if self.size is None else self._fit(self.size, found)
         return self._sources
+
+    @property
+    def config(self) -> Config:
+        """Of the detector, fitted to the data where a size asks for it."""
+        if self.size is not None:
+            self.sources  # noqa: B018  fits it
+        return self._config
+
+    def _fit(self, size: str, found: dict[str, CocoSource]) -> dict[str, CocoSource]:
+        """Fits the detector to the data, and makes images smaller once that it would make smaller each time."""
+        from detectors.training.config import load
+        from detectors.training.fitting import fit
+
+        fitted = fit(self._config, size, found["train"], self.batch_size)
+        self._config = load(fitted.detector or self.detector, {**fitted.options, **self._options}, self._beside)
+        self._fitted = fitted.said
+        if fitted.longest is None or "longest" in located(self.data, self._beside):
+            return found
+        return {split: resized(source, fitted.longest) for split, source in found.items()}
 
     def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
         """Makes or checks the data, says once what of it is left out, and tries every task and slot.
@@ -80,11 +115,15 @@ class DetectorEvaluator:
             InputError: the data, a task, a slot or a grammar cannot be used with this detector.
         """
         say(self.sources)
+        if self._fitted:
+            _log.warning("size %s", self._fitted)
         if any(self._on_val_instead(task_of(task)) for task in tasks):
             _log.warning(
                 "the data has no test split: what is to be evaluated on test is evaluated on val, which chose the "
                 "candidates, so its scores flatter them; name a test split by --test-data or data.test"
             )
+        for split in dict.fromkeys(task.evaluate_on for task in map(self._task, tasks)):
+            self.metric.check(self.sources[split], split)
         losses = {slot: _any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
             config = self._configured(losses, task, 0)
@@ -116,6 +155,8 @@ class DetectorEvaluator:
             "images": {split: source.count for split, source in self.sources.items()},
             "boxes left out": {split: source.left_out for split, source in self.sources.items()},
             **({} if "test" in self.sources else {"test": "val"}),
+            **({} if self.metric.name == "mAP" else {"metric": self.metric.name}),
+            **({"size": self._fitted} if self._fitted else {}),
         }
 
     def _elsewhere(self) -> dict[str, list[str]]:
@@ -137,7 +178,7 @@ class DetectorEvaluator:
             seed: of weights and data order.
 
         Returns:
-            `score`, the COCO mAP (0..1), and the other metrics of `train`.
+            `score` (0..1), the metric that is searched for, and the metrics of `train`.
 
         Raises:
             InputError: the rung asks for something else.
@@ -152,7 +193,7 @@ class DetectorEvaluator:
                 raise TrainingFailedError(found)
             return found
         metrics = train_briefly(self._configured(losses, task, seed))
-        return {"score": metrics["mAP"], **metrics}
+        return {"score": self.metric.score(metrics), **metrics}
 
     def warm(self, rung: Mapping[str, object], seed: int) -> None:
         """Makes what every evaluation of a rung with a seed shares; errors as of `evaluate`."""
@@ -243,7 +284,8 @@ class DetectorEvaluator:
         """Heads on frozen features."""
         from detectors.frozen import rung as frozen
 
-        return frozen.evaluate(found, losses, task, seed, self.centerness_target)
+        metrics = frozen.evaluate(found, losses, task, seed, self.centerness_target)
+        return [one if isinstance(one, str) else {**one, "score": self.metric.score(one)} for one in metrics]
 
     def _features(self, task: TrainHeads, seed: int) -> Frozen:
         """The frozen features of a rung with a seed; the last ones stay in memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,16 +14,18 @@ import typer
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
-CHECK = "detectors.data.check:checked"
+CHECK = "detectors.data.check:checked_splits"
 CONVERTERS = {
     "voc": "detectors.data.convert.voc:voc",
     "yolo": "detectors.data.convert.yolo:yolo",
     "bdd100k": "detectors.data.convert.bdd100k:bdd100k",
+    "auto": "detectors.data.convert.converted:any_format",
 }
 """Who makes COCO files of a format, as 'module:function'."""
 DESCRIBED = "detectors.data.splits:described"
 DIGITS = "detectors.data.digits:write"
-LOOK, LOOK_AT = "detectors.data.formats:look", "detectors.data.formats:look_at"
+LOOK = "detectors.data.splits:look"
+PART, PARTS = "detectors.data.convert.layouts:part", "detectors.data.convert.layouts:parts"
 VOC = "detectors.data.convert.voc:VOC"
 
 app = typer.Typer(no_args_is_help=True, help="Look through a data set, convert one, or write the digit scenes.")
@@ -35,19 +38,21 @@ def described(
     val_images: Path | None,
     test: Path | None,
     test_images: Path | None,
+    group_by: str | None = None,
 ) -> dict[str, Any] | None:
     """A description of data from options; None where none was given.
 
     Args:
-        data: annotations, or a dataset config (.py), which takes no other option.
+        data: in any known format, a folder with its splits, or a dataset config (.py), which takes no other option.
         images: folder of the images of all splits that do not name their own.
-        val: annotations.
+        val: in any known format; in place of the split that `data` has.
         val_images: folder.
-        test: annotations.
+        test: in any known format; in place of the split that `data` has.
         test_images: folder.
+        group_by: regular expression on file names.
 
     Raises:
-        InputError: options that do not belong together, or a path that is no COCO JSON at first sight.
+        InputError: options that do not belong together, or a path that is no data in a known format at first sight.
     """
     others = {
         "--images": images,
@@ -55,6 +60,7 @@ def described(
         "--val-images": val_images,
         "--test-data": test,
         "--test-images": test_images,
+        "--group-by": group_by,
     }
     given = [option for option, value in others.items() if value is not None]
     if data is None:
@@ -67,60 +73,84 @@ def described(
         found: dict[str, Any] = _reach(DESCRIBED)(data)
         _reach(LOOK)(found)
         return found
-    if images is None:
-        _reach(LOOK_AT)(data)
-        raise InputError(f"--data {data} needs --images, the folder of its images")
-    parts: dict[str, Any] = {"train": _part(data, images)}
+    parts: dict[str, Any] = _reach(PARTS)(data, images)
+    if "train" not in parts:
+        raise InputError(f"--data {printable(data)} has no split to train on; it has {', '.join(parts)}")
     for name, file, folder in (("val", val, val_images), ("test", test, test_images)):
         if file is not None:
-            parts[name] = _part(file, folder or images)
+            parts[name] = _reach(PART)(name, file, folder or (None if file.is_dir() else images))
         elif folder is not None:
             raise InputError(f"--{name}-images needs --{name}-data, the annotations")
-    description = {"type": "coco", **parts}
+    description = {"type": "coco", **parts, **({} if group_by is None else {"group_by": group_by})}
     _reach(LOOK)(description)
     return description
 
 
-def _part(annotations: Path, images: Path) -> dict[str, str]:
-    return {"annotations": str(annotations), "images": str(images)}
-
-
 @app.command()
 def check(
-    annotations: Annotated[Path, typer.Argument(help="JSON in COCO format.")],
-    images: Annotated[Path, typer.Option(metavar="FOLDER", help="That the file names are relative to.")],
+    annotations: Annotated[
+        Path, typer.Argument(help="COCO JSON, or a folder: COCO, YOLO, VOC, LabelImg, what Roboflow exports.")
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="That the file names of COCO JSON are relative to. Default: it is found."),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Images whose file names it matches alike belong together. Default: what the names suggest.",
+        ),
+    ] = None,
     read: Annotated[bool, typer.Option("--read", help="Open every image; else 32 of them, spread evenly.")] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw sizes and classes: PNG, SVG or PDF by the file's ending.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
 ) -> None:
-    """Look through a data set in COCO format: counts, classes, box sizes, and everything that is wrong.
+    """Look through a data set: counts, classes, box sizes, and everything that is wrong, also between its splits.
 
-    Exit code 0 when it can be used, 1 when a problem stops a training, 2 when the input is no COCO JSON.
+    Exit code 0 when it can be used, 1 when a problem stops a training, 2 when the input is no data set. `--plot` draws
+    the split that is trained on.
 
-    Example: `autoloss data check train.json --images images`
+    Examples:
+
+    - `autoloss data check train.json --images images`
+    - `autoloss data check my_data --group-by '^(.+)_frame'`
     """
-    found = _reach(CHECK)(annotations, images, read)
+    found = _reach(CHECK)(annotations, images, read, group_by)
+    splits = found["splits"]
     if plot is not None:
         from autoloss.report.plots import data_plot
 
-        data_plot.draw(found, plot)
+        data_plot.draw(splits.get("train") or next(iter(splits.values())), plot)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(_alone(found) if len(splits) == 1 else found, indent=2))
     else:
         from rich.console import Console
 
         from autoloss.report import data_tables
 
         console = Console() if sys.stdout.isatty() else Console(width=120)
-        console.print(data_tables.checked(found))
+        console.print(data_tables.checked_splits(found))
     raise typer.Exit(0 if found["usable"] else 1)
+
+
+def _alone(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Of data without splits, what was found in it and of it."""
+    (one,) = found["splits"].values()
+    return {**one, "problems": one["problems"] + found["problems"], "usable": found["usable"]}
 
 
 @app.command()
 def convert(
-    kind: Annotated[str, typer.Argument(metavar="FORMAT", help="voc: Pascal VOC and LabelImg's XML; yolo; bdd100k.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="voc: Pascal VOC and LabelImg's XML; yolo; bdd100k; auto: any but that, recognised by itself.",
+        ),
+    ],
     source: Annotated[
         Path,
         typer.Argument(help="Folder (VOCdevkit/VOC2007; any with XML; of YOLO, or its data.yaml), or BDD100K's JSON."),
@@ -128,7 +158,10 @@ def convert(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The COCO JSON to write.")],
     split: Annotated[
         str | None,
-        typer.Option(help="voc: the list in ImageSets/Main, such as trainval; yolo: train, val, test. Default: all."),
+        typer.Option(
+            help="voc: the list in ImageSets/Main, such as trainval, or a folder; yolo, auto: train, val, test. "
+            "Default: all."
+        ),
     ] = None,
     classes: Annotated[
         str | None,
@@ -145,6 +178,7 @@ def convert(
 
     - `autoloss data convert voc VOCdevkit/VOC2007 --split trainval --out voc07_trainval.json`
     - `autoloss data convert yolo my_data --split train --out my_data/train.json`
+    - `autoloss data convert auto roboflow_export --split val --out val.json`
     """
     if kind not in CONVERTERS:
         raise InputError(f"unknown format {kind!r}; choices: {', '.join(CONVERTERS)}")

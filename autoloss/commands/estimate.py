@@ -12,8 +12,10 @@ from autoloss.commands.options import (
     CfgOptions,
     Config,
     Data,
+    GroupBy,
     Images,
     ImagesToo,
+    Size,
     TestData,
     ValData,
     Workers,
@@ -34,6 +36,8 @@ def estimate(
     val_images: ImagesToo = None,
     test_data: TestData = None,
     test_images: ImagesToo = None,
+    group_by: GroupBy = None,
+    size: Size = None,
     generations: Annotated[int | None, typer.Option(min=1, max=MOST, help="As of `autoloss search`.")] = None,
     seconds: Annotated[
         float,
@@ -60,10 +64,10 @@ def estimate(
     from autoloss.search import profiling
 
     options = list(cfg_options or [])
-    for key, value in (("workers", workers), ("generations", generations)):
+    for key, value in (("workers", workers), ("generations", generations), ("evaluator.size", size)):
         if value is not None:
             options.append(f"search.{key}={value}")
-    settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
+    settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images, group_by=group_by)
     with Steps(stderr()) as steps:
         try:
             measured = profiling.measure_costs(settings, seconds, steps)

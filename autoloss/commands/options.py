@@ -59,14 +59,30 @@ Workers = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Annotations in COCO format to train on, or a dataset config (.py)."),
+    typer.Option(
+        metavar="PATH",
+        help="What to train on: COCO JSON, a folder (COCO, YOLO, VOC, LabelImg, what Roboflow exports) with its "
+        "splits, or a dataset config (.py).",
+    ),
 ]
-Images = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of the images of --data.")]
+Images = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Of the images of COCO JSON. Default: it is found.")
+]
 ValData = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Default: a fixed fifth of the images of --data is held out.")
+    Path | None,
+    typer.Option(metavar="PATH", help="Default: that of --data, or a fixed fifth of its images is held out."),
 ]
 TestData = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Default: without --val-data another fifth, with it none.")
+    Path | None,
+    typer.Option(metavar="PATH", help="Default: that of --data, or without --val-data another fifth, with it none."),
+]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX",
+        help="Images whose file names it matches alike (its first bracket, or all of it) are held out together: frames "
+        "of a film, tiles of a scene.",
+    ),
 ]
 ImagesToo = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")]
 
@@ -78,11 +94,22 @@ Canonical = Annotated[
 _OF_DATA = "search.evaluator.data"
 
 
-def on_data(config: Path, options: list[str], *data: Path | None) -> Any:
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="small (a laptop), medium (one GPU) or full (mmdetection's own R-50): image size, strides and anchors are "
+        "chosen from the boxes. Default: the config's.",
+    ),
+]
+
+
+def on_data(config: Path, options: list[str], *data: Path | None, group_by: str | None = None) -> Any:
     """The settings of a search, on the data that options name; --cfg-options about the data then change that."""
     from autoloss.config import load, parsed
 
-    given = described(*data)
+    train, images, val, val_images, test, test_images = data
+    given = described(train, images, val, val_images, test, test_images, group_by)
     if given is None:
         return load(config, options)
     of_data = [text for text in options if text.partition("=")[0].strip().split(".")[:3] == _OF_DATA.split(".")]

@@ -12,8 +12,10 @@ from autoloss.commands.options import (
     CfgOptions,
     Config,
     Data,
+    GroupBy,
     Images,
     ImagesToo,
+    Size,
     TestData,
     ValData,
     Workers,
@@ -36,6 +38,8 @@ def search(
     val_images: ImagesToo = None,
     test_data: TestData = None,
     test_images: ImagesToo = None,
+    group_by: GroupBy = None,
+    size: Size = None,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Evaluate on a Ray cluster: its address, auto, or local to start one."),
@@ -86,10 +90,11 @@ def search(
         ("budget.evaluations", evaluations),
         ("budget.time", None if time is None else seconds(time)),
         ("ray.address", ray),
+        ("evaluator.size", size),
     ):
         if value is not None:
             options.append(f"search.{key}={value}")
-    settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images)
+    settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images, group_by=group_by)
     directory = run or Path("runs") / config.stem
     console = stderr()
     with (

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from autoloss.commands.data import described
-from autoloss.commands.options import MOST_SEED, Alpha, Candidate, WeightBbox, WeightCls, by_slot
+from autoloss.commands.options import MOST_SEED, Alpha, Candidate, GroupBy, Images, WeightBbox, WeightCls, by_slot
 from primitives.errors import InputError
 
 TRAIN = "detectors.training.full:train_detector"
@@ -42,18 +42,22 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Annotations in COCO format, or a dataset config (.py). Default: the config's."
+            metavar="PATH",
+            help="COCO JSON, a folder (COCO, YOLO, VOC, LabelImg, what Roboflow exports) with its splits, or a dataset "
+            "config (.py). Default: the config's.",
         ),
     ] = None,
-    images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of the images of --data.")] = None,
+    images: Images = None,
     val_data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: the images that a search holds out of --data.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Default: that of --data, or what a search holds out."),
     ] = None,
     val_images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")] = None,
     test_data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Evaluated once, after the training. Default: as of a search.")
+        Path | None, typer.Option(metavar="PATH", help="Evaluated once, after the training. Default: as of a search.")
     ] = None,
     test_images: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: that of --images.")] = None,
+    group_by: GroupBy = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +110,7 @@ def train(
         "losses": losses,
         "scale": scale,
         "centerness_target": "iou" if centerness_iou else None,
-        "data": described(data, images, val_data, val_images, test_data, test_images),
+        "data": described(data, images, val_data, val_images, test_data, test_images, group_by),
         "backbone": backbone,
         "work_dir": work_dir,
         "resume": resume,

@@ -11,7 +11,7 @@ from autoloss.export.selection import Export
 from autoloss.export.target import TARGETS
 from autoloss.gates.certificates import certify
 from autoloss.report import tables
-from autoloss.report.leaderboard import Evidence
+from autoloss.report.leaderboard import Evidence, titled
 from autoloss.report.plots import loss_plot
 from primitives import algebra
 from primitives.catalog import GRAMMARS, KnownLoss, known_loss
@@ -83,7 +83,10 @@ def _evidence(found: Evidence | None) -> list[str]:
     if found is None:
         return ["## Evidence", "None: the formula was given as text and trained nowhere for this card."]
     rungs, scores = found.rungs, found.row.scores
-    lines = [f"| loss | {' | '.join(f'mAP {_name(rung)}' for rung in rungs)} |", f"|---|{'---|' * len(rungs)}"]
+    lines = [
+        f"| loss | {' | '.join(f'{_name(found.metric)} {_name(rung)}' for rung in rungs)} |",
+        f"|---|{'---|' * len(rungs)}",
+    ]
     for one in (found.row, *found.beside):
         cells = " | ".join(map(one.cell, rungs))
         lines.append(f"| {'**this**' if one is found.row else _name(str(one.candidate.origin))} | {cells} |")
@@ -92,9 +95,9 @@ def _evidence(found: Evidence | None) -> list[str]:
     return [
         "## Evidence",
         "\n".join(lines),
-        f"COCO mAP, mean and standard deviation over seeds (number of seeds: {said}); every row of a column has the "
-        "same seeds, images and schedule. Controls are the detector's own loss with another weight: a gain must be "
-        "more.",
+        f"{_name(titled(found.metric))}, mean and standard deviation over seeds (number of seeds: {said}); every row "
+        "of a column has the same seeds, images and schedule. Controls are the detector's own loss with another "
+        "weight: a gain must be more.",
     ]
 
 

@@ -13,7 +13,7 @@ from autoloss import __version__
 from autoloss.candidate import Loss
 from autoloss.evaluator import BESIDE
 from autoloss.gates.calibration import calibrated
-from autoloss.report.leaderboard import Evidence, Leaderboard, Row
+from autoloss.report.leaderboard import Evidence, Leaderboard, Row, titled
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, check_alpha, find_grammar, grammar, kinds, slots
 from primitives.errors import InputError
@@ -92,7 +92,7 @@ def _of_row(found: Leaderboard, row: Row, name: str) -> Export:
         best = f" Score at {plain(last)}: {row.scores[last]}"
         if found.own and last in found.own.scores:
             best += f", the detector's own loss {found.own.scores[last]}"
-        best += " (COCO mAP on the images of that rung)."
+        best += f" ({plain(titled(found.metric))} on the images of that rung)."
     about = [
         f"Candidate {one.number} of run {plain(Path(found.run).name)} (seed {settings.seed}): "
         f"{plain(str(one.origin))}.{best}",

@@ -14,6 +14,22 @@ from primitives.text.printable import printable
 _ROWS = 40  # classes; more are in --json
 
 
+def checked_splits(found: Mapping[str, Any]) -> RenderableType:
+    """Every split, and what was found between them.
+
+    Args:
+        found: as `detectors.data.check.checked_splits` gives it.
+    """
+    splits = list(found["splits"].values())
+    if len(splits) == 1:
+        (one,) = splits
+        return checked({**one, "problems": one["problems"] + found["problems"], "usable": found["usable"]})
+    parts = [checked(one) for one in splits]
+    parts.append(_problems(found, "Problems between the splits") or Text("No problems between the splits."))
+    usable = "" if found["usable"] else "The data cannot be used before what stops a training is mended."
+    return Group(*parts, *([Text(usable)] if usable else []))
+
+
 def checked(found: Mapping[str, Any]) -> RenderableType:
     """Counts, classes, sizes and problems.
 
@@ -26,7 +42,7 @@ def checked(found: Mapping[str, Any]) -> RenderableType:
         f"{found['left_out']:,} boxes left out"
     )
     verdict = "It can be used." if found["usable"] else "It cannot be used before what stops a training is mended."
-    parts = [_classes(found), _sizes(found), _problems(found)]
+    parts = [_classes(found), _sizes(found), _problems(found) or Text("No problems found.")]
     return Group(Text(head), *(part for part in parts if part is not None), Text(verdict))
 
 
@@ -59,10 +75,10 @@ def _sizes(found: Mapping[str, Any]) -> RenderableType | None:
     return table
 
 
-def _problems(found: Mapping[str, Any]) -> RenderableType:
+def _problems(found: Mapping[str, Any], title: str = "Problems") -> RenderableType | None:
     if not found["problems"]:
-        return Text("No problems found.")
-    table = Table(title="Problems", title_justify="left")
+        return None
+    table = Table(title=title, title_justify="left")
     table.add_column("what")
     table.add_column("count", justify="right")
     table.add_column("stops")

@@ -13,6 +13,11 @@ from autoloss.settings import Settings
 from autoloss.store.run import Run
 
 
+def titled(metric: str) -> str:
+    """A metric as a sentence calls it."""
+    return "COCO mAP" if metric == "mAP" else metric
+
+
 @dataclass(frozen=True)
 class Score:
     """Of a candidate at a rung.
@@ -103,11 +108,13 @@ class Evidence:
         row: of the candidate.
         rungs: names, lowest first.
         beside: rows of what it is compared with.
+        metric: what the scores are.
     """
 
     row: Row
     rungs: Sequence[str]
     beside: Sequence[Row]
+    metric: str = "mAP"
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,11 @@ class Leaderboard:
         }
 
     @property
+    def metric(self) -> str:
+        """What the scores are, as the evaluator calls it."""
+        return str(self.trained.get("metric", "mAP"))
+
+    @property
     def own(self) -> Row | None:
         """The detector's own loss, once it is there."""
         return next((row for row in self.rows if row.candidate.number == OWN), None)
@@ -189,7 +201,7 @@ class Leaderboard:
 
     def evidence(self, row: Row) -> Evidence:
         """What stands here of a row, and of the given losses beside it."""
-        return Evidence(row, self.rungs, [one for one in self.given if one is not row])
+        return Evidence(row, self.rungs, [one for one in self.given if one is not row], self.metric)
 
     def best(self, count: int | None) -> Leaderboard:
         """The first rows; the detector's own loss is always among them."""

@@ -146,11 +146,14 @@ class Screen:
             lost = f", {worker.lost} lost before it" if worker.lost else ""
             table.add_row("worker", f"{worker.name}  {worker.doing or 'waits'}{lost}")
         if progress.own is not None:
-            table.add_row("own loss", f"{progress.own:.3f} mAP")
+            table.add_row("own loss", f"{progress.own:.3f} {printable(progress.metric)}")
         if progress.best is not None:
             candidate, score = progress.best
             gain = f" ({score - progress.own:+.3f})" if progress.own is not None else ""
-            table.add_row("best so far", f"{score:.3f} mAP{gain}, candidate {candidate.number}, {candidate.origin}")
+            table.add_row(
+                "best so far",
+                f"{score:.3f} {printable(progress.metric)}{gain}, candidate {candidate.number}, {candidate.origin}",
+            )
             for line in formula_lines(candidate.losses):
                 table.add_row("", Text(printable(line, None), style="green"))
         return Group(table)

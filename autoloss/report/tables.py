@@ -42,7 +42,9 @@ def leaderboard(found: Leaderboard, top: int | None = None, *, canonical: bool =
     table.add_column("formula, with what it descends from", overflow="fold", ratio=1)
     table.add_column("size", justify="right")
     for rung in found.rungs:
-        table.add_column(f"mAP\n{printable(rung, LONGEST_NAME)}", justify="right", no_wrap=True)
+        table.add_column(
+            f"{printable(found.metric, LONGEST_NAME)}\n{printable(rung, LONGEST_NAME)}", justify="right", no_wrap=True
+        )
     for row in found.best(top).rows:
         one = row.candidate
         style = "bold cyan" if one.number == OWN else ""

@@ -50,6 +50,7 @@ class Progress:
         workers: what each of them does.
         latest: evaluation that ended last.
         forecast: what the search was measured to take before it began.
+        metric: what the scores are.
     """
 
     generation: int = 0
@@ -65,6 +66,7 @@ class Progress:
     workers: tuple[WorkerState, ...] = ()
     latest: Evaluation | None = None
     forecast: Forecast | None = None
+    metric: str = "mAP"
 
 
 class Watcher(Protocol):
@@ -84,6 +86,7 @@ class Reporter:
         refused: proposals so far.
         workers: evaluate, as many at a time as they are.
         watch: is told.
+        metric: what the scores are.
     """
 
     def __init__(
@@ -94,10 +97,11 @@ class Reporter:
         refused: int,
         workers: Workers,
         watch: Watcher,
+        metric: str = "mAP",
     ) -> None:
         self._settings, self._candidates, self._results = settings, candidates, results
         self._workers, self._watch = workers, watch
-        self.now = Progress(born=len(candidates), refused=refused)
+        self.now = Progress(born=len(candidates), refused=refused, metric=metric)
 
     def tell(self, **changes: Any) -> None:
         """Tells what changed; the scores and the time left follow from the results."""

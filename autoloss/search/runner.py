@@ -84,7 +84,8 @@ class Runner:
         self.results = Results(run)
         self.stopping = Stopping(interrupts, settings.budget, self.results, run)
         refused = sum(run.refused_by_gate().values())
-        self.reporter = Reporter(settings, self.candidates, self.results, refused, executor, watch)
+        metric = str(run.description.get("metric", "mAP"))
+        self.reporter = Reporter(settings, self.candidates, self.results, refused, executor, watch, metric)
         self._told = 0.0
 
     def evaluate(self, numbers: Sequence[int], rung: Rung) -> None:

@@ -20,6 +20,7 @@ from primitives.text.printable import printable
 
 _SECTIONS = {"images": ("id", "file_name", "width", "height"), "annotations": (), "categories": ("id", "name")}
 _MOST = 10_000_000  # pixels; what float32 boxes hold to the pixel
+SUPER = "super-category, left out"
 _EXACT = 2**53  # ids below it survive the tables of numbers that the metric works with
 
 
@@ -92,6 +93,7 @@ def inspect(content: dict[str, Any]) -> Inspected:
             template = "category {} has the name {!r}, not a text"
             findings.stop("category name is no text", template, key, category["name"])
     total = len(content["annotations"])
+    _leave_out_super_categories(content["annotations"], categories, findings)
     kept, left_out = _boxes(content["annotations"], images, categories, findings)
     _tell_of_classes(kept, images, categories, findings)
     if all(is_ignored(entry) for entry in kept):
@@ -254,6 +256,23 @@ def _can_be_seen(box: list[float], image: Mapping[str, Any]) -> bool:
     """Whether a part of the xywh box, a pixel or more of it, lies in its image."""
     x, y, width, height = box
     return min(x + width, image["width"]) > max(x, 0) and min(y + height, image["height"]) > max(y, 0)
+
+
+def _leave_out_super_categories(entries: list[Any], categories: dict[Any, dict[str, Any]], findings: Findings) -> None:
+    """Categories that others name as theirs, and that no annotation is of, are no classes; Roboflow writes one."""
+    pairs = [(one.get("supercategory"), one["name"]) for one in categories.values()]
+    above = {group for group, name in pairs if isinstance(group, str) and group != name}
+    named = [key for key, one in categories.items() if isinstance(one["name"], str) and one["name"] in above]
+    if named:
+        shown = {
+            entry.get("category_id")
+            for entry in entries
+            if isinstance(entry, dict) and not isinstance(entry.get("category_id"), (list, dict))
+        }
+        for key in named:
+            if key not in shown:
+                template = "no box is of {!r}, which other classes name as what they belong to"
+                findings.tell(SUPER, template, categories.pop(key)["name"])
 
 
 def _tell_of_classes(

@@ -12,6 +12,11 @@ import numpy as np
 
 from detectors.data import images as pictures
 from detectors.data.annotations import inspect, is_ignored, read, uncollected
+from detectors.data.between import groups
+from detectors.data.between.classes import foreign
+from detectors.data.convert.converted import as_coco
+from detectors.data.convert.layouts import parts
+from detectors.data.findings import Findings
 from primitives.errors import InputError
 
 _AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}  # COCO's, px
@@ -65,6 +70,84 @@ def checked(annotations: str | Path, images: str | Path, read_all: bool = False)
         "problems": [asdict(problem) for problem in problems],
         "usable": not any(problem.stops for problem in problems),
     }
+
+
+def checked_splits(
+    path: str | Path, images: str | Path | None = None, read_all: bool = False, group_by: str | None = None
+) -> dict[str, Any]:
+    """Looks through every split of data in any known format, and at what must hold between them.
+
+    Args:
+        path: as of `layouts.parts`.
+        images: folder of the images, for COCO JSON; None for where they are found.
+        read_all: open every image, not a sample.
+        group_by: regular expression on file names, by which images belong together; None to look for one.
+
+    Returns:
+        `splits`, each as `checked` gives it; `problems` between them; `usable`.
+
+    Raises:
+        InputError: no data in a known format, no folder, or no regular expression.
+    """
+    if group_by is not None:
+        groups.expression(group_by)
+    found: dict[str, dict[str, Any]] = {}
+    names: dict[str, list[str]] = {}
+    there = parts(path, images)
+    for split, part in there.items():
+        file, folder = as_coco(part["annotations"], part.get("images"), part.get("split"))
+        called = f"{part['annotations']} ({split})" if len(there) > 1 else part["annotations"]
+        found[split] = checked(file, folder, read_all) | {"annotations": called}
+        with uncollected():
+            content = read(file)
+        names[split] = [image["file_name"] for image in content["images"] if _is_named(image)]
+        if "images" not in part:
+            found[split]["problems"] += content.get("info", {}).get("notes", [])  # of our own conversion
+    between = Findings()
+    _compare_classes(found, between)
+    _look_at_groups(names, group_by, between)
+    problems = between.problems()
+    usable = all(one["usable"] for one in found.values()) and not any(problem.stops for problem in problems)
+    return {"splits": found, "problems": [asdict(problem) for problem in problems], "usable": usable}
+
+
+def _is_named(image: object) -> bool:
+    return isinstance(image, dict) and isinstance(image.get("file_name"), str)
+
+
+def _compare_classes(found: Mapping[str, Mapping[str, Any]], between: Findings) -> None:
+    """By their names: what a search would refuse, and what it would tell."""
+    if "train" not in found:
+        between.stop("no training split", "there is none for train; there are {}", ", ".join(found))
+        return
+    trained = [row["name"] for row in found["train"]["classes"]]
+    for split in (split for split in found if split != "train"):
+        rows = found[split]["classes"]
+        here = tuple(row["name"] for row in rows)
+        bare = tuple(row["name"] for row in rows if not row["boxes"])
+        refusal = foreign(here, bare, trained, split, "train")
+        if refusal:
+            between.stop("class that training lacks", "{}", refusal)
+        for name in trained:
+            if name not in here or name in bare:
+                between.tell(f"class without boxes in {split}: mAP is over the others", "no box of class {!r}", name)
+
+
+def _look_at_groups(names: Mapping[str, list[str]], group_by: str | None, between: Findings) -> None:
+    """Images of one group on both sides of splits that are given, or of one that would be held out."""
+    every = [name for part in names.values() for name in part]
+    told = (group_by, "a group") if group_by else groups.looks_grouped(every)
+    if told is None or "train" not in names:
+        return
+    text, what = told
+    for split, (count, number, first) in groups.straddling(names, text).items():
+        template = "{} images of {} share one of {} groups with train, first {!r}: its scores flatter (group_by {!r})"
+        between.tell(f"{what} on both sides", template, count, split, number, first, text, count=count)
+    if len(names) == 1 and group_by is None:
+        template = "images held out would be of groups that are trained on, such as {!r}; --group-by {!r} keeps these"
+        together = Counter(groups.group(name, text) for name in every)
+        count = sum(size for size in together.values() if size > 1)
+        between.tell(f"{what} on both sides", template + " together", together.most_common(1)[0][0], text, count=count)
 
 
 def _classes(categories: Sequence[Mapping[str, Any]], boxes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
 import shlex
 from collections import defaultdict
@@ -13,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from detectors.data import images as pictures
-from detectors.data.annotations import inspect, is_ignored, read
+from detectors.data.annotations import SUPER, inspect, is_ignored, read
+from detectors.data.between import groups
 from detectors.data.cache import cache_folder, once
 from detectors.data.findings import Findings
 from detectors.data.formats import look_at
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
-_VERSION = 3  # of what is prepared; part of the names of the folders
+_log = logging.getLogger(__name__)
+_VERSION = 4  # of what is prepared; part of the names of the folders
 _FILE, _BOXES, _FACTS, _NAMES = "annotations.json", "boxes.json", "facts.json", "names.json"
 _OF_IMAGE = ("id", "file_name", "width", "height")
 
@@ -78,14 +81,14 @@ def coco_source(annotations: str | Path, images: str | Path, given: str = "") ->
     """
     look_at(annotations, images)
     file, folder, given = Path(annotations), Path(images).absolute(), given or str(annotations)
-    key = _digest(file, str(folder))
+    key = digest(file, str(folder))
     place = once(cache_folder() / f"coco-{key}", lambda fresh: _prepare(file, given, folder, fresh))
     _all_there(json.loads((place / _NAMES).read_text()), given, folder)
-    return replace(_prepared(place, folder), given=given)
+    return replace(prepared(place, folder), given=given)
 
 
-def _digest(file: Path, *more: object) -> str:
-    """Of the bytes of a file and of other values."""
+def digest(file: Path, *more: object) -> str:
+    """Of the bytes of a file and of other values; part of the names of folders in the cache."""
     found = hashlib.sha256(json.dumps([_VERSION, *more]).encode())
     try:
         with file.open("rb") as stream:
@@ -98,6 +101,9 @@ def _digest(file: Path, *more: object) -> str:
 
 def _prepare(file: Path, given: str, folder: Path, fresh: Path) -> None:
     found = inspect(read(file))
+    for problem in found.findings.problems():
+        if problem.name == SUPER:
+            _log.warning("%s: %s: %s", printable(given), SUPER, problem.first)
     _refuse(found.findings, given, folder)
     names = [image["file_name"] for image in found.content["images"]]
     _all_there(names, given, folder)
@@ -105,7 +111,7 @@ def _prepare(file: Path, given: str, folder: Path, fresh: Path) -> None:
     pictures.look(pictures.sample(found.content["images"]), folder, looks)
     _refuse(looks, given, folder)
     (fresh / _NAMES).write_text(json.dumps(names))
-    _store(fresh, found.content, left_out=found.left_out)
+    store(fresh, found.content, left_out=found.left_out)
 
 
 def _refuse(findings: Findings, file: str, folder: Path) -> None:
@@ -113,7 +119,8 @@ def _refuse(findings: Findings, file: str, folder: Path) -> None:
     if stopping:
         first, *others = stopping
         count = first.count - 1 + sum(problem.count for problem in others)
-        command = f"autoloss data check {shlex.quote(str(file))} --images {shlex.quote(str(folder))}"
+        where = f" --images {shlex.quote(str(folder))}" if Path(file).suffix.lower() == ".json" else ""
+        command = f"autoloss data check {shlex.quote(str(file))}{where}"
         more = f" ({count} more such problems: {command})" if count else ""
         raise InputError(f"{file}: {first.first}{more}")
 
@@ -127,7 +134,7 @@ def _all_there(names: Sequence[str], file: str, folder: Path) -> None:
         )
 
 
-def _store(folder: Path, content: Mapping[str, Any], **facts: Any) -> None:
+def store(folder: Path, content: Mapping[str, Any], **facts: Any) -> None:
     """Writes a data set, once more without outlines where it has them, and what is known of it."""
     shown = {entry["category_id"] for entry in content["annotations"] if not is_ignored(entry)}
     known = {
@@ -164,25 +171,29 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
         stream.write("}")
 
 
-def _prepared(folder: Path, images: Path) -> CocoSource:
-    """What `_store` wrote."""
+def prepared(folder: Path, images: Path) -> CocoSource:
+    """What `store` wrote."""
     facts = json.loads((folder / _FACTS).read_text())
     facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
     return CocoSource(folder / _FILE, images, **facts)
 
 
-def hold_out(source: CocoSource, names: Sequence[str], count: int | None = None) -> dict[str, CocoSource]:
+def hold_out(
+    source: CocoSource, names: Sequence[str], count: int | None = None, group_by: str | None = None
+) -> dict[str, CocoSource]:
     """Holds out images for each name; the rest is `train`.
 
-    The choice is by a hash of the file names, so it stays the same when a file is sorted anew.
+    The choice is by a hash of the file names, or of the names of groups, so it stays the same when a file is sorted
+    anew.
 
     Args:
         source: what is split.
         names: of the splits that are held out, two at most.
         count: images for each of them, None for a fifth.
+        group_by: regular expression on file names; images of one group stay together. None for every image by itself.
 
     Raises:
-        InputError: too few images, or a split without boxes.
+        InputError: too few images or groups, or a split without boxes.
     """
 
     def write(fresh: Path) -> None:
@@ -194,18 +205,38 @@ def hold_out(source: CocoSource, names: Sequence[str], count: int | None = None)
                 f"{source.name}: {len(order)} images are too few to hold out "
                 f"{'a fifth' if count is None else count} for {' and '.join(names)}; give data.val"
             )
+        if group_by is not None:
+            order, ends = _by_groups(source, order, names, each, group_by)
+        else:
+            ends = [number * each for number in range(len(names) + 1)]
         for number, name in enumerate((*names, "train")):
-            last = (number + 1) * each if name != "train" else len(order)
+            last = ends[number + 1] if name != "train" else len(order)
             facts = {"left_out": source.left_out} if name == "train" else {"held_out_of": len(order)}
             (fresh / name).mkdir()
-            part = _some_images(content, order[number * each : last])
+            part = _some_images(content, order[ends[number] : last])
             if all(is_ignored(entry) for entry in part["annotations"]):
                 raise InputError(f"{source.name}: no boxes among the images for {name}; give data.val")
-            _store(fresh / name, part, **facts)
+            store(fresh / name, part, **facts)
 
-    key = _digest(source.annotations, *names, *([] if count is None else [count]))
+    key = digest(source.annotations, *names, *([] if count is None else [count]), *([group_by] if group_by else []))
     place = once(cache_folder() / f"held-out-{key}", write)
-    return {name: replace(_prepared(place / name, source.images), given=source.given) for name in ("train", *names)}
+    return {name: replace(prepared(place / name, source.images), given=source.given) for name in ("train", *names)}
+
+
+def _by_groups(
+    source: CocoSource, images: list[Any], names: Sequence[str], each: int, group_by: str
+) -> tuple[list[Any], list[int]]:
+    """The images, those of every part together and the rest last, and where the parts begin."""
+    found = groups.parted([str(image["file_name"]) for image in images], group_by, each, len(names))
+    if found is None:
+        count = len({groups.group(str(image["file_name"]), group_by) for image in images})
+        raise InputError(
+            f"{source.name}: group_by gives {count} groups of {len(images)} images, too few to hold some out for "
+            f"{' and '.join(names)}; give data.val, or another expression"
+        )
+    held = {place for part in found for place in part}
+    order = [*(place for part in found for place in part), *(k for k in range(len(images)) if k not in held)]
+    return [images[place] for place in order], [sum(map(len, found[:number])) for number in range(len(found) + 1)]
 
 
 def _name_bytes(image: Mapping[str, Any]) -> bytes:
@@ -249,10 +280,10 @@ def one_image_per_class(source: CocoSource, seed: int = 0, count: int = 1) -> Co
                 free = sorted(showing[category["id"]] - chosen)
                 if free:
                     chosen.add(rng.choice(free))
-        _store(fresh, _some_images(content, [image for image in content["images"] if image["id"] in chosen]))
+        store(fresh, _some_images(content, [image for image in content["images"] if image["id"] in chosen]))
 
-    place = once(cache_folder() / f"verify-{_digest(source.annotations, seed, count)}", write)
-    return replace(_prepared(place, source.images), given=source.given)
+    place = once(cache_folder() / f"verify-{digest(source.annotations, seed, count)}", write)
+    return replace(prepared(place, source.images), given=source.given)
 
 
 def resized(source: CocoSource, longest: int) -> CocoSource:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field, InstanceOf, model_validator
 
+from detectors.data.between.groups import expression
 from detectors.strict import MOST, Strict
 from primitives.errors import InputError
 from primitives.text.printable import printable
@@ -16,6 +17,7 @@ SPLITS = ("train", "val", "test")
 _SCENES = "a whole number from 1"
 _MOST_SCENES = 1_000_000
 _PART = "a dict of annotations and images, two paths"
+_TEXTS = Field(default=None, min_length=1, description="a list of different names of classes")
 _VERIFY = Field(default=1, ge=1, le=MOST, description="a whole number of images per class from 1")
 
 
@@ -44,20 +46,22 @@ class Digits(Strict):
 
 
 class Part(Strict):
-    """A split in COCO format.
+    """A split, in any format that is known by itself.
 
     Args:
-        annotations: path of the JSON file.
-        images: folder that its file names are relative to.
+        annotations: path of the file in COCO format, or of YOLO's, VOC's or Roboflow's folder.
+        images: folder that the file names of COCO JSON are relative to; left out for where they are found.
+        split: of a folder, as its format calls it; empty for all of it.
     """
 
     # Any str: the bytes of a path need not be text, and pydantic's own would refuse those.
     annotations: InstanceOf[str] | InstanceOf[Path]
-    images: InstanceOf[str] | InstanceOf[Path]
+    images: InstanceOf[str] | InstanceOf[Path] = cast("Any", None)  # left out is not None: that is refused
+    split: str = ""
 
 
 class Coco(Strict):
-    """Files in COCO format.
+    """Boxes in images, in COCO's format or another that becomes it.
 
     Args:
         train: what is trained on, and val and test are held out of where they are not given.
@@ -66,6 +70,9 @@ class Coco(Strict):
         hold_out: images that are held out for each split that is not given, None for a fifth.
         longest: most pixels of an image, which is made smaller once; None for no bound.
         verify: images for each class of the verification set.
+        group_by: regular expression on file names; images for which its first bracket, or all of it, matches the same
+            text are held out together. None for every image by itself.
+        classes: names in the order to train them; None for that of `train`.
     """
 
     type: Literal["coco"] = "coco"
@@ -75,6 +82,8 @@ class Coco(Strict):
     hold_out: int | None = Field(default=None, ge=1, le=MOST, description="a whole number of images from 1")
     longest: int | None = Field(default=None, ge=16, le=MOST, description="a whole number of pixels from 16")
     verify: int = _VERIFY
+    group_by: str | None = Field(default=None, description="a regular expression on file names")
+    classes: list[str] | None = _TEXTS
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -86,6 +95,10 @@ class Coco(Strict):
     def _nothing_to_hold_out_for(self) -> Coco:
         if self.val is not None and self.hold_out is not None:
             raise ValueError("data.hold_out holds images out for val, and data.val is given; leave one of them out")
+        if self.group_by is not None:
+            expression(self.group_by)
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            raise ValueError("data.classes must be a list of different names of classes")
         return self
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from detectors.data.between.classes import like
+from detectors.data.between.groups import straddling
 from detectors.data.coco import CocoSource, coco_source, hold_out, one_image_per_class, resized
-from detectors.data.description import SPLITS, Coco, Description, Digits, description_of
+from detectors.data.convert.converted import as_coco
+from detectors.data.convert.layouts import format_of
+from detectors.data.description import SPLITS, Coco, Description, Digits, Part, description_of
 from detectors.data.digits import digit_scenes
+from detectors.data.formats import as_path, look_at
 from detectors.data.names import alike
 from primitives.errors import InputError, reading
 from primitives.system import places
@@ -95,6 +100,23 @@ def splits(data: Mapping[str, Any] | str | Path) -> dict[str, CocoSource]:
     return _splits(description_of(described(data)))
 
 
+def look(data: Mapping[str, Any]) -> None:
+    """Refuses data whose files cannot be what its description says, by their first bytes.
+
+    Args:
+        data: a description as of `sources`.
+
+    Raises:
+        InputError: no description, no such file or folder, or no known format.
+    """
+    if data.get("type") != "coco":  # the scenes of digits have no files yet, and other types are other evaluators'
+        return
+    for part in Coco.read(data, "data of type 'coco'", "data.").parts.values():
+        file = as_path(part.annotations, "annotations")
+        if format_of(file) == "coco" and part.images is not None:
+            look_at(file, part.images)
+
+
 def say(found: Mapping[str, CocoSource]) -> None:
     """Logs what a person should know of the data before it is used: what is left out and what is held out."""
     for split, source in found.items():
@@ -108,6 +130,15 @@ def say(found: Mapping[str, CocoSource]) -> None:
                 source.held_out_of,
             )
 
+    for split in (split for split in ("val", "test") if split in found and found[split].bare):
+        bare = found[split].bare
+        _log.warning(
+            "data.%s: no box of %d of the %d classes, first '%s': mAP is over the others",
+            split,
+            len(bare),
+            len(found[split].classes),
+            printable(bare[0], 60),
+        )
     bare, classes = found["train"].bare, found["train"].classes
     if bare:
         _log.warning(
@@ -124,25 +155,33 @@ def _splits(data: Description) -> dict[str, CocoSource]:
 
 
 def _coco(data: Coco) -> dict[str, CocoSource]:
-    found = {split: coco_source(part.annotations, part.images) for split, part in data.parts.items()}
-    for split, source in found.items():
-        _same_classes(split, source.classes, found["train"].classes)
+    found = {split: _of_part(part) for split, part in data.parts.items()}
+    if data.classes is not None:
+        found["train"] = like(found["train"], data.classes, "data.train", "data.classes")
+    found = {split: like(source, found["train"].classes, f"data.{split}") for split, source in found.items()}
     if "val" not in found:
         missing = [split for split in SPLITS if split not in found]
-        found = {**hold_out(found["train"], missing, data.hold_out), **_but_train(found)}
+        found = {**hold_out(found["train"], missing, data.hold_out, data.group_by), **_but_train(found)}
+    if data.group_by is not None:
+        _say_what_stands_on_both_sides(found, data.group_by)
     if data.longest is not None:
         found = {split: resized(source, data.longest) for split, source in found.items()}
     return {split: found[split] for split in SPLITS if split in found}
 
 
-def _same_classes(split: str, here: Sequence[str], there: Sequence[str]) -> None:
-    for one, other in itertools.zip_longest(here, there, fillvalue="none"):
-        if one != other:
-            raise InputError(
-                f"data.{split} declares {len(here)} classes and data.train {len(there)}; the first that differ are "
-                f"'{printable(one, 60)}' and '{printable(other, 60)}'; both files must have the same categories, by "
-                "their ids"
-            )
+def _of_part(part: Part) -> CocoSource:
+    file, images = as_coco(as_path(part.annotations, "annotations"), part.images, part.split or None)
+    return coco_source(file, images, str(part.annotations))
+
+
+def _say_what_stands_on_both_sides(found: Mapping[str, CocoSource], group_by: str) -> None:
+    names = {
+        split: [image["file_name"] for image in json.loads(source.annotations.read_text())["images"]]
+        for split, source in found.items()
+    }
+    for split, (images, count, first) in straddling(names, group_by).items():
+        template = "data.%s: %d images are of %d groups that are trained on too, first '%s'; its scores flatter"
+        _log.warning(template, split, images, count, printable(first, 60))
 
 
 def _but_train(found: Mapping[str, CocoSource]) -> dict[str, CocoSource]:

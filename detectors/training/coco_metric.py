@@ -10,6 +10,17 @@ from faster_coco_eval import COCO, COCOeval_faster
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
+from detectors.training.metric import AREAS, OF_CLASS
+
+_MEANS = {"mAP": "AP_all", "mAP_50": "AP_50", "mAP_75": "AP_75"}
+_OTHERS = {
+    **{f"AP_{area}": f"AP_{area}" for area in AREAS},
+    "AR1": "AR_all",
+    "AR10": "AR_second",
+    "AR100": "AR_third",
+    **{f"AR_{area}": f"AR_{area}" for area in AREAS},
+}
+
 
 class ExplodedBoxError(RuntimeError):
     """A predicted box or score is not finite."""
@@ -24,22 +35,52 @@ class Truth:
 
     def __init__(self, file: str) -> None:
         self._coco = COCO(file)
-        self._categories = np.asarray([category["id"] for category in self._coco.dataset["categories"]])
+        self._names = {category["id"]: str(category["name"]) for category in self._coco.dataset["categories"]}
+        self._categories = np.asarray(list(self._names))
 
     def score(self, rows: np.ndarray[Any, Any], images: Sequence[int]) -> dict[str, float]:
-        """mAP over IoU 0.50 to 0.95, and at 0.50 and 0.75; all 0 when nothing was detected.
+        """What COCO's table has, and AP by class; all 0 when nothing was detected.
 
         Args:
             rows: (N, 7) image id, x, y, width, height, score, class index.
             images: ids of the images that count.
+
+        Returns:
+            `mAP` over IoU 0.50 to 0.95, `mAP_50` and `mAP_75`; AP and AR by COCO's areas, AR of 1, 10 and 100
+            detections an image, and `AP of CLASS`. Of sizes and classes without a box there is none.
         """
         if len(rows) == 0:
-            return {"mAP": 0.0, "mAP_50": 0.0, "mAP_75": 0.0}
+            return self._nothing(images)
         evaluation = COCOeval_faster(self._coco, self._found(rows), "bbox", print_function=lambda *_, **__: None)
         evaluation.params.imgIds = sorted(images)
         evaluation.run()
         stats = evaluation.stats_as_dict
-        return {name: float(stats[key]) for name, key in (("mAP", "AP_all"), ("mAP_50", "AP_50"), ("mAP_75", "AP_75"))}
+        means = {name: float(stats[key]) for name, key in _MEANS.items()}
+        others = {name: float(stats[key]) for name, key in _OTHERS.items() if stats[key] > -1}
+        return {**means, **others, **self._by_class(evaluation)}
+
+    def _by_class(self, evaluation: Any) -> dict[str, float]:
+        """AP over IoU 0.50 to 0.95 of every class that has a box, of all sizes, with 100 detections an image."""
+        found = {}
+        for place, key in enumerate(evaluation.params.catIds):
+            precision = evaluation.eval["precision"][:, :, place, 0, -1]
+            if (precision > -1).any():
+                found[OF_CLASS + self._names[key]] = float(precision[precision > -1].mean())
+        return found
+
+    def _nothing(self, images: Sequence[int]) -> dict[str, float]:
+        """The metrics of no detections."""
+        there = set(images)
+        boxes = [
+            entry
+            for entry in self._coco.dataset["annotations"]
+            if entry["image_id"] in there and not entry.get("iscrowd") and not entry.get("ignore")
+        ]
+        areas = [area for area, (low, high) in AREAS.items() if any(low <= one["area"] <= high for one in boxes)]
+        shown = {entry["category_id"] for entry in boxes}
+        names = [*_MEANS, *(n for n in _OTHERS if n.partition("_")[2] in ("", *areas) and boxes)]
+        names += [OF_CLASS + name for key, name in self._names.items() if key in shown]
+        return dict.fromkeys(names, 0.0)
 
     def _found(self, rows: np.ndarray[Any, Any]) -> COCO:
         """What COCO.loadRes gives of the rows, but for the outlines that it draws around boxes, which take longest."""

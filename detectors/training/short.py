@@ -118,7 +118,7 @@ def train_briefly(config: Config) -> dict[str, float]:
         config: as `configure` gives it.
 
     Returns:
-        mAP, mAP_50 and mAP_75 (0..1), the last loss, and the seconds of training and of evaluation.
+        The metrics of `Truth.score`, the last loss, and the seconds of training and of evaluation.
 
     Raises:
         TrainingFailedError: a loss, a weight or a predicted box is not finite.

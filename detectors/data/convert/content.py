@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ Found = tuple[int, str, list[float], int]
 def content(
     images: list[dict[str, Any]], classes: Sequence[str], found: Sequence[Found], notes: Findings
 ) -> dict[str, Any]:
-    """COCO content; what a person should know of the conversion is logged.
+    """COCO content; what a person should know of the conversion is logged, and kept in its `info`.
 
     Args:
         images: entries.
@@ -52,7 +53,10 @@ def content(
         for number, (image, name, box, crowd) in enumerate(found, start=1)
     ]
     categories = [{"id": number, "name": name} for name, number in numbers.items()]
-    return {"images": images, "annotations": annotations, "categories": categories}
+    made: dict[str, Any] = {"images": images, "annotations": annotations, "categories": categories}
+    if notes.problems():
+        made["info"] = {"notes": [asdict(note) for note in notes.problems()]}
+    return made
 
 
 def lines_of(file: Path) -> list[str]:

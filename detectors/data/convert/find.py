@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 _KINDS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+_SPLITS = {
+    "train": ("train", "training", "trainval"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
 _FOLDERS = ("JPEGImages", "images", "Images", "imgs", "img", "")
 
 
@@ -48,6 +54,22 @@ class Finder:
                 yield above / name
                 if inner:
                     yield (above / name).joinpath(*inner)
+
+
+def split_of(name: str) -> str | None:
+    """The split that a name of a file or a folder speaks of, such as val of `instances_val2017`; None for none."""
+    words = re.findall(r"[a-z]+", name.lower())
+    return next((split for split, names in _SPLITS.items() if any(word in words for word in names)), None)
+
+
+def split_folders(folder: Path) -> dict[str, Path]:
+    """The folders in a folder that are called after splits, by train, val and test."""
+    try:
+        there = {entry.name.lower(): Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()}
+    except (OSError, ValueError):
+        return {}
+    found = {split: next((there[name] for name in names if name in there), None) for split, names in _SPLITS.items()}
+    return {split: place for split, place in found.items() if place is not None}
 
 
 def last_part(path: str) -> str:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from detectors.data.annotations import is_pixels
 from detectors.data.convert import find
 from detectors.data.convert.content import Found, content, lines_of, shown, turned
-from detectors.data.convert.find import Finder, last_part
+from detectors.data.convert.find import Finder, last_part, split_folders
 from detectors.data.findings import Findings
 from primitives.errors import InputError
 
@@ -52,7 +52,8 @@ def voc(folder: str | Path, split: str | None = None, classes: Sequence[str] | N
     Args:
         folder: of a year (VOCdevkit/VOC2007), of several (VOCdevkit), or any with XML files in it or below; file names
             are relative to it.
-        split: list in ImageSets/Main; years without it are left out. None for every annotation.
+        split: list in ImageSets/Main; years without it are left out. Or, where there are no such lists, a folder in
+            this one with XML files. None for every annotation.
         classes: in this order; `VOC` for VOC's. None for those that all annotations of the folder have, sorted, which
             are VOC's 20 for VOC.
 
@@ -64,11 +65,11 @@ def voc(folder: str | Path, split: str | None = None, classes: Sequence[str] | N
     folder = Path(folder)
     years = _years(folder)
     every = [file for year in years for file in _xml_files(year)]
-    listed = every if split is None else [file for year in years for file in _of_split(year, split)]
+    listed = every if split is None else _listed(folder, years, split)
     if not listed:
         raise InputError(
             f"{folder}: nothing to convert; needs Annotations/NAME.xml, in it or in VOC* folders below, or XML files"
-            + (f", and the list ImageSets/Main/{split}.txt" if split else "")
+            + (f", and the list ImageSets/Main/{split}.txt or a folder {split}" if split else "")
         )
     finder, notes = Finder(folder), Findings()
     images: list[dict[str, Any]] = []
@@ -100,6 +101,27 @@ def _years(folder: Path) -> list[Path]:
 def _xml_files(year: Path) -> list[Path]:
     inner = year / "Annotations"
     return sorted(path for path in (inner if inner.is_dir() else year).rglob("*") if path.suffix.lower() == ".xml")
+
+
+def splits(folder: Path) -> dict[str, str]:
+    """Train, val and test of a folder as `voc` takes them; those of lists whose annotations are there, else folders."""
+    years = _years(folder)
+    found: dict[str, str] = {}
+    for split, names in (("train", ("train", "trainval")), ("val", ("val",)), ("test", ("test",))):
+        for name in names:
+            files = [file for year in years for file in _of_split(year, name)]
+            if files and all(file.is_file() for file in files):
+                found.setdefault(split, name)
+    if found:
+        return found
+    return {split: place.name for split, place in split_folders(folder).items() if _xml_files(place)}
+
+
+def _listed(folder: Path, years: Sequence[Path], split: str) -> list[Path]:
+    """The annotations of a split."""
+    found = [file for year in years for file in _of_split(year, split)]
+    inner = next((place for place in split_folders(folder).values() if place.name == split), None)
+    return found or ([] if inner is None else _xml_files(inner))
 
 
 def _of_split(year: Path, split: str) -> list[Path]:

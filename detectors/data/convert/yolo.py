@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,15 @@ import yaml
 
 from detectors.data.convert import find
 from detectors.data.convert.content import content, lines_of
+from detectors.data.convert.find import split_folders
 from detectors.data.findings import Findings
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
 _SPLITS = ("train", "val", "test")
+_DIGITS = 6  # after the point, of a pixel: what dividing by the size and multiplying again gets wrong lies below
+_YAML = {".yaml", ".yml"}
+_log = logging.getLogger(__name__)
 _OVER = 1e-3  # rounding may carry a box so far out of its image, as a share of it
 
 
@@ -56,10 +62,48 @@ def yolo(source: str | Path, split: str | None = None, classes: Sequence[str] | 
     return content(images, names, found, notes)
 
 
+def is_yolo(path: Path) -> bool:
+    """Whether a folder is laid out as YOLO's data sets are."""
+    if any(_describes(entry) for entry in path.iterdir() if entry.suffix.lower() in _YAML and entry.is_file()):
+        return True
+    if (path / "classes.txt").is_file() and next(path.rglob("*.xml"), None) is None:
+        return True
+    return next((path / "labels").rglob("*.txt"), None) is not None
+
+
+def _describes(file: Path) -> bool:
+    """Whether a file names classes, as YOLO's descriptions do; one that cannot be read is left to who reads it."""
+    try:
+        read = yaml.safe_load(file.read_bytes())
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        return True
+    return isinstance(read, dict) and bool({"names", "train", "nc"} & read.keys())
+
+
+def splits(source: Path) -> dict[str, str]:
+    """Train, val and test of a data set as `yolo` takes them; those of a description whose folders are there."""
+    root, described = _opened(source)
+    said = {name: described[name] for name in _SPLITS if described.get(name)}
+    if said:
+        there = {name: name for name in said if name == "train" or _is_there(root, described, said[name])}
+        for name in sorted(said.keys() - there.keys()):
+            _log.warning("%s: its description names a split %s that is not there", printable(root), name)
+        return there
+    found = split_folders(root / "images") or split_folders(root)
+    return {name: place.name for name, place in found.items() if find.images(place)}
+
+
+def _is_there(root: Path, described: Mapping[str, Any], said: object) -> bool:
+    try:
+        return any(True for place in _places(root, described, said) for _ in _in(root, place))
+    except InputError:
+        return False
+
+
 def _opened(source: Path) -> tuple[Path, Mapping[str, Any]]:
     """The folder that names are relative to, and what its description says."""
     if source.is_dir():
-        files = sorted(path for path in source.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
+        files = sorted(path for path in source.iterdir() if path.suffix.lower() in _YAML)
         file = next((path for path in files if path.stem == "data"), files[0] if len(files) == 1 else None)
     elif source.is_file():
         file = source
@@ -101,8 +145,10 @@ def _names(root: Path, described: Mapping[str, Any]) -> list[str]:
 def _images(root: Path, described: Mapping[str, Any], split: str | None) -> list[Path]:
     """The images of a split, or of all, as the description names them, else as they lie."""
     said = {name: described[name] for name in _SPLITS if described.get(name)}
-    if split is not None and split not in _SPLITS:
+    if split is not None and find.split_of(split) is None:
         raise InputError(f"unknown split {printable(repr(split))}; choices: {', '.join(_SPLITS)}")
+    if said and split is not None:
+        split = find.split_of(split)
     if said and split is not None and split not in said:
         raise InputError(f"{printable(root)}: its description has no {split}; choices: {', '.join(said)}")
     places = [place for name in said if split in (None, name) for place in _places(root, described, said[name])]
@@ -111,7 +157,7 @@ def _images(root: Path, described: Mapping[str, Any], split: str | None) -> list
         places = [
             inner if split is None else next((p for p in (inner / split, root / split) if p.is_dir()), inner / split)
         ]
-    found = dict.fromkeys(image for place in places for image in find.images(place))
+    found = dict.fromkeys(image for place in places for image in _in(root, place))
     if not found:
         raise InputError(f"no images in {', '.join(printable(place) for place in places[:3])}")
     return list(found)
@@ -124,10 +170,11 @@ def _places(root: Path, described: Mapping[str, Any], said: object) -> Iterator[
             raise InputError(f"{printable(root)}: a split must be a folder of images, got {printable(repr(text), 80)}")
         base = str(described.get("path") or ".")
         tries = [root / base / text, root / text, root / text.removeprefix("../")]
-        place = next((one for one in tries if one.is_dir()), None)
+        place = next((one for one in tries if _holds_images(one)), None)
         if place is None:
             raise InputError(
-                f"{printable(root)}: its description names {printable(repr(text), 80)}, which is no folder"
+                f"{printable(root)}: its description names {printable(repr(text), 80)}, which is no folder of images, "
+                "nor a list of them in .txt"
             )
         resolved = place.resolve()
         if root.resolve() not in (resolved, *resolved.parents):
@@ -135,6 +182,29 @@ def _places(root: Path, described: Mapping[str, Any], said: object) -> Iterator[
                 f"{printable(root)}: its description names {printable(resolved)}, which lies outside of it"
             )
         yield root / resolved.relative_to(root.resolve())
+
+
+def _holds_images(place: Path) -> bool:
+    try:
+        return place.is_dir() or (place.suffix.lower() == ".txt" and place.is_file())
+    except (OSError, ValueError):
+        return False
+
+
+def _in(root: Path, place: Path) -> Iterator[Path]:
+    """The images in a folder, or those that a file lists, by paths relative to it or to the root."""
+    if place.is_dir():
+        yield from find.images(place)
+        return
+    for line in filter(None, map(str.strip, lines_of(place))):
+        tries = [place.parent / line, root / line]
+        image = next((one for one in tries if one.is_file()), None)
+        if image is None:
+            raise InputError(f"{printable(place)} lists {printable(repr(line), 120)}, which is no file")
+        inner = os.path.relpath(image, root)  # as it is named: what is named may be a link
+        if inner.startswith(".."):
+            raise InputError(f"{printable(place)} lists {printable(image)}, which lies outside of {printable(root)}")
+        yield root / inner
 
 
 def _labels(picture: Path, root: Path) -> Path | None:
@@ -159,7 +229,8 @@ def _boxes(file: Path, classes: int, size: tuple[int, int]) -> Iterator[tuple[in
             bad = next(share for share in shares if not -_OVER <= share <= 1 + _OVER)
             raise InputError(f"{printable(file)}, line {number}: {bad:g} is no share of the image, from 0 to 1")
         left, top, right, bottom = _corners(shares)
-        yield int(kind), [left * size[0], top * size[1], (right - left) * size[0], (bottom - top) * size[1]]
+        box = [left * size[0], top * size[1], (right - left) * size[0], (bottom - top) * size[1]]
+        yield int(kind), [round(side, _DIGITS) for side in box]
 
 
 def _numbers(line: str, where: str) -> list[float]:

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from autoloss.commands.data import app, described
 from autoloss.commands.options import on_data
 from detectors.data.coco import coco_source
-from detectors.data.formats import look_at
 from primitives.errors import InputError
 from tests.helpers.command import autoloss
 
@@ -87,8 +86,16 @@ def test_convert_writes_a_file_that_the_check_reads(tmp_path: Path) -> None:
     assert "--split is for voc and yolo" in split.stderr
 
 
-def test_options_become_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detectors.data.formats.look", lambda _: None)
+def test_options_become_a_description(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("detectors.data.splits.look", lambda _: None)
+    shipped = described(Path("configs/datasets/coco2017.py"), None, None, None, None, None)
+    assert shipped is not None
+    assert shipped["train"]["images"] == "data/coco/train2017"
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.json", "b.json"):
+        Path(name).write_text("{}")
+    for name in ("i", "j"):
+        Path(name).mkdir()
     a, b, i, j = map(Path, ("a.json", "b.json", "i", "j"))
     train = {"annotations": "a.json", "images": "i"}
     assert described(None, None, None, None, None, None) is None
@@ -99,9 +106,6 @@ def test_options_become_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
         "val": {"annotations": "b.json", "images": "i"},
         "test": {"annotations": "b.json", "images": "j"},
     }
-    shipped = described(Path("configs/datasets/coco2017.py"), None, None, None, None, None)
-    assert shipped is not None
-    assert shipped["train"]["images"] == "data/coco/train2017"
 
 
 @pytest.mark.parametrize(
@@ -205,9 +209,10 @@ def test_a_yolo_folder_is_recognised_wherever_it_is_pointed_at(tmp_path: Path, w
     (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     (tmp_path / "data.yaml").write_text("names: [cat]\n")
     place = tmp_path if where == "folder" else tmp_path / where
-    for ask in (lambda: look_at(place), lambda: described(place, tmp_path, None, None, None, None)):
-        with pytest.raises(InputError, match="YOLO.*`autoloss data convert yolo .* --out FILE.json`"):
-            ask()
+    found = described(place, None, None, None, None, None)
+    assert found == {"type": "coco", "train": {"annotations": str(place)}}
+    with pytest.raises(InputError, match="--images is for annotations in a file of COCO JSON; .* is YOLO in a folder"):
+        described(place, tmp_path, None, None, None, None)
 
 
 def test_options_of_a_config_about_data_change_the_data_that_is_named(tmp_path: Path) -> None:
@@ -233,3 +238,79 @@ def test_classes_can_be_named_for_a_conversion(tmp_path: Path) -> None:
     for text in ("cat,", "cat,cat", ""):
         refused = CliRunner().invoke(app, [*line, text, "--force"])
         assert "--classes takes different names" in str(refused.exception)
+
+
+def splits(root: Path) -> Path:
+    """A YOLO data set as Roboflow exports it, of two splits; its description names a third that is not there."""
+    for split in ("train", "valid"):
+        for inner in ("images", "labels"):
+            (root / split / inner).mkdir(parents=True)
+        Image.new("RGB", (40, 20)).save(root / split / "images" / "a.jpg")
+        (root / split / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n1 0.1 0.1 0.4 0.1 0.4 0.6 0.1 0.6\n")
+    (root / "data.yaml").write_text(
+        "names: [cat, dog]\ntrain: ../train/images\nval: ../valid/images\ntest: ../test/images"
+    )
+    return root
+
+
+def test_a_folder_is_checked_split_by_split_and_converted_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
+    root = splits(tmp_path / "set")
+    shown = autoloss("data", "check", root)
+    assert shown.returncode == 0, shown.stderr
+    assert "its description names a split test that is not there" in shown.stderr
+    for split in ("train", "val"):
+        assert f"{root} ({split}): 1 images (1 opened), 2 boxes of 2 classes" in " ".join(shown.stdout.split())
+    assert "No problems between the splits." in shown.stdout
+    (root / "train" / "labels" / "a.txt").rename(root / "train" / "labels" / "b.txt")
+    Image.new("RGB", (40, 20)).save(root / "train" / "images" / "b.jpg")
+    for _ in range(2):  # also when it was converted before
+        assert "image without a label file, taken to show no object" in autoloss("data", "check", root).stdout
+    plain = json.loads(autoloss("data", "check", root, "--json").stdout)
+    assert list(plain["splits"]) == ["train", "val"]
+    assert plain["usable"]
+    out = tmp_path / "val.json"
+    done = autoloss("data", "convert", "auto", root, "--split", "val", "--out", out)
+    assert done.stdout.strip() == f"{out}: 1 images, 2 boxes, 2 classes"
+    content = json.loads(out.read_text())
+    assert content["images"][0]["file_name"] == "valid/images/a.jpg"
+    assert [entry["bbox"] for entry in content["annotations"]] == [[10, 5, 20, 10], [4, 2, 12, 10]]
+
+
+def test_parts_of_a_folder_can_be_named_in_place_of_its_own(tmp_path: Path) -> None:
+    root, other = splits(tmp_path / "set"), splits(tmp_path / "other")
+    found = described(root, None, other, None, None, None, "^a")
+    assert found == {
+        "type": "coco",
+        "train": {"annotations": str(root), "split": "train"},
+        "val": {"annotations": str(other), "split": "val"},
+        "group_by": "^a",
+    }
+    with pytest.raises(InputError, match="--group-by needs --data"):
+        described(None, None, None, None, None, None, "^a")
+    with pytest.raises(InputError, match=r"other has no split for test; it has train, val"):
+        described(root, None, None, None, other, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "a folder without annotations of a known format; known: COCO JSON"),
+        ({"readme.txt": "hello", "package.json": "{}"}, "a folder without annotations of a known format"),
+        ({"train.json": '{"images": [{"file_name": "x.png"}]}'}, "needs --images, .* 'x.png', is not beside it"),
+        (
+            {"a_train.json": '{"file_name": "x"}', "b_train.json": '{"file_name": "x"}'},
+            "2 files may be meant: a_train.json, b_train.json; name one of them by --data",
+        ),
+        ({"val/a.xml": "<annotation/>"}, "--data .* has no split to train on; it has val"),
+    ],
+)
+def test_what_is_no_data_set_is_one_line(files: dict[str, str], message: str, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        described(tmp_path, None, None, None, None, None)
+    assert len(str(caught.value).splitlines()) == 1

@@ -146,7 +146,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_of_a_run_do_no_harm_where_they_land(run: Run, name: str) -> None:
-    run.describe({"detector": name, "images": {name: 10}, "classes": [name]})
+    run.describe({"detector": name, "images": {name: 10}, "classes": [name], "metric": name})
     origin = name.encode(errors="replace").decode()  # SQLite takes no lone surrogate
     run.born([Candidate(5, Kind.FOUND, 1, {"loss_cls": FOCAL, "loss_bbox": GIOU}, Origin.of(origin))], [])
     (of_it,) = of_run(run, number=5)

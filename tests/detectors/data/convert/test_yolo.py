@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from detectors.data.annotations import inspect
-from detectors.data.convert.yolo import yolo
+from detectors.data.convert.layouts import parts
+from detectors.data.convert.yolo import splits, yolo
+from detectors.data.splits import sources
 from primitives.errors import InputError
 
 
@@ -109,3 +116,40 @@ def test_descriptions_that_are_none_are_one_line(tmp_path: Path, description: st
     with pytest.raises(InputError, match=message) as caught:
         yolo(layout(tmp_path / "set", {"a": "0 0.5 0.5 0.1 0.1"}, description))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_split_can_be_a_list_of_images(tmp_path: Path) -> None:
+    folder = layout(tmp_path / "set", {"a": "0 0.5 0.5 0.2 0.4", "b": "0 0.5 0.5 0.2 0.4"})
+    (folder / "data.yaml").write_text("names: [cat]\ntrain: train.txt\nval: val.txt\n")
+    (folder / "train.txt").write_text("./images/train/a.JPG\n\n")
+    assert splits(folder) == {"train": "train"}
+    (folder / "val.txt").write_text("images/train/b.JPG\n")
+    assert splits(folder) == {"train": "train", "val": "val"}
+    for split, name in (("train", "a"), ("val", "b")):
+        assert [image["file_name"] for image in yolo(folder, split)["images"]] == [f"images/train/{name}.JPG"]
+    Image.new("RGB", (9, 9)).save(tmp_path / "c.png")
+    for line, message in (
+        ("none.png", "train.txt lists 'none.png', which is no file"),
+        ("../c.png", "lies outside of"),
+    ):
+        (folder / "train.txt").write_text(line)
+        with pytest.raises(InputError, match=message):
+            yolo(folder, "train")
+
+
+@settings(max_examples=60)
+@given(
+    st.binary(max_size=60)
+    | st.sampled_from([b"names: [a]", b"names: [a]\ntrain: .", b"names: {0: a}\nval: 3", b"[", b"&a [*a]"]),
+    st.binary(max_size=40) | st.just(b"0 0.5 0.5 0.2 0.2"),
+)
+def test_folders_of_any_bytes_are_data_or_one_line(description: bytes, label: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name, mock.patch.dict(os.environ, {"AUTOLOSS_CACHE": f"{name}/cache"}):
+        folder = layout(Path(name) / "set", {"a": ""})
+        (folder / "data.yaml").write_bytes(description)
+        (folder / "labels" / "train" / "a.txt").write_bytes(label)
+        try:
+            sources({"type": "coco", **parts(folder)})
+        except InputError as error:
+            assert len(str(error).splitlines()) == 1
+            str(error).encode()
