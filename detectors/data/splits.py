@@ -63,7 +63,9 @@ def _beside(data: Mapping[str, Any], folders: Sequence[str | Path], needed: bool
     found = dict(data)
     for split, part in data.items():
         if split in SPLITS and isinstance(part, Mapping):
-            found[split] = {key: _path(value, f"{key} of data.{split}", folders, needed) for key, value in part.items()}
+            paths = {key: part[key] for key in ("annotations", "images") if key in part}
+            where = {key: _path(value, f"{key} of data.{split}", folders, needed) for key, value in paths.items()}
+            found[split] = {**part, **where}
     return found
 
 
