@@ -115,6 +115,8 @@ def prepared(
 ) -> Config:
     """The config of a training, but for where and how it runs; arguments and errors as of `train`."""
     found = None if data is None else splits(data)  # before a detector is built, which takes long
+    if found is not None and _is_first():
+        say(found, data)
     config = load(detector, cfg_options)
     before = [head.get("num_classes") for head in box_heads(config)]
     classes = _own_data(config, detector) if found is None else _put_data(config, found)
@@ -140,8 +142,6 @@ def _own_data(config: Config, detector: str) -> tuple[str, ...]:
 
 def _put_data(config: Config, found: Mapping[str, CocoSource]) -> tuple[str, ...]:
     """Puts other data in place of the config's; gives its classes."""
-    if _is_first():
-        say(found)
     check_outlines(config.train_dataloader.dataset, found["train"])
     for part, split in (("train", "train"), ("val", "val"), ("test", "test" if "test" in found else "val")):
         loader, evaluator = f"{part}_dataloader", f"{part}_evaluator"
