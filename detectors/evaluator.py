@@ -114,7 +114,7 @@ class DetectorEvaluator:
         Raises:
             InputError: the data, a task, a slot or a grammar cannot be used with this detector.
         """
-        say(self.sources)
+        say(self.sources, self.data)
         if self._fitted:
             _log.warning("size %s", self._fitted)
         if any(self._on_val_instead(task_of(task)) for task in tasks):

@@ -119,8 +119,16 @@ def look(data: Mapping[str, Any]) -> None:
             look_at(file, part.images)
 
 
-def say(found: Mapping[str, CocoSource]) -> None:
-    """Logs what a person should know of the data before it is used: what is left out and what is held out."""
+def say(found: Mapping[str, CocoSource], data: Mapping[str, Any] | str | Path | None = None) -> None:
+    """Logs what a person should know of the data before it is used: what is left out and what is held out.
+
+    Args:
+        found: by split.
+        data: the description that they are of, to say which groups of its `group_by` stand on both sides.
+    """
+    group_by = None if data is None else described(data).get("group_by")
+    if group_by is not None:
+        _say_what_stands_on_both_sides(found, group_by)
     for split, source in found.items():
         if source.left_out:
             _log.warning("data.%s: left out %d boxes without width or height", split, source.left_out)
@@ -164,8 +172,6 @@ def _coco(data: Coco) -> dict[str, CocoSource]:
     if "val" not in found:
         missing = [split for split in SPLITS if split not in found]
         found = {**hold_out(found["train"], missing, data.hold_out, data.group_by), **_but_train(found)}
-    if data.group_by is not None:
-        _say_what_stands_on_both_sides(found, data.group_by)
     if data.longest is not None:
         found = {split: resized(source, data.longest) for split, source in found.items()}
     return {split: found[split] for split in SPLITS if split in found}

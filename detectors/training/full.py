@@ -125,6 +125,8 @@ def prepared(
 ) -> Config:
     """The config of a training, but for where and how it runs; arguments and errors as of `train`."""
     found = None if data is None else splits(data)  # before a detector is built, which takes long
+    if found is not None and _is_first():
+        say(found, data)
     config = load(detector, cfg_options)
     if found is None and not is_stock(detector):
         look_beside(config, places.around(config.filename))
@@ -159,8 +161,6 @@ def _looked(file: str) -> str:
 
 def _put_data(config: Config, found: Mapping[str, CocoSource]) -> tuple[str, ...]:
     """Puts other data in place of the config's; gives its classes."""
-    if _is_first():
-        say(found)
     check_outlines(config.train_dataloader.dataset, found["train"])
     for part, split in (("train", "train"), ("val", "val"), ("test", "test" if "test" in found else "val")):
         loader, evaluator = f"{part}_dataloader", f"{part}_evaluator"

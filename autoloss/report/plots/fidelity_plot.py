@@ -37,7 +37,7 @@ def fidelity(found: Sequence[RungFidelity], file: Path) -> None:
         name = printable(rung.rung, 60).replace("$", r"\$")  # which would begin a formula
         panel.set_title(f"{name}: {rho:.2f} [{low:.2f}, {high:.2f}], {rung.seconds:.1f} s", fontsize=9)
         panel.set_xlabel("score at the rung", fontsize=8)
-        panel.set_ylabel("mAP of the truth", fontsize=8)
+        panel.set_ylabel("score of the truth", fontsize=8)
         panel.grid(alpha=0.3)
     for panel in panels[len(found) :]:
         panel.set_axis_off()

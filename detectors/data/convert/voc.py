@@ -6,6 +6,7 @@ the one way to make it use memory without end, is refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from detectors.data.convert.content import Found, content, lines_of, shown, turn
 from detectors.data.convert.find import Finder, last_part, split_folders
 from detectors.data.findings import Findings
 from primitives.errors import InputError
+from primitives.text.printable import printable
+
+_log = logging.getLogger(__name__)
 
 VOC = (
     "aeroplane",
@@ -110,8 +114,12 @@ def splits(folder: Path) -> dict[str, str]:
     for split, names in (("train", ("train", "trainval")), ("val", ("val",)), ("test", ("test",))):
         for name in names:
             files = [file for year in years for file in _of_split(year, name)]
-            if files and all(file.is_file() for file in files):
+            absent = sum(not file.is_file() for file in files)
+            if files and not absent:
                 found.setdefault(split, name)
+            elif files:
+                template = "%s: %d of the %d annotations of the list %s are not there; it is left out"
+                _log.warning(template, printable(folder), absent, len(files), name)
     if found:
         return found
     return {split: place.name for split, place in split_folders(folder).items() if _xml_files(place)}

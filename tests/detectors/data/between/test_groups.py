@@ -12,7 +12,7 @@ from PIL import Image
 
 from detectors.data.between.groups import expression, group, looks_grouped, parted
 from detectors.data.check import checked_splits
-from detectors.data.splits import sources
+from detectors.data.splits import say, sources
 from primitives.errors import InputError
 
 FILMS = [f"film{film}_{frame:04d}.png" for film in range(8) for frame in range(5)]
@@ -158,5 +158,6 @@ def test_splits_that_are_given_and_share_groups_are_said(tmp_path: Path, caplog:
     for split, names in (("train", FILMS[::2]), ("val", FILMS[1::2])):
         parts[split] = {"annotations": str(written(tmp_path / split, names)), "images": str(tmp_path / split)}
     with caplog.at_level(logging.WARNING):
-        sources({"type": "coco", **parts, "group_by": "^film[0-9]"})
+        description = {"type": "coco", **parts, "group_by": "^film[0-9]"}
+        say(sources(description), description)
     assert "data.val: 20 images are of 8 groups that are trained on too, first 'film0'" in caplog.text

@@ -12,7 +12,7 @@ from PIL import Image
 
 from detectors.data.annotations import inspect
 from detectors.data.convert.bdd100k import bdd100k
-from detectors.data.convert.voc import VOC, voc
+from detectors.data.convert.voc import VOC, splits, voc
 from primitives.errors import InputError
 
 OBJECT = (
@@ -266,3 +266,23 @@ def test_frames_of_bdd100k_that_are_none_are_one_short_line(tmp_path: Path, fram
     with pytest.raises(InputError, match=message) as caught:
         bdd100k(labels(tmp_path, frames))
     assert len(str(caught.value)) < 600
+
+
+def test_splits_are_the_lists_whose_annotations_are_there_or_else_folders(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kit = tmp_path / "VOCdevkit"
+    year(kit / "VOC2012", {"1": [("dog", 0)], "2": [("cat", 0)]}, trainval=["1"], val=["2"], test=["3", "4"])
+    with caplog.at_level(logging.WARNING):
+        assert splits(kit) == splits(kit / "VOC2012") == {"train": "trainval", "val": "val"}
+    assert "2 of the 2 annotations of the list test are not there; it is left out" in caplog.text
+    plain = tmp_path / "plain"
+    for name in ("Train", "valid", "other"):
+        (plain / name).mkdir(parents=True)
+        size = "<size><width>9</width><height>9</height></size>"
+        (plain / name / "a.xml").write_text(f"<annotation>{size}</annotation>")
+    assert splits(plain) == {"train": "Train", "val": "valid"}
+    assert len(voc(plain, "valid", classes=["dog"])["images"]) == 1
+    for split in ("..", ".", "other", "none"):
+        with pytest.raises(InputError, match="nothing to convert"):
+            voc(plain, split)
