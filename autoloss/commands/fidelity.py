@@ -17,7 +17,8 @@ def fidelity(
     config: Annotated[
         Path,
         typer.Argument(
-            help="A search config; its ladder is measured, its finale is the truth. Or the directory of a measurement, "
+            help="A search config, a path or a name that `autoloss configs` lists; its ladder is measured, its finale "
+            "is the truth. Or the directory of a measurement, "
             "to read what it holds."
         ),
     ],

@@ -22,7 +22,11 @@ TRAIN = "detectors.training.full:train_detector"
 
 def train(
     config: Annotated[
-        str, typer.Argument(help="Any mmdetection detector: configs/detectors/fcos_r50.py, or 'mmdet::...'.")
+        str,
+        typer.Argument(
+            help="Any mmdetection detector: a path, a name that `autoloss configs` lists (fcos_r50, paper/fcos_r50), "
+            "or 'mmdet::...'."
+        ),
     ],
     loss_cls: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Class formula, or a known loss's name. Default: the config's.")

@@ -128,6 +128,16 @@ def test_thresholds_are_derived_from_the_known_losses() -> None:
         (["check", "div(i, u)", "--alpha", "0.5"], "--alpha 0.5 is for sigmoid losses"),
         (["search", "none.py"], "no config file at 'none.py'"),
         (["show", "none"], "no run in 'none'"),
+        (["serch", "c.py"], "no such command 'serch'; did you mean 'search'? (autoloss --help says more)"),
+        (["zzz"], "no such command 'zzz'; known: search, show,"),
+        (["data", "chek"], "no such command 'chek'; did you mean 'check'? (autoloss data --help says more)"),
+        (["search", "c.py", "--worker", "2"], "no such option '--worker'; did you mean '--workers'?"),
+        (["show", "run", "--zzzzz"], "no such option '--zzzzz'; known: "),
+        (["search"], "missing argument 'config' (autoloss search --help says more)"),
+        (["show", "a", "b"], "got unexpected extra argument(s) (b) (autoloss show --help says more)"),
+        (["search", "c.py", "--workers", "two"], "invalid value for '--workers':"),
+        (["search", "c.py", "--workers"], "option '--workers' requires an argument"),
+        (["funnel"], "missing option '--grammar'"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from autoloss.config import from_mapping
 from autoloss.report import cost_tables
 from autoloss.search.loop import discover
 from autoloss.search.profiling import measure_costs
+from autoloss.search.progress import MEASURING, Progress
 from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
@@ -129,3 +130,33 @@ def test_a_search_whose_own_loss_has_no_memory_names_the_rung_and_what_to_lower(
     )
     with Run.create(tmp_path / "run", rules.identity()) as run, pytest.raises(InputError, match=message):
         discover(rules, run)
+
+
+def test_a_search_says_at_its_start_how_long_it_will_take_and_finds_the_same(tmp_path: Path) -> None:
+    found: dict[bool, list[Progress]] = {True: [], False: []}
+    scores = {}
+    for foretell, told in found.items():
+        with Run.create(tmp_path / str(foretell), settings().identity()) as run:
+            discover(settings(), run, told.append, foretell=foretell)
+            scores[foretell] = {(e.candidate, e.rung, e.seed): e.score for e in run.evaluations()}
+    assert scores[True] == scores[False]
+    stages = [one.stage for one in found[True]]
+    assert stages[0] == MEASURING
+    said = next(one.forecast for one in found[True] if one.forecast)
+    assert 0 < said.least < said.most
+    assert set(said.evaluations) == {"descend", "verify", "proxy", "full"}
+    first = next(one for one in found[True] if one.stage == "gates")
+    assert first.left is not None
+    assert first.left > 0
+    assert all(one.forecast is None and one.stage != MEASURING for one in found[False])
+
+
+def test_what_goes_on_or_has_a_budget_or_cannot_be_measured_is_not_measured(tmp_path: Path) -> None:
+    config, told = tmp_path / "config.py", "the search will take about"
+    config.write_text(f"search = {section(evaluator=EVALUATOR, ladder=LADDER)!r}")
+    ended = autoloss("search", config, tmp_path / "run", "--evaluations", 4)
+    assert told not in ended.stderr
+    assert told not in autoloss("search", config, tmp_path / "run").stderr
+    assert told in autoloss("search", config, tmp_path / "other").stderr
+    config.write_text(f"search = {section()!r}")
+    assert told not in autoloss("search", config, tmp_path / "third").stderr
