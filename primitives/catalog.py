@@ -208,6 +208,7 @@ def named(text: str, name: str | None = None, alpha: float | None = None) -> tup
     Raises:
         InputError: the text is no formula, there is no such grammar, or its losses are not weighted so.
     """
+    text = text.strip()
     known = KNOWN.get(text) if name in (None, getattr(KNOWN.get(text), "grammar", None)) else None
     if known is not None:
         name, text, alpha = known.grammar, known.text, known.alpha if alpha is None else alpha

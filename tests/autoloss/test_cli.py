@@ -35,6 +35,14 @@ def test_a_formula_in_infix_is_shown_in_short_by_the_name_of_the_known_loss() ->
     assert not named["negated"]
 
 
+def test_a_formula_may_begin_with_a_sign() -> None:
+    assert autoloss("check", "-log(i/u)").stdout.startswith("-log(i/u), IoU (log) up to an affine map")
+    assert "dL/du" in autoloss("inspect", "-i/u").stdout
+    wrong = autoloss("check", "-log(i/foo)")
+    assert "unknown name 'foo' at column 8 of '-log(i/foo)'" in wrong.stderr
+    assert "No such option: --grammer" in autoloss("check", "-i/u", "--grammer", "box").stderr
+
+
 def test_a_formula_is_inspected_from_all_sides() -> None:
     found = json.loads(autoloss("inspect", "(1 - i/u)**2", "--json").stdout)
     assert [one["by"] for one in found["derivatives"]] == ["i", "u"]
