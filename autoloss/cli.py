@@ -72,6 +72,16 @@ def _spread_options(arguments: list[str]) -> list[str]:
     return spread
 
 
+def _with_signs(arguments: list[str]) -> list[str]:
+    """A formula that begins with a sign, `-log(i/u)`, is no option; a space before it says so, and its parser skips it.
+
+    The commands have no options of one dash.
+    """
+    if arguments[:1] not in (["check"], ["inspect"]):
+        return arguments
+    return [f" {text}" if text.startswith("-") and text[1:2] not in ("-", "") else text for text in arguments]
+
+
 class _Lines(logging.Formatter):
     """Lines of bounded length, without anything that acts on a terminal."""
 
@@ -87,7 +97,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     command = typer.main.get_command(app)
     try:
-        with command.make_context("autoloss", _spread_options(sys.argv[1:])) as context:
+        with command.make_context("autoloss", _with_signs(_spread_options(sys.argv[1:]))) as context:
             command.invoke(context)
     except typer.Exit as end:
         code = end.exit_code

@@ -48,11 +48,13 @@ def thresholds() -> dict[str, float]:
 
 
 def check_alpha(alpha: float | None, rules: Grammar) -> None:
-    """Whether a target may be weighted outside a formula.
+    """Whether a target may be weighted outside a formula, and so.
 
     Raises:
         InputError: it may not.
     """
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise InputError(f"--alpha {alpha:g}: the weight of the target column lies in 0 to 1")
     if alpha is not None and not rules.kind.weighs_target:
         takes = ", ".join(kind.name for kind in kinds() if kind.weighs_target)
         raise InputError(f"--alpha {alpha:g} is for {takes} losses, this formula's grammar is {rules.name}")
@@ -206,6 +208,7 @@ def named(text: str, name: str | None = None, alpha: float | None = None) -> tup
     Raises:
         InputError: the text is no formula, there is no such grammar, or its losses are not weighted so.
     """
+    text = text.strip()
     known = KNOWN.get(text) if name in (None, getattr(KNOWN.get(text), "grammar", None)) else None
     if known is not None:
         name, text, alpha = known.grammar, known.text, known.alpha if alpha is None else alpha

@@ -22,7 +22,7 @@ SECONDS = 5.0
 """Of SymPy for one question."""
 _PLACES = 401
 _EDGE = 1e-6
-"""From an end of a way, as a share of it: at the ends themselves inputs have kinks."""
+"""From an end of a way, as a share of it, where its slope is taken: at the ends themselves inputs have kinks."""
 _FLAT, _STRAIGHT = 1e-12, 1e-9
 
 
@@ -88,8 +88,12 @@ def _along(way: Way, formula: Formula, grammar: Grammar) -> dict[str, Any]:
     span = way.optimum - way.far
     share = torch.linspace(_EDGE, 1 - _EDGE, _PLACES, dtype=torch.float64)
     place = way.far + span * share
-    value, slope = _curve(way, formula, grammar, place)
-    ends = ((way.far, 0), (way.optimum, -1))
+    _, slope = _curve(way, formula, grammar, place)
+    values, _ = _curve(way, formula, grammar, place.new_tensor([way.far, way.optimum]))
+    ends = {
+        name: {"at": at, **_finite(value=values[index], slope=slope[index])}
+        for name, at, index in (("far end", way.far, 0), ("optimum", way.optimum, -1))
+    }
     order = place.argsort()
     scale = float(slope.abs().max()) if bool(torch.isfinite(slope).all()) else 0.0
     steps = slope[order].diff()
@@ -98,8 +102,7 @@ def _along(way: Way, formula: Formula, grammar: Grammar) -> dict[str, Any]:
         "text": way.text,
         "by": way.name,
         "derivative": {"by": way.symbol, **_derivative(way.case, formula, way.symbol)},
-        "far end": {"at": ends[0][0], **_end(value, slope, ends[0][1])},
-        "optimum": {"at": ends[1][0], **_end(value, slope, ends[1][1])},
+        **ends,
         "falls": _where(place[order], (slope < -_FLAT * scale)[order]),
         "rises": _where(place[order], (slope > _FLAT * scale)[order]),
         "convex": _where(place[order], steps >= -rounding),
@@ -116,9 +119,9 @@ def _curve(way: Way, formula: Formula, grammar: Grammar, place: Tensor) -> tuple
     return loss.detach(), torch.zeros_like(place) if slope is None else slope.detach()
 
 
-def _end(value: Tensor, slope: Tensor, index: int) -> dict[str, float | None]:
-    numbers = {"value": float(value[index]), "slope": float(slope[index])}
-    return {name: number if abs(number) < float("inf") else None for name, number in numbers.items()}
+def _finite(**numbers: Tensor) -> dict[str, float | None]:
+    """Plain numbers, None where they are not finite."""
+    return {name: float(one) + 0.0 if bool(torch.isfinite(one)) else None for name, one in numbers.items()}
 
 
 def _where(place: Tensor, true: Tensor) -> list[list[float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -15,7 +15,7 @@ from autoloss.gates.equivalence import identity, recognise
 from autoloss.report import next_steps
 from autoloss.report.leaderboard import Counts, Leaderboard
 from autoloss.values import LONGEST_NAME
-from primitives.catalog import KnownLoss, kinds, slots
+from primitives.catalog import KnownLoss, grammar, kinds, slots
 from primitives.forms.infix import infix
 from primitives.forms.simplify import simplified
 from primitives.text.printable import printable
@@ -76,6 +76,11 @@ def formula_lines(losses: Mapping[str, Loss], *, canonical: bool = False) -> lis
 def short(loss: Loss) -> str:
     """The formula as people read it: simplified, in infix."""
     return infix(simplified(loss.expression, loss.grammar))
+
+
+def _in_short(name: str, text: str) -> str:
+    """The same of canonical text of a grammar."""
+    return short(Loss(grammar(name).parse(text), grammar(name)))
 
 
 @lru_cache(maxsize=1024)
@@ -175,7 +180,7 @@ def funnel(found: Funnel) -> RenderableType:
         f"refused before any training: {1 - passed / found.proposed:.3%}; drawn and judged: {found.rate:,.0f} a second",
         f"known losses rediscovered: {', '.join(found.rediscovered) or 'none'} of {found.known}",
         *(["the first that passed:"] if found.passed else []),
-        *(f"  {printable(text, _LONGEST)}" for text in found.passed[:5]),
+        *(f"  {printable(text, _LONGEST)}" for text in map(partial(_in_short, found.grammar), found.passed[:5])),
     ]
     return Group(table, Text("\n".join(lines), no_wrap=True, overflow="ignore"))
 

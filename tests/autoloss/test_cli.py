@@ -21,6 +21,44 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]
     return config, run, done.stdout
 
 
+def test_a_formula_in_infix_is_shown_in_short_by_the_name_of_the_known_loss() -> None:
+    grown = "sub(3, sub(div(i, u), div(sub(e, e), e)))"
+    first, second, *_ = autoloss("check", grown).stdout.splitlines()
+    assert first == "3 - i/u, IoU (linear) up to an affine map"
+    assert second.strip() == "written as 3 - (i/u - (e - e)/e)"
+    assert autoloss("check", "3 - (i/u - (e - e)/e)", "--canonical").stdout.startswith(grown)
+    found = json.loads(autoloss("check", "1 - iou", "--json").stdout)
+    assert (found["formula"], found["simplified"], found["known"]["name"]) == ("sub(1, div(i, u))", "1 - i/u", "iou")
+    named = json.loads(autoloss("check", "giou", "--json").stdout)
+    assert named["known"]["name"] == "giou"
+    assert named["passed"]
+    assert not named["negated"]
+
+
+def test_a_formula_may_begin_with_a_sign() -> None:
+    assert autoloss("check", "-log(i/u)").stdout.startswith("-log(i/u), IoU (log) up to an affine map")
+    assert "dL/du" in autoloss("inspect", "-i/u").stdout
+    wrong = autoloss("check", "-log(i/foo)")
+    assert "unknown name 'foo' at column 8 of '-log(i/foo)'" in wrong.stderr
+    assert "No such option: --grammer" in autoloss("check", "-i/u", "--grammer", "box").stderr
+
+
+def test_a_formula_is_inspected_from_all_sides() -> None:
+    found = json.loads(autoloss("inspect", "(1 - i/u)**2", "--json").stdout)
+    assert [one["by"] for one in found["derivatives"]] == ["i", "u"]
+    moved, grown = found["ways"]
+    assert (moved["optimum"]["at"], moved["far end"]["at"]) == (1.0, 0.0)
+    assert moved["derivative"]["text"] == grown["derivative"]["text"] == "2*q - 2"
+    assert moved["convex"] == [[0.0, 1.0]]
+    assert not found["nearest"]["equal"]
+    shown = autoloss("inspect", "(1 - i/u)**2").stdout
+    for part in ("as typed", "simplified", "nearest", "dL/dq", "at the far end", "certificate", "LaTeX", "─"):
+        assert part in shown
+    lines = autoloss("inspect", "(1 - i/u)**2", "--latex").stdout.splitlines()
+    assert lines[0].startswith("\\left(")
+    assert lines[-1] == "\\frac{\\partial L}{\\partial q} = 2 q - 2"
+
+
 def test_search_ends_with_table_funnel_place_and_next_commands(searched: tuple[Path, Path, str]) -> None:
     _, run, out = searched
     assert "best first" in out
@@ -124,6 +162,13 @@ def test_thresholds_are_derived_from_the_known_losses() -> None:
         (["check", "div(i, u)", "--grammar", "boxes"], "unknown grammar 'boxes'; known: box"),
         (["check", "softmax(i)", "--grammar", "box"], "unknown name 'softmax'"),
         (["check", "3"], "a formula must read an input"),
+        (["check", "1 - i/"], "the formula ends early at column 7 of '1 - i/'; expected: an operator"),
+        (["check", "i ^ 2"], "unexpected character '^' (a power is written **) at column 3"),
+        (["inspect", "1 - foo/u"], "unknown name 'foo' at column 5"),
+        (["inspect", "1 - i/u", "--candidate", "3"], "--candidate 3 chooses among the losses of a run"),
+        (["inspect", ".", "--alpha", "0.5"], "--grammar and --alpha are for a formula given as text"),
+        (["inspect", "."], "no run in '.'"),
+        (["inspect", "giou", "--json", "--latex"], "--json and --latex print one thing each"),
         (["check", "(" * 10_000], "nested deeper than 64"),
         (["check", "div(i, u)", "--alpha", "0.5"], "--alpha 0.5 is for sigmoid losses"),
         (["search", "none.py"], "no config file at 'none.py'"),

@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
-from autoloss.candidate import OWN, How, Kind
+from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.config import from_mapping
 from autoloss.search.loop import discover
 from autoloss.search.population import Population
 from autoloss.search.strategies.evolution import Evolution
 from autoloss.search.strategies.strategy import build
+from autoloss.search.strategies.variation import seeded
 from autoloss.settings import Settings
 from autoloss.store.run import Run
+from primitives.catalog import GRAMMARS
 from primitives.errors import InputError
+from primitives.expression import Expression
 from tests.helpers import strategies_of_others
 from tests.helpers.small import section
 
@@ -28,6 +31,36 @@ def settings(**strategy: Any) -> Settings:
 
 def test_the_strategy_of_a_config_that_names_none_is_evolution() -> None:
     assert type(build(from_mapping(section()))) is Evolution
+
+
+def test_parents_breed_without_their_dead_parts() -> None:
+    """A formula whose dead parts are inherited grows by them from generation to generation."""
+    rules = from_mapping(section(variation={"both": 0.0}))
+    box = GRAMMARS["box"]
+    grown = Loss(box.parse("sub(3, sub(div(i, u), div(sub(e, e), e)))"), box)
+    parent = Candidate(7, Kind.FOUND, 0, {"loss_bbox": grown}, Origin(How.RANDOM))
+    asked: list[tuple[Expression | None, Expression]] = []
+
+    class Open:
+        """Gates that let everything pass."""
+
+        grammars, own = {"loss_bbox": box}, {"loss_bbox": grown}
+
+        def loss(
+            self, slot: str, formula: Expression, alpha: float | None = None, parent: Expression | None = None
+        ) -> Loss:
+            """The formula as it comes."""
+            assert slot == "loss_bbox"
+            asked.append((parent, formula))
+            return Loss(formula, box, alpha=alpha)
+
+    evolution = Evolution(rules.model_copy(update={"slots": {"loss_bbox": rules.slots["loss_bbox"]}}))
+    evolution.tell([parent])
+    for number in range(100):
+        with seeded("bred", number) as rng:
+            evolution.ask(rng, Open())
+    assert {str(one) for one, _ in asked} == {"sub(3, div(i, u))"}
+    assert max(formula.size for _, formula in asked) < grown.expression.size
 
 
 def test_a_strategy_of_ones_own_proposes_and_is_told_how_candidates_stand(tmp_path: Path) -> None:
