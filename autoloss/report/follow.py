@@ -11,12 +11,15 @@ from rich.live import Live
 from rich.table import Table
 
 from autoloss.candidate import State
+from autoloss.report.live import EVERY
 from autoloss.store.run import Run
 from primitives.text.printable import printable
 
 
 def follow(directory: Path, console: Console, every: float = 1.0) -> None:
     """Shows what a search does until it ends; in a terminal it redraws, elsewhere it prints a line per change.
+
+    A line comes at least every 30 seconds.
 
     Args:
         directory: of the run.
@@ -30,16 +33,16 @@ def follow(directory: Path, console: Console, every: float = 1.0) -> None:
     if live:
         live.start()
     try:
-        last = ""
+        last, said = "", time.monotonic()
         while True:
             with Run.open(directory) as run:
                 who = run.worked_on
                 found = state(run)
             if live:
                 live.update(drawing(found, who))
-            elif (text := summary_line(found)) != last:
+            elif (text := summary_line(found)) != last or time.monotonic() - said > EVERY - every:
                 console.print(text, highlight=False, soft_wrap=True)
-                last = text
+                last, said = text, time.monotonic()
             if not who:
                 return
             time.sleep(every)

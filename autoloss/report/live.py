@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -46,7 +47,8 @@ class Beat:
 
     def _run(self) -> None:
         while not self._over.wait(self._every):
-            self._call()
+            with suppress(OSError, ValueError):  # a stream that is closed, which whoever else writes to it will say
+                self._call()
 
 
 class Screen:
