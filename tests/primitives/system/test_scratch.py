@@ -8,7 +8,7 @@ import pytest
 
 from primitives.system import scratch
 
-HOLDS = "import sys; from primitives import scratch; print(scratch.make(), flush=True); sys.stdin.read()"
+HOLDS = "import sys; from primitives.system import scratch; print(scratch.make(), flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
