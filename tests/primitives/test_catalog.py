@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from primitives.catalog import GRAMMARS, KNOWN, grammar, known_loss
+from primitives.catalog import GRAMMARS, KNOWN, grammar, known_loss, named
 from primitives.errors import InputError
 from primitives.kinds.sample import Sample
 
@@ -48,3 +48,15 @@ def test_unknown_names_list_the_choices() -> None:
         grammar("boxes")
     with pytest.raises(InputError, match="unknown loss 'giu'; known: iou"):
         known_loss("giu")
+
+
+def test_a_name_alone_is_the_known_loss_and_in_a_formula_the_overlap() -> None:
+    giou, rules, alpha = named("giou")
+    assert (giou, rules.name, alpha) == (KNOWN["giou"].expression, "box", None)
+    assert named("1 - giou")[0] == giou
+    assert named("iou")[0] == named("1 - iou")[0]
+    assert named(" focal ")[2] == KNOWN["focal"].alpha
+    assert named("focal", alpha=0.5)[2] == 0.5
+    assert named("1 - iou", "box_pixels")[1].name == "box_pixels"
+    with pytest.raises(InputError, match="lies in 0 to 1"):
+        named("focal", alpha=2.0)
