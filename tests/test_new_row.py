@@ -97,7 +97,7 @@ def test_a_conversion_is_a_function_from_a_path_to_content_of_coco(
     assert "missing image" in checked.stdout
     assert "unknown" not in checked.stdout
     unknown = autoloss("data", "convert", "kitti", tmp_path, "--out", tmp_path / "other.json")
-    assert "choices: voc, yolo, bdd100k, points" in unknown.stderr
+    assert "choices: voc, yolo, bdd100k, auto, points" in unknown.stderr
 
 
 def size(formula: str) -> None:

@@ -75,10 +75,11 @@ def search(
     """
 
     from autoloss.config import seconds
-    from autoloss.report import json_log, tables
-    from autoloss.report import tensorboard as scalars
+    from autoloss.report import tables
     from autoloss.report.leaderboard import Leaderboard
     from autoloss.report.live import Screen
+    from autoloss.report.logs import json_log
+    from autoloss.report.logs import tensorboard as scalars
     from autoloss.search.loop import discover
     from autoloss.settings import FREE
     from autoloss.store.run import Run

@@ -54,6 +54,7 @@ def located(data: Mapping[str, Any] | str | Path, beside: Sequence[str | Path]) 
         beside: folders that are looked in before the working directory.
     """
     if isinstance(data, Mapping):
+        description_of(data)  # what is wrong with it comes before what is missing on the disk
         return _beside(data, beside)
     return described(places.find(data, "dataset config", beside, "datasets"))
 

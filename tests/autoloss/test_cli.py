@@ -40,7 +40,9 @@ def test_a_formula_may_begin_with_a_sign() -> None:
     assert "dL/du" in autoloss("inspect", "-i/u").stdout
     wrong = autoloss("check", "-log(i/foo)")
     assert "unknown name 'foo' at column 8 of '-log(i/foo)'" in wrong.stderr
-    assert "No such option: --grammer" in autoloss("check", "-i/u", "--grammer", "box").stderr
+    assert (
+        "no such option '--grammer'; did you mean '--grammar'?" in autoloss("check", "-i/u", "--grammer", "box").stderr
+    )
 
 
 def test_a_formula_is_inspected_from_all_sides() -> None:

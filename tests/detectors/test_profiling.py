@@ -35,8 +35,8 @@ def test_a_training_is_measured_by_some_of_its_iterations(
         trained.append((config.train_cfg.max_iters, config.val_dataloader.dataset.indices))
         return train(config)
 
-    train = profiling.train
-    monkeypatch.setattr(profiling, "train", spy)
+    train = profiling.train_briefly
+    monkeypatch.setattr(profiling, "train_briefly", spy)
     evaluator = DetectorEvaluator(FCOS, DIGITS)
     assert evaluator.measure_shared(TRAIN, 0.1, str(tmp_path)) == {}
     found = evaluator.measure(LOSSES[:1], TRAIN, 0.1, str(tmp_path))

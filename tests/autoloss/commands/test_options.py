@@ -18,7 +18,7 @@ from primitives.errors import InputError
 GROUP: Any = typer.main.get_command(cli.app)
 ParserError: type[Exception] = typer.BadParameter.__mro__[2]
 NEEDED = {"funnel": ["--grammar", "box"], "show": ["run"], "search": ["c.py"], "estimate": ["c.py"], "train": ["c.py"]}
-NEEDED |= {"fidelity": ["c.py"], "check": ["div(i, u)"], "export": ["run"], "thresholds": []}
+NEEDED |= {"fidelity": ["c.py"], "check": ["div(i, u)"], "export": ["run"], "thresholds": [], "inspect": ["div(i, u)"]}
 TRIED = ["nan", "inf", "-inf", "-1", "0", "-0.0", "1e-400", "1e300", "1e999", str(10**25), str(-(10**25)), "9" * 5000]
 TRIED += ["true", "", "one", "1_000", "0x10", "१", "1e3", " 1", "\x1b[31m", "1\n", "x" * 10_000]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autoloss.config import from_mapping, seconds
-from autoloss.report.tensorboard import Scalars, watching
+from autoloss.report.logs.tensorboard import Scalars, watching
 from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
 from autoloss.store.file import FILE

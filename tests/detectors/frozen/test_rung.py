@@ -119,7 +119,7 @@ def test_a_suppression_of_another_kind_is_named_before_anything_is_trained(scene
 def test_an_output_that_is_not_finite_is_a_failure(
     scenes: dict[str, CocoSource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = small_heads.train
+    train = small_heads.train_heads
 
     def spoiled(*arguments: Any) -> Any:
         heads, failed = train(*arguments)
@@ -127,7 +127,7 @@ def test_an_output_that_is_not_finite_is_a_failure(
             heads.second_bias[1] = torch.nan
         return heads, failed
 
-    monkeypatch.setattr(small_heads, "train", spoiled)
+    monkeypatch.setattr(small_heads, "train_heads", spoiled)
     good, bad = DetectorEvaluator(FCOS, DIGITS).evaluate_many(LOSSES, TASK, 1)
     assert isinstance(good, dict)
     assert bad == "a predicted box or score is not finite"
@@ -153,14 +153,14 @@ def test_a_gpu_without_memory_for_all_heads_trains_fewer_at_once_and_says_so(
 ) -> None:
     evaluator = DetectorEvaluator(FCOS, DIGITS)
     expected = evaluator.evaluate_many([{}, *LOSSES], TASK, 1)
-    train = small_heads.train
+    train = small_heads.train_heads
 
     def crowded(data: Any, pairs: Any, *rest: Any) -> Any:
         if len(pairs) > most:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return train(data, pairs, *rest)
 
-    monkeypatch.setattr(small_heads, "train", crowded)
+    monkeypatch.setattr(small_heads, "train_heads", crowded)
     most = 2
     assert evaluator.evaluate_many([{}, *LOSSES], TASK, 1) == [pytest.approx(one, abs=2e-3) for one in expected]
     assert "out of GPU memory with 3 heads at once; going on with 1" in caplog.text

@@ -1,0 +1,1 @@
+"""Logs: the progress of a search for scripts and for TensorBoard."""
