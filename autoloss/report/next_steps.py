@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from autoloss.evaluator import BESIDE
 from autoloss.report.leaderboard import Leaderboard
 from primitives.errors import InputError
 from primitives.system import places
+from primitives.text.markup import slug
 
 _SPLITS = {"val": "val-", "test": "test-"}
 
@@ -20,8 +22,13 @@ def commands(found: Leaderboard) -> list[str]:
     show = [f"autoloss show {run}", f"autoloss show {run} --json > leaderboard.json"]
     if not found.found:
         return show
-    chosen = f"--candidate {found.found[0].candidate.number}"
+    number = found.found[0].candidate.number
+    chosen = f"--candidate {number}"
     detector = _detector(found)
+    if detector and found.settings.evaluator.get("size"):  # the export has the detector as it was fitted, and the data
+        folder = f"exports/{slug(Path(found.run).name)}_{number}"
+        export = f"autoloss export {run} {chosen} --out {folder}"
+        return [export, *show, f"autoloss train {folder}/config.py"]
     to = "" if detector else " --to torch"
     return [f"autoloss export {run} {chosen}{to}", *show, *_training(found, detector, f"--run {run} {chosen}")]
 

@@ -74,6 +74,13 @@ def test_the_best_is_exported_shown_and_trained_by_pasting(
     assert set(given["data"]) >= {"train", "val"}
 
 
+def test_a_detector_that_was_fitted_to_the_data_is_trained_as_it_was_exported(found: Leaderboard) -> None:
+    fitted = on(found, coco("mine"))
+    fitted.settings.evaluator["size"] = "small"
+    export, *_, train_again = (shlex.split(line) for line in next_steps.commands(fitted))
+    assert train_again == ["autoloss", "train", f"{export[export.index('--out') + 1]}/config.py"]
+
+
 def test_an_evaluator_of_ones_own_exports_plain_functions(found: Leaderboard, tmp_path: Path) -> None:
     export, *rest = next_steps.commands(found)
     assert [line.split()[1] for line in rest] == ["show", "show"]
