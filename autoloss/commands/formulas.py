@@ -85,7 +85,7 @@ def inspect(
     Of a run it is the best found, or --candidate N. SymPy has 5 seconds for each question; what it does not answer in
     that time says so.
 
-    Examples: `autoloss inspect "3 - i/u"`, `autoloss inspect runs/digits_fcos --candidate 111`
+    Examples: `autoloss inspect "3 - i/u"`, `autoloss inspect runs/digits_fcos --candidate 51`
     """
     from autoloss.gates.inspection import inspected
     from autoloss.report import inspection_tables

@@ -23,7 +23,7 @@ def show(
 ) -> None:
     """Show a run: the leaderboard, and the funnel from proposals to trainings; or one candidate with all of it.
 
-    Example: `autoloss show runs/digits_fcos`, or with `--follow` while it is searched; with `--candidate 111` every
+    Example: `autoloss show runs/digits_fcos`, or with `--follow` while it is searched; with `--candidate 51` every
     evaluation of that one, with its metrics and its AP by class.
     """
     from autoloss.report import tables

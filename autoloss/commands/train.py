@@ -101,7 +101,7 @@ def train(
     Examples:
 
     - `autoloss train configs/paper/fcos_r50.py`
-    - `autoloss train configs/detectors/fcos_r50.py --run runs/digits_fcos --candidate 111`
+    - `autoloss train configs/detectors/fcos_r50.py --run runs/digits_fcos --candidate 51`
     - `autoloss train configs/detectors/retinanet_r50.py --loss-bbox giou --data train.json --images images`
     - `torchrun --nproc_per_node 8 -m autoloss train configs/paper/atss_r50.py --launcher pytorch`
     """
