@@ -212,7 +212,7 @@ def test_paths_of_data_are_looked_for_beside_the_config_then_in_the_working_dire
     data = {"type": "coco", "train": {"annotations": "train.json", "images": "images"}, "hold_out": 1}
     found = located(data, [beside])
     assert found == {**data, "train": {"annotations": "train.json", "images": str(beside / "images")}}
-    lacks = {**data, "val": {"annotations": "val.json", "images": "others"}}
+    lacks = {"type": "coco", "train": data["train"], "val": {"annotations": "val.json", "images": "others"}}
     with pytest.raises(InputError, match=f"no annotations of data.val at 'val.json', neither beside .*{beside} nor in"):
         located(lacks, [beside])
     config = beside / "data.py"
