@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.kinds.box.kind import BOX
-from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES
+from primitives.kinds.box.pair import AREAS, KNOWN_IN_TRAINING, PIXELS, SHAPES, SIZES
 from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
 from primitives.kinds.classification.scores import CLASSES
+from primitives.kinds.classification.scores import KNOWN_IN_TRAINING as BESIDE_CLASSES
 from primitives.kinds.kind import Kind
+from primitives.kinds.terminal import Terminal
 from primitives.operators import OPERATORS
 from primitives.parser import GrammarError
 
-_ELEMENTWISE = tuple(row.name for row in OPERATORS.values() if not row.class_axis)
+WIDE = "_wide"
+"""How the grammars that read all there is to read are called: as the narrow one of their kind, and so."""
+_ALL = tuple(OPERATORS)
+_FIRST = tuple(name for name in _ALL if name not in ("pow", "stop"))
+"""What every grammar has."""
+
+
+def _elementwise(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if not OPERATORS[name].class_axis)
+
+
+def _wide(name: str, kind: Kind, terminals: tuple[Terminal, ...], operators: tuple[str, ...]) -> Grammar:
+    return Grammar(f"{name}{WIDE}", kind, terminals, operators, drawn=operators, edition=2)
+
+
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 
 
 GRAMMARS: dict[str, Grammar] = {
     grammar.name: grammar
     for grammar in (
-        Grammar("box", BOX, AREAS, _ELEMENTWISE),
-        Grammar("box_pixels", BOX, PIXELS, _ELEMENTWISE),
-        Grammar("box_extended", BOX, (*AREAS, *SHAPES), _ELEMENTWISE),
-        Grammar("softmax", SOFTMAX, CLASSES, tuple(OPERATORS)),
-        Grammar("sigmoid", SIGMOID, CLASSES, tuple(OPERATORS)),
+        Grammar("box", BOX, AREAS, _elementwise(_FIRST)),
+        Grammar("box_pixels", BOX, PIXELS, _elementwise(_FIRST)),
+        Grammar("box_extended", BOX, (*AREAS, *SHAPES), _elementwise(_FIRST)),
+        Grammar("softmax", SOFTMAX, CLASSES, _FIRST),
+        Grammar("sigmoid", SIGMOID, CLASSES, _FIRST),
+        _wide("box", BOX, (*AREAS, *SHAPES, *SIZES, *KNOWN_IN_TRAINING), _elementwise(_ALL)),
+        _wide("softmax", SOFTMAX, (*CLASSES, *BESIDE_CLASSES), _ALL),
+        _wide("sigmoid", SIGMOID, (*CLASSES, *BESIDE_CLASSES), _ALL),
     )
 }
 
@@ -230,6 +251,7 @@ def find_grammar(text: str) -> Grammar:
     words = {word.lower() for word in _NAME.findall(text)}
     ways = (_fitting(slot, words, predicted) for predicted in (True, False) for slot in slots())
     fitting = next(filter(None, ways), [next(iter(GRAMMARS.values()))])
+    fitting = [next(_reading(text, one), one) for one in fitting]
     expression = fitting[0].parse(text)
     for known in KNOWN.values():
         if known.expression == expression:
@@ -241,6 +263,14 @@ def find_grammar(text: str) -> Grammar:
         f"the inputs {', '.join(sorted(expression.names))} fit two grammars; "
         f"name one with --grammar: {', '.join(one.name for one in fitting)}"
     )
+
+
+def _reading(text: str, first: Grammar) -> Iterator[Grammar]:
+    """The grammars of a kind that a text is a formula of, the one that fits best first."""
+    for one in (first, *(other for other in GRAMMARS.values() if other.kind is first.kind)):
+        with suppress(GrammarError):
+            one.parse(text)
+            yield one
 
 
 def _names(kind: Kind, predicted: bool) -> set[str]:

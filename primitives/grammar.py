@@ -25,7 +25,10 @@ class Grammar:
         kind: what its losses are about.
         terminals: the inputs, of those of the kind.
         operators: names of the operators that text may use.
-        constants: what a search draws; text may hold any number that is in RANGE.
+        constants: what a search draws, none for any of two digits; text may hold any number that is in RANGE.
+        drawn: names of the operators that a search draws; None for those that are not extended, or all when asked to.
+        drawn_inputs: names of the inputs that a search draws; None for all.
+        edition: of the rules of the gates: 2 mends refusals of good losses; what was searched by 1 stays as it is.
         max_depth: deepest tree that a search keeps, the root being at depth 0.
         max_size: most nodes that a search keeps.
     """
@@ -37,6 +40,9 @@ class Grammar:
     constants: tuple[float, ...] = (1.0, 2.0, 3.0)
     max_depth: int = 10
     max_size: int = 50
+    drawn: tuple[str, ...] | None = None
+    drawn_inputs: tuple[str, ...] | None = None
+    edition: int = 1
 
     def __hash__(self) -> int:
         return hash((self.name, self.constants))
@@ -48,7 +54,7 @@ class Grammar:
 
     def formula(self, expression: Expression, alpha: float | None = None) -> Formula:
         """An expression as a kind is asked about it, `alpha` weighting the target outside."""
-        return Formula(expression, self.terminals, alpha)
+        return Formula(expression, self.terminals, alpha, self.edition)
 
     def inputs(self, sample: Sample) -> dict[str, Tensor]:
         """Its inputs by name; those are left out for which the sample lacks what a head must give.
@@ -67,6 +73,11 @@ class Grammar:
         """Losses (N,) of a formula on a raw input; see `inputs` and `Kind.losses`."""
         inputs = self.inputs(sample)
         return self.kind.losses(expression(inputs), inputs, alpha)
+
+    def holds(self, other: Grammar) -> bool:
+        """Whether every formula of another grammar is one of this, and means the same."""
+        inside = set(other.terminals) <= set(self.terminals) and set(other.operators) <= set(self.operators)
+        return self.kind is other.kind and inside
 
     @property
     def predicted(self) -> frozenset[str]:

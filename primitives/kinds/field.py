@@ -78,6 +78,9 @@ class Field(ABC):
     def outcome(self, place: Tensor, index: int) -> Tensor:
         """Where the predictions of one formula are."""
 
+    def time(self, share: float) -> None:  # noqa: B027  most have no clock
+        """So much of the descent is over."""
+
     def keep(self, kept: list[int]) -> None:  # noqa: B027  most have nothing but the places
         """Only these formulas go on."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -29,7 +29,10 @@ class Terminal:
         aliases: names that published text uses for it.
         predicted: a gradient flows through it to the prediction.
         positive: it is above 0, which SymPy may rely on; else it is real.
-        given: what the head must hand over for it beside prediction and target, as its keyword; empty for nothing.
+        given: what must be handed over for it beside prediction and target, as its keyword; empty for nothing.
+        per: what is given is one number a `sample` (N,), a `class` (C,) or (N, C), or a `training` ().
+        levels: where gates judge a formula that reads what is given, both ends among them; it is drawn between them.
+        moves: its value changes with the prediction, though no gradient flows through it.
 
     Raises:
         ValueError: there is no way to compute it, or no finite interval to draw what is given from.
@@ -45,6 +48,9 @@ class Terminal:
     predicted: bool = True
     positive: bool = False
     given: str = ""
+    per: Literal["sample", "class", "training"] = "sample"
+    levels: tuple[float, ...] = ()
+    moves: bool = False
 
     def __post_init__(self) -> None:
         if self.compute is None and not self.given:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # at run time tensors bring their functions, so that the proc
 
 EPS = 1e-20
 EXP_MAX = 88.0
+POW_MIN, POW_MAX = 1e-8, 60.0
+"""Least base of a power, and the largest logarithm of its value."""
 # The S-curves are stretched so that each has slope 1/4 at 0, as the logistic curve has.
 _ERF_SCALE = math.sqrt(math.pi) / 4
 _GD_SCALE = math.pi / 8
@@ -59,6 +61,11 @@ def _erfc(a: Tensor) -> Tensor:
     return (a * _ERF_SCALE).erfc() / 2
 
 
+def _pow(a: Tensor, b: Tensor) -> Tensor:
+    # Neither the value nor a gradient is without end: 1e-8 to any power has a slope.
+    return (b * a.clamp(min=POW_MIN).log()).clamp(max=POW_MAX).exp()
+
+
 def _softmax(a: Tensor) -> Tensor:
     return a.softmax(dim=-1)
 
@@ -85,6 +92,20 @@ def _sym_dot(a: Column, b: Column) -> Column:
 
 def _sym_sigmoid(a: sympy.Expr) -> sympy.Expr:
     return 1 / (1 + sympy.exp(-a))
+
+
+class stop(sympy.Function):  # noqa: N801  named as it prints
+    """What stands for a number where derivatives are taken; of a number it is that number."""
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
+        """See sympy.Function."""
+        return a if a.is_number else None
+
+    def _eval_derivative(self, _: sympy.Symbol) -> sympy.Expr:
+        return sympy.Integer(0)
 
 
 _HALF = sympy.Rational(1, 2)
@@ -318,7 +339,35 @@ _ROWS = (
         degree=same,
         extended=True,
     ),
+    Operator(
+        "pow",
+        2,
+        _pow,
+        lambda a, b: a**b,
+        _POSITIVE,
+        "a^b for a of at least 1e-8, the value at most e^60",
+        _code(
+            f"torch.exp(torch.clamp({{b}} * torch.log(torch.clamp({{a}}, min={POW_MIN!r})), max={POW_MAX!r}))",
+            f"np.exp(np.minimum({{b}} * np.log(np.maximum({{a}}, {POW_MIN!r})), {POW_MAX!r}))",
+        ),
+        argument_binding=(_SUM, _PRODUCT),
+        bare="b",
+        extended=True,
+    ),
+    Operator(
+        "stop",
+        1,
+        lambda a: a.detach(),
+        stop,
+        _REAL,
+        "a, of which no derivative is taken",
+        _code("{a}.detach()", "{a}", "jax.lax.stop_gradient({a})"),
+        argument_binding=(_ATOM,),
+        degree=same,
+        quick=True,
+        extended=True,
+    ),
 )
 
 OPERATORS: dict[str, Operator] = {row.name: row for row in _ROWS}
-"""Every operator by its canonical name: the paper's 21 and the extended three."""
+"""Every operator by its canonical name: the paper's 21 and the extended five."""

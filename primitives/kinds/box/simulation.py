@@ -122,6 +122,10 @@ class BoxField(Field):
         self.given = draws.given(terminals, len(boxes.place))
         self.iou = self.best = torch.zeros(1, len(boxes.place))
 
+    def time(self, share: float) -> None:
+        """See Field."""
+        self.given |= draws.at_time(self.terminals, len(self.boxes.place), share)
+
     def inputs(self, place: Tensor) -> dict[str, Tensor]:
         """See Field."""
         given = {name: value.repeat(len(place)) for name, value in self.given.items()}

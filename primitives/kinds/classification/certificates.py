@@ -36,7 +36,7 @@ def found(kind: Kind, formula: Formula, background: bool) -> list[Certificate]:
 
 def losses(kind: Kind, formula: Formula, x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     """Losses (N,) at logits; what a head gives beside the IoU is in the middle of its interval."""
-    given = {**draws.middle(formula.terminals, len(x)), "iou": iou}
+    given = {**draws.middle(formula.terminals, *x.shape), "iou": iou}
     inputs = kind.inputs(Sample(x, labels, given), formula.terminals)
     return kind.losses(formula.expression(inputs), inputs, formula.alpha)
 
@@ -64,6 +64,8 @@ def _optimum(kind: Kind, formula: Formula, background: bool) -> Certificate:
 
 def _logit_signs(formula: Formula, background: bool, order: int) -> Answer[list[int | None]]:
     """Proved signs of a derivative in the logit x = log t at w = 1: along the target, then along another."""
+    if formula.held and order > 1:  # algebra would hold still what changes with the gradient
+        return Answer(None)
     quick = formula.quick and (background or formula.by_column)
     if formula.expression.size > _PROOF_SIZE or not quick:
         return Answer(None)
