@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, field_validator, model_validator
 
 from autoloss.candidate import Loss
 from autoloss.evaluator import BESIDE, named
 from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Plain, Seconds, Seed, Share
-from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, slots
+from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
+from primitives.grammar import Grammar
 from primitives.parser import RANGE, in_range
 from primitives.system.names import split
 
@@ -35,19 +37,53 @@ class Slot(_Frozen):
         like: known loss that stands for the detector's own in calibration, and as first parent.
         weight: loss_weight of that loss at the scale of the detector's own.
         alpha: weight of the target column of new sigmoid losses, None for none.
+        language: `paper` draws the paper's inputs and operators, whatever else the grammar has; None: see `inputs` and
+            `operators`.
+        inputs: names of the inputs that are drawn, None for all of the grammar.
+        operators: names of the operators that are drawn; None for all of a wide grammar, and else for the paper's,
+            with `variation.extended` for all.
     """
 
     grammar: str
     like: str
     weight: Factor = 1.0
     alpha: float | None = Field(default=None, gt=0, lt=1)
+    language: Literal["paper"] | None = None
+    inputs: list[str] | None = Field(default=None, min_length=1)
+    operators: list[str] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _belong_together(self) -> Slot:
-        if known_loss(self.like).grammar != grammar(self.grammar).name:
-            choices = ", ".join(name for name, known in KNOWN.items() if known.grammar == self.grammar)
+        rules = grammar(self.grammar)
+        if not rules.holds(grammar(known_loss(self.like).grammar)):
+            choices = ", ".join(name for name, known in KNOWN.items() if rules.holds(GRAMMARS[known.grammar]))
             raise ValueError(f"like={self.like!r} is not a formula of grammar {self.grammar!r}; choices: {choices}")
+        if self.language and (self.inputs or self.operators):
+            raise ValueError(f"language={self.language!r} names inputs and operators; leave out the other")
+        has = {"inputs": [one.name for one in rules.terminals], "operators": list(rules.operators)}
+        for what, names in has.items():
+            asked = getattr(self, what) or []
+            for name in asked:
+                if name not in names:
+                    raise ValueError(f"grammar {self.grammar!r} has no {what} {name!r}; choices: {', '.join(names)}")
+            if len(set(asked)) < len(asked):
+                raise ValueError(f"{what} names one twice: {', '.join(asked)}")
+        if self.inputs and not rules.predicted & set(self.inputs):
+            raise ValueError(f"inputs needs one that predictions change: {', '.join(sorted(rules.predicted))}")
         return self
+
+    def rules(self, variation: Variation) -> Grammar:
+        """Its grammar with what a search draws of it."""
+        rules = grammar(self.grammar)
+        inputs, operators = self.inputs, self.operators
+        if self.language == "paper":
+            inputs, operators = paper(rules)
+        return replace(
+            rules,
+            constants=() if variation.constants == "any" else tuple(variation.constants),
+            drawn=tuple(operators) if operators else rules.drawn,
+            drawn_inputs=tuple(inputs) if inputs else None,
+        )
 
 
 class Keep(_Frozen):
@@ -105,7 +141,8 @@ class Variation(_Frozen):
         crossover: share of children with two parents; the rest are mutations.
         both: share of children whose two slots change; the rest change one.
         draws: proposals for one slot before a candidate gives up.
-        constants: numbers that formulas are drawn with; what `primitives.grammar.RANGE` says.
+        constants: numbers that formulas are drawn with, what `primitives.parser.RANGE` says; `any` draws any number of
+            two significant digits from 0.01 to 100, as many in each tenfold, and mutations change it by a factor.
         extended: draw the extended operators too.
     """
 
@@ -114,7 +151,7 @@ class Variation(_Frozen):
     crossover: Share = 0.4
     both: Share = 0.3
     draws: Count = 50_000
-    constants: list[float] = Field(default=[1.0, 2.0, 3.0], min_length=1)
+    constants: Annotated[list[float], Field(min_length=1)] | Literal["any"] = [1.0, 2.0, 3.0]
     extended: bool = False
 
 
@@ -257,7 +294,7 @@ class Settings(_Frozen):
     @field_validator("variation")
     @classmethod
     def _plain_constants(cls, variation: Variation) -> Variation:
-        for constant in variation.constants:
+        for constant in () if variation.constants == "any" else variation.constants:
             if not in_range(constant):
                 raise ValueError(f"constants are {RANGE} (neg is an operator), got {constant:g}")
         return variation

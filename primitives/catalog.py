@@ -53,6 +53,13 @@ GRAMMARS: dict[str, Grammar] = {
 }
 
 
+def paper(rules: Grammar) -> tuple[list[str], list[str]]:
+    """Names of the inputs and operators of the paper among those of a grammar."""
+    first = next(one for one in GRAMMARS.values() if rules.holds(one))
+    operators = [name for name in rules.operators if not OPERATORS[name].extended]
+    return [one.name for one in first.terminals], operators
+
+
 def kinds() -> tuple[Kind, ...]:
     """Every kind that a grammar is of."""
     return tuple(dict.fromkeys(grammar.kind for grammar in GRAMMARS.values()))

@@ -25,7 +25,7 @@ PROGRESS = Terminal(
 def score(text: str) -> Terminal:
     """What the classifying branch says of the target's class."""
     return Terminal(
-        "s", (0, 1), "probability", text, predicted=False, given="score", levels=(0.0, 0.05, 0.3, 0.7, 1.0)
+        "s", (0, 1), "probability", text, predicted=False, given="score", levels=(0.01, 0.1, 0.3, 0.7, 0.99)
     )
 
 
