@@ -17,6 +17,7 @@ from primitives.kinds.classification.scores import CLASSES
 from primitives.kinds.classification.scores import KNOWN_IN_TRAINING as BESIDE_CLASSES
 from primitives.kinds.kind import Kind
 from primitives.kinds.terminal import Terminal
+from primitives.known.rows import ROWS
 from primitives.operators import OPERATORS
 from primitives.parser import GrammarError
 
@@ -114,89 +115,10 @@ class KnownLoss:
         return GRAMMARS[self.grammar].parse(self.text)
 
 
-_IOU = "div(i, u)"
-_GIOU = "sub(1, sub(div(i, u), div(sub(e, u), e)))"
-# Binary cross-entropy in its stable form: log(1 + e^x) - x t
-_BCE = "sub(softplus(x), mul(x, {t}))"
-_SQUARED_ERROR = "mul(sub({t}, sigmoid(x)), sub({t}, sigmoid(x)))"
-_PAPER = "Liu et al. 2021, arXiv 2102.04700, appendix; text from the authors' repository"
-
-_KNOWN = (
-    KnownLoss("iou", "IoU (linear)", "box", f"sub(1, {_IOU})", "Rahman and Wang 2016, ISVC"),
-    KnownLoss("log_iou", "IoU (log)", "box", f"neg(log({_IOU}))", "Yu et al. 2016, arXiv 1608.01471"),
-    KnownLoss(
-        "squared_iou",
-        "IoU (squared)",
-        "box",
-        f"sub(1, mul({_IOU}, {_IOU}))",
-        "mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675",
-    ),
-    KnownLoss("giou", "GIoU", "box", _GIOU, "Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1"),
-    KnownLoss(
-        "diou",
-        "DIoU",
-        "box_extended",
-        f"add(sub(1, {_IOU}), d)",
-        "Zheng et al. 2020, arXiv 1911.08287, eq. 7",
-    ),
-    KnownLoss("cross_entropy", "cross-entropy", "softmax", "neg(dot(y, log(softmax(x))))", "textbook"),
-    KnownLoss("binary_cross_entropy", "binary cross-entropy", "sigmoid", _BCE.format(t="y"), "textbook"),
-    KnownLoss(
-        "focal",
-        "focal (gamma 2)",
-        "sigmoid",
-        f"mul({_SQUARED_ERROR.format(t='y')}, {_BCE.format(t='y')})",
-        "Lin et al. 2017, arXiv 1708.02002, eq. 5",
-        alpha=0.25,
-    ),
-    KnownLoss(
-        "quality_focal",
-        "quality focal (beta 2)",
-        "sigmoid",
-        f"mul({_SQUARED_ERROR.format(t='w')}, {_BCE.format(t='w')})",
-        "Li et al. 2020, arXiv 2006.04388, eq. 2",
-    ),
-    KnownLoss(
-        "varifocal",
-        "varifocal (alpha 0.75, gamma 2)",
-        "sigmoid",
-        f"mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), {_BCE.format(t='w')})",
-        "Zhang et al. 2021, arXiv 2008.13367, eq. 2",
-    ),
-    KnownLoss(
-        "cse_a_cls",
-        "CSE-Autoloss-A class",
-        "softmax",
-        "Neg(Dot(Mul(Y,Add(1,Sin(Z))),Log(Softmax(X))))",
-        _PAPER,
-    ),
-    KnownLoss(
-        "cse_a_reg",
-        "CSE-Autoloss-A box",
-        "box_pixels",
-        "Add(1,Neg(Add(Div(I,U),Neg(Div(Add(E,Neg(Add(I,2))),E)))))",
-        _PAPER,
-    ),
-    KnownLoss(
-        "cse_b_cls",
-        "CSE-Autoloss-B class",
-        "sigmoid",
-        "Neg(Add(Mul(Q,Mul(Add(1,Serf(Sig(NY))),Log(Sig(X)))),Mul(Add(Sgdf(X),Neg(Q)),"
-        "Mul(Add(Add(1,Neg(Q)),Neg(Add(1,Neg(Sig(X))))),Log(Add(1,Neg(Sig(X))))))))",
-        _PAPER,
-        alpha=0.25,
-    ),
-    KnownLoss(
-        "cse_b_reg",
-        "CSE-Autoloss-B box",
-        "box_pixels",
-        "Neg(Div(Add(Div(Neg(Add(Neg(E),Add(1,I))),Neg(Add(3,Add(2,U)))),Add(Div(E,E),Div(Neg(E),Neg(1)))),"
-        "Neg(Add(Div(Neg(Add(U,Div(I,1))),Neg(3)),Neg(E)))))",
-        _PAPER,
-    ),
-)
-
-KNOWN: dict[str, KnownLoss] = {known.name: known for known in _KNOWN}
+KNOWN: dict[str, KnownLoss] = {
+    name: KnownLoss(name, *row)  # type: ignore[arg-type]
+    for name, row in ROWS.items()
+}
 """Every known loss by its name."""
 
 

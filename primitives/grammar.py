@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,6 +74,11 @@ class Grammar:
         """Losses (N,) of a formula on a raw input; see `inputs` and `Kind.losses`."""
         inputs = self.inputs(sample)
         return self.kind.losses(expression(inputs), inputs, alpha)
+
+    def asked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
+        """What its edition of the rules asks of a simulation where these thresholds are set."""
+        grace = {one.name: one.grace for one in self.kind.outcomes} if self.edition > 1 else {}
+        return {name: least - grace.get(name, 0.0) for name, least in thresholds.items()}
 
     def holds(self, other: Grammar) -> bool:
         """Whether every formula of another grammar is one of this, and means the same."""

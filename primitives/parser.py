@@ -214,7 +214,7 @@ class _Parser:
         return self._error(f"nested deeper than {MAX_NESTING}", at, "a shallower formula")
 
     def _power(self, base: Expression, exponent: Expression, at: int) -> Expression:
-        """A power by squares, products, the square root, and one divided by these; any other by pow where there is one."""
+        """A power by squares, products, the square root, and one divided by these; else by pow."""
         number = constant(exponent)
         size = math.nan if number is None else abs(number)
         if size != 0.5 and size not in range(1, MAX_POWER + 1):

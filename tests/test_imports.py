@@ -70,7 +70,7 @@ def test_no_arrow_turns(package: str) -> None:
 
 ORDER = {
     "primitives": [
-        ["errors", "text", "system", "operators"],
+        ["errors", "text", "system", "operators", "known"],
         ["expression", "symbolic"],
         ["algebra", "kinds", "codegen", "grammar", "parser"],
         ["forms"],

@@ -160,9 +160,7 @@ class _Attempts:
 
     def __init__(self, number: int, settings: Settings, birth: Birth, watch: Callable[[int, int], None]) -> None:
         self.number, self.draws, self.own = number, 0, settings.stand_ins
-        self.grammars = {
-            name: slot.rules(settings.variation) for name, slot in settings.slots.items()
-        }
+        self.grammars = {name: slot.rules(settings.variation) for name, slot in settings.slots.items()}
         self.identities: dict[Loss, str] = {}
         self._settings, self._birth, self._watch = settings, birth, watch
 

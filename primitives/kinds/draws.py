@@ -43,9 +43,7 @@ def given(terminals: Iterable[Terminal], count: int, columns: int = 1) -> dict[s
 
 def middle(terminals: Iterable[Terminal], count: int, columns: int = 1) -> dict[str, Tensor]:
     """What is handed over, (count,) or (count, columns), in the middle of its interval or of its levels."""
-    return {
-        one.given: torch.full(_shape(one, count, columns), _middle(one)).double() for one in terminals if one.given
-    }
+    return {one.given: torch.full(_shape(one, count, columns), _middle(one)).double() for one in terminals if one.given}
 
 
 def at_time(terminals: Iterable[Terminal], count: int, share: float) -> dict[str, Tensor]:

@@ -47,9 +47,7 @@ def frequency(
     )
 
 
-def size(
-    text: str, compute: Callable[[Any], Tensor] | None = None, code: Mapping[str, str] | None = None
-) -> Terminal:
+def size(text: str, compute: Callable[[Any], Tensor] | None = None, code: Mapping[str, str] | None = None) -> Terminal:
     """How large targets are in their image, in (0, 1]."""
     return Terminal(
         *("a", (0, 1), "side of the image", text, compute, code or {}),

@@ -151,7 +151,9 @@ _DW = by_backend("dw = torch.abs(w_p - w_t) / (w_e + 1e-7)")
 _DH = by_backend("dh = torch.abs(h_p - h_t) / (h_e + 1e-7)")
 _G = by_backend("g = w_e * w_e + h_e * h_e + 1e-7")
 _K = by_backend(
-    "k_1 = (x1_p - x1_t) ** 2 + (y1_p - y1_t) ** 2", "k_2 = (x2_p - x2_t) ** 2 + (y2_p - y2_t) ** 2", "k = (k_1 + k_2) / 2"
+    "k_1 = (x1_p - x1_t) ** 2 + (y1_p - y1_t) ** 2",
+    "k_2 = (x2_p - x2_t) ** 2 + (y2_p - y2_t) ** 2",
+    "k = (k_1 + k_2) / 2",
 )
 SIZES = (
     Terminal("dw", (0, 1), "enclosing width", "difference of the widths", attrgetter("dw"), _DW),

@@ -123,9 +123,9 @@ def judged(kind: Kind, formula: Formula, everywhere: Callable[[], Verdict]) -> t
     found, turned = course.minimum(loss, most, _WHERE)
     if turned:
         opposite, _ = course.minimum(-loss, most, _WHERE)
-        last = course.monotone(-loss, ways.rising, "IoU")
+        last = course.monotone(-loss, ways.rising, "IoU", formula.edition)
         if last.passed:
             return course.confirmed((opposite[-1], last), everywhere), True
     if found[-1].passed:
-        found = course.confirmed((found[-1], course.monotone(loss, ways.rising, "IoU")), everywhere)
+        found = course.confirmed((found[-1], course.monotone(loss, ways.rising, "IoU", formula.edition)), everywhere)
     return found, False

@@ -24,6 +24,7 @@ from primitives.kinds.verdict import Verdict
 GRID = 33
 _FAR = 10.0
 _FARTHEST = 8.0
+_OUT = -16.0
 CONTEXTS = 6
 
 
@@ -45,8 +46,12 @@ class Curves:
 
 
 @cache
-def curves(kind: Kind, terminals: tuple[Terminal, ...], background: bool) -> Curves:
-    """Losses along the target logit at every w, and along another logit at w = 1 and for background."""
+def curves(kind: Kind, terminals: tuple[Terminal, ...], background: bool, edition: int = 1) -> Curves:
+    """Losses along the target logit at every w, and along another logit at w = 1 and for background.
+
+    From the second edition of the rules on, the other classes of a softmax are out of the running there: a proper
+    scoring rule falls where a wrong class takes from another one that is more certain.
+    """
     generator, columns = draws.generator(5), width(background)
     count = max(CONTEXTS, 2 * draws.cases(terminals))
     base = torch.randn(count, columns, generator=generator, dtype=torch.float64) * 1.5 - 0.5
@@ -64,13 +69,17 @@ def curves(kind: Kind, terminals: tuple[Terminal, ...], background: bool) -> Cur
     for k in range(count):
         for label in (int(target[k]), COUNT):
             x = base[k].repeat(GRID, 1)
+            if background and edition > 1:
+                x[:, torch.arange(columns) != label] = _OUT
             x[:, (target[k] + 1) % COUNT] = grid
             rows.append(x)
             labels.append(torch.full((GRID,), label))
             ious.append(torch.ones(GRID, dtype=torch.float64))
             moving.append(((target[k] + 1) % COUNT).repeat(GRID))
     # What is given beside stays as it is in one context: drawn, or at each of its levels in turn.
-    contexts = torch.cat((torch.arange(count).repeat_interleave(len(W_LEVELS)), torch.arange(count).repeat_interleave(2)))
+    contexts = torch.cat(
+        (torch.arange(count).repeat_interleave(len(W_LEVELS)), torch.arange(count).repeat_interleave(2))
+    )
     each = {**draws.given(terminals, count, columns), **draws.levels(terminals, count, columns)}
     given = {name: value[contexts.repeat_interleave(GRID)] for name, value in each.items()}
     sample = Sample(torch.cat(rows).float(), torch.cat(labels), {**given, "iou": torch.cat(ious)})
@@ -79,9 +88,9 @@ def curves(kind: Kind, terminals: tuple[Terminal, ...], background: bool) -> Cur
 
 
 @cache
-def ends(kind: Kind, terminals: tuple[Terminal, ...], background: bool) -> First:
+def ends(kind: Kind, terminals: tuple[Terminal, ...], background: bool, edition: int = 1) -> First:
     """Both ends of some curves, (2 * CONTEXTS * 2, C): along the target at w = 1, then along another of background."""
-    every = curves(kind, terminals, background)
+    every = curves(kind, terminals, background, edition)
     count, levels, _ = every.target
     order = [k * levels + levels - 1 for k in range(count)] + [count * levels + 2 * k + 1 for k in range(count)]
     rows = torch.tensor([[curve * GRID, curve * GRID + GRID - 1] for curve in order]).flatten()
@@ -96,10 +105,8 @@ def ways(kind: Kind, terminals: Sequence[Terminal], background: bool) -> tuple[W
         logits = [torch.zeros_like(x)] * (3 if background else 1)
         logits[column] = x
         labels = torch.full((len(x),), label)
-        sample = Sample(
-            torch.stack(logits, dim=-1), labels, {**draws.middle(terminals, len(x), len(logits)), "iou": torch.ones(len(x))}
-        )
-        return kind.inputs(sample, terminals)
+        given = {**draws.middle(terminals, len(x), len(logits)), "iou": torch.ones(len(x))}
+        return kind.inputs(Sample(torch.stack(logits, dim=-1), labels, given), terminals)
 
     beside = ", the other two being 0" if background else ""
     target = Way(
@@ -128,7 +135,7 @@ def losses(kind: Kind, formula: Formula, background: bool) -> tuple[Tensor, Tens
 
     Where parts are held, what the derivative along the logit adds up to.
     """
-    along = curves(kind, formula.terminals, background)
+    along = curves(kind, formula.terminals, background, formula.edition)
     loss = _added_up(kind, formula, along) if formula.held else _losses(kind, formula, along.inputs)
     count = math.prod(along.target)
     return loss[:count].reshape(along.target), loss[count:].reshape(along.other)
@@ -154,15 +161,15 @@ def judged(
 ) -> tuple[list[Verdict], bool]:
     """See Kind.course; the ends of the curves are enough to refuse most."""
     if not formula.held:
-        few = ends(kind, formula.terminals, background)
+        few = ends(kind, formula.terminals, background, formula.edition)
         found = at_ends(kind.losses(few(formula.expression), few.inputs, formula.alpha).reshape(2, -1, 2))
         if found:
             return found, False
     target, other = losses(kind, formula, background)
-    looked = along_curves(target, other)
-    negated = not looked[-1].passed and along_curves(-target, -other)[-1].passed
+    looked = along_curves(target, other, formula.edition)
+    negated = not looked[-1].passed and along_curves(-target, -other, formula.edition)[-1].passed
     if negated:
-        looked = along_curves(-target, -other)
+        looked = along_curves(-target, -other, formula.edition)
     return course.confirmed(looked, everywhere), negated
 
 
@@ -185,24 +192,25 @@ def at_ends(ends: Tensor) -> list[Verdict]:
     return [finite, _no_push(sum(sign != -falls[0] for sign in rises), len(rises))]
 
 
-def along_curves(target: Tensor, other: Tensor) -> list[Verdict]:
+def along_curves(target: Tensor, other: Tensor, edition: int = 1) -> list[Verdict]:
     """Finite; minimum: a target logit pulls, the others push; monotone: one valley that does not run backwards.
 
     Args:
         target: (contexts, levels of w, T) losses along the target logit.
         other: (2 * contexts, T) losses along another, for a positive and for background in turn.
+        edition: of the rules; see `Grammar`.
     """
     if not bool(torch.isfinite(target).all() and torch.isfinite(other).all()):
         return [Verdict("finite", False, "value is not finite along the logits")]
-    first = _pull_and_push(target[:, -1], other)
+    first = _pull_and_push(target[:, -1], other, course.tolerance(edition))
     return [first, _one_valley(target)] if first.passed else [first]
 
 
-def _pull_and_push(certain: Tensor, other: Tensor) -> Verdict:
+def _pull_and_push(certain: Tensor, other: Tensor, tolerance: float) -> Verdict:
     """At w = 1 the loss falls in the target logit; it rises in another logit, and more so for background."""
     fall, rise = -course.steps(certain), course.steps(other)
     still = certain[:, 0] - certain[:, -1] <= course.noise(certain)[:, 0]
-    bad_fall = (course.against(-fall) > course.TOLERANCE) | still
+    bad_fall = (course.against(-fall) > tolerance) | still
     background = other[1::2]
     bad_rise = (course.against(-rise) > course.TOLERANCE).sum() + (
         background[:, -1] - background[:, 0] <= course.noise(background)[:, 0]

@@ -91,9 +91,7 @@ class ClassKind(Kind):
         """See Written."""
         rows = [replace(one, code=of_kind(one.code, self.background)) for one in terminals]
         at_label = {
-            one.name: one.code.get("at label", f"{self._of_each(one.given)}{{column}}")
-            for one in rows
-            if one.given
+            one.name: one.code.get("at label", f"{self._of_each(one.given)}{{column}}") for one in rows if one.given
         }
         return ClassCode(self.background, backend, self.written(rows, backend), at_label).body(expression, alpha)
 

@@ -112,7 +112,9 @@ W = Terminal(
 CLASSES = (X, Y, W)
 """Logits, one-hot target, and IoU of the predicted box."""
 
-_COLUMNS = "functional.pad(frequency.detach().to(x.dtype), (0, x.shape[1] - frequency.shape[-1]), value=1.0).expand_as(x)"
+_COLUMNS = (
+    "functional.pad(frequency.detach().to(x.dtype), (0, x.shape[1] - frequency.shape[-1]), value=1.0).expand_as(x)"
+)
 _ONES = "rest = {np}.ones((*frequency.shape[:-1], x.shape[1] - frequency.shape[-1]))"
 F = frequency(
     "frequency of the class in training, relative to the most frequent one; 1 of the background",
