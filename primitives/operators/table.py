@@ -94,7 +94,7 @@ def _sym_sigmoid(a: sympy.Expr) -> sympy.Expr:
     return 1 / (1 + sympy.exp(-a))
 
 
-class stop(sympy.Function):  # noqa: N801  named as it prints
+class stop(sympy.Function):  # type: ignore[misc]  # noqa: N801  named as it prints
     """What stands for a number where derivatives are taken; of a number it is that number."""
 
     nargs = 1

@@ -20,6 +20,9 @@ from primitives.kinds.verdict import Certificate
 _PROOF_SIZE = 60  # nodes; larger formulas are sampled only, for algebra on them takes seconds
 _LIMIT_SIZE = 24
 _ENDS = ("as the target logit grows", "in every other column as its logit falls")
+_END = 12.0
+_GONE, _STAYS = 0.01, 0.5
+"""Of the strongest pull: below it is gone, above it has not fallen."""
 _W = tuple(k / 10 for k in range(1, 11))
 
 
@@ -31,6 +34,7 @@ def found(kind: Kind, formula: Formula, background: bool) -> list[Certificate]:
         _convex(kind, formula, background),
         _proper(kind, formula, background),
         _noise(kind, formula, background),
+        _tails(kind, formula, background),
     ]
 
 
@@ -138,3 +142,18 @@ def _noise(kind: Kind, formula: Formula, background: bool) -> Certificate:
     symmetric = "symmetric, so robust to random labels" if share < 0.02 else "not symmetric"
     statement = f"{symmetric}: its mean over all labels varies {share:.2f} times as much as the loss"
     return Certificate("label noise", statement, f"sampled on {len(x)}", {"asymmetry": share})
+
+
+def _tails(kind: Kind, formula: Formula, background: bool) -> Certificate:
+    """The pull on the target logit where the answer is all wrong and all right, beside the strongest on the way."""
+    grid = torch.linspace(-_END, _END, 97, dtype=torch.float64)
+    x = torch.full((len(grid), width(background)), -1.0, dtype=torch.float64)
+    x[:, 0] = grid
+    x.requires_grad_()
+    values = losses(kind, formula, x, torch.zeros(len(grid)).long(), torch.ones(len(grid)).double())
+    pull = torch.autograd.grad(values.sum(), x)[0][:, 0].abs() if values.requires_grad else torch.zeros(len(grid))
+    wrong, right = (float(pull[end] / pull.max().clamp(min=1e-30)) for end in (0, -1))
+    hard = "vanishes on the hardest examples" if wrong < _GONE else "stays on the hardest examples"
+    easy = "does not fall on the easiest: the loss has no lowest value" if right > _STAYS else "falls on the easiest"
+    statement = f"its pull {hard} ({wrong:.2g} of the strongest at logit {-_END:g}) and {easy} ({right:.2g})"
+    return Certificate("tails", statement, f"sampled on {len(grid)}", {"wrong": wrong, "right": right})

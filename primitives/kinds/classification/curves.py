@@ -25,6 +25,7 @@ GRID = 33
 _FAR = 10.0
 _FARTHEST = 8.0
 _OUT = -16.0
+_NO_REST = 0.5
 CONTEXTS = 6
 
 
@@ -203,6 +204,8 @@ def along_curves(target: Tensor, other: Tensor, edition: int = 1) -> list[Verdic
     if not bool(torch.isfinite(target).all() and torch.isfinite(other).all()):
         return [Verdict("finite", False, "value is not finite along the logits")]
     first = _pull_and_push(target[:, -1], other, course.tolerance(edition))
+    if first.passed and edition > 1:
+        first = _comes_to_rest(target[:, -1]) or first
     return [first, _one_valley(target)] if first.passed else [first]
 
 
@@ -220,6 +223,18 @@ def _pull_and_push(certain: Tensor, other: Tensor, tolerance: float) -> Verdict:
     if int(bad_rise) > 0:
         return _no_push(int(bad_rise), len(other))
     return Verdict("minimum", True, "falls in the target logit, rises in the others")
+
+
+def _comes_to_rest(certain: Tensor) -> Verdict | None:
+    """A refusal where the pull on the target logit is as strong when the answer is right as it ever was."""
+    pull = (certain[:, :-1] - certain[:, 1:]).clamp(min=0)
+    bad = int((pull[:, -1] > _NO_REST * pull.amax(-1)).sum())
+    if not bad:
+        return None
+    reason = (
+        f"the loss has no end: its gradient does not fall where the answer is right on {bad} of {len(certain)} curves"
+    )
+    return Verdict("minimum", False, reason, {"without end": bad / len(certain)})
 
 
 def _no_pull(bad: int, count: int) -> Verdict:
