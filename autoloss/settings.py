@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, field_validator, model_validator
 
 from autoloss.candidate import Loss
 from autoloss.evaluator import BESIDE, named
-from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Plain, Seconds, Seed, Share
+from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Names, Plain, Seconds, Seed, Share, alike
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
 from primitives.grammar import Grammar
 from primitives.parser import RANGE, in_range
@@ -37,11 +36,9 @@ class Slot(_Frozen):
         like: known loss that stands for the detector's own in calibration, and as first parent.
         weight: loss_weight of that loss at the scale of the detector's own.
         alpha: weight of the target column of new sigmoid losses, None for none.
-        language: `paper` draws the paper's inputs and operators, whatever else the grammar has; None: see `inputs` and
-            `operators`.
-        inputs: names of the inputs that are drawn, None for all of the grammar.
-        operators: names of the operators that are drawn; None for all of a wide grammar, and else for the paper's,
-            with `variation.extended` for all.
+        language: `paper` draws the paper's inputs and operators, whatever else the grammar has.
+        inputs: that are drawn, None for all.
+        operators: that are drawn, None for those that the grammar and `variation.extended` say.
     """
 
     grammar: str
@@ -49,41 +46,25 @@ class Slot(_Frozen):
     weight: Factor = 1.0
     alpha: float | None = Field(default=None, gt=0, lt=1)
     language: Literal["paper"] | None = None
-    inputs: list[str] | None = Field(default=None, min_length=1)
-    operators: list[str] | None = Field(default=None, min_length=1)
+    inputs: Names | None = None
+    operators: Names | None = None
 
     @model_validator(mode="after")
     def _belong_together(self) -> Slot:
         rules = grammar(self.grammar)
         if not rules.holds(grammar(known_loss(self.like).grammar)):
-            choices = ", ".join(name for name, known in KNOWN.items() if rules.holds(GRAMMARS[known.grammar]))
-            raise ValueError(f"like={self.like!r} is not a formula of grammar {self.grammar!r}; choices: {choices}")
+            fit = ", ".join(name for name, known in KNOWN.items() if rules.holds(GRAMMARS[known.grammar]))
+            raise ValueError(f"like={self.like!r} is not a formula of grammar {self.grammar!r}; choices: {fit}")
         if self.language and (self.inputs or self.operators):
-            raise ValueError(f"language={self.language!r} names inputs and operators; leave out the other")
-        has = {"inputs": [one.name for one in rules.terminals], "operators": list(rules.operators)}
-        for what, names in has.items():
-            asked = getattr(self, what) or []
-            for name in asked:
-                if name not in names:
-                    raise ValueError(f"grammar {self.grammar!r} has no {what} {name!r}; choices: {', '.join(names)}")
-            if len(set(asked)) < len(asked):
-                raise ValueError(f"{what} names one twice: {', '.join(asked)}")
-        if self.inputs and not rules.predicted & set(self.inputs):
-            raise ValueError(f"inputs needs one that predictions change: {', '.join(sorted(rules.predicted))}")
+            raise ValueError("language names inputs and operators; leave these out")
+        rules.drawing(self.inputs, self.operators)
         return self
 
     def rules(self, variation: Variation) -> Grammar:
         """Its grammar with what a search draws of it."""
         rules = grammar(self.grammar)
-        inputs, operators = self.inputs, self.operators
-        if self.language == "paper":
-            inputs, operators = paper(rules)
-        return replace(
-            rules,
-            constants=() if variation.constants == "any" else tuple(variation.constants),
-            drawn=tuple(operators) if operators else rules.drawn,
-            drawn_inputs=tuple(inputs) if inputs else None,
-        )
+        rules = rules.drawing(*(paper(rules) if self.language else (self.inputs, self.operators)))
+        return replace(rules, constants=() if variation.numbers == "any" else tuple(variation.constants))
 
 
 class Keep(_Frozen):
@@ -141,8 +122,8 @@ class Variation(_Frozen):
         crossover: share of children with two parents; the rest are mutations.
         both: share of children whose two slots change; the rest change one.
         draws: proposals for one slot before a candidate gives up.
-        constants: numbers that formulas are drawn with, what `primitives.parser.RANGE` says; `any` draws any number of
-            two significant digits from 0.01 to 100, as many in each tenfold, and mutations change it by a factor.
+        constants: numbers that formulas are drawn with; what `primitives.grammar.RANGE` says.
+        numbers: `any` draws those of two digits from 0.01 to 100 in place of constants, and mutations turn them.
         extended: draw the extended operators too.
     """
 
@@ -151,7 +132,8 @@ class Variation(_Frozen):
     crossover: Share = 0.4
     both: Share = 0.3
     draws: Count = 50_000
-    constants: Annotated[list[float], Field(min_length=1)] | Literal["any"] = [1.0, 2.0, 3.0]
+    constants: list[float] = Field(default=[1.0, 2.0, 3.0], min_length=1)
+    numbers: Literal["constants", "any"] = "constants"
     extended: bool = False
 
 
@@ -294,7 +276,7 @@ class Settings(_Frozen):
     @field_validator("variation")
     @classmethod
     def _plain_constants(cls, variation: Variation) -> Variation:
-        for constant in () if variation.constants == "any" else variation.constants:
+        for constant in variation.constants:
             if not in_range(constant):
                 raise ValueError(f"constants are {RANGE} (neg is an operator), got {constant:g}")
         return variation
@@ -312,7 +294,7 @@ class Settings(_Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         names = [rung.name for rung in self.rungs]
-        if len({_alike(name) for name in names}) != len(names):
+        if len({alike(name) for name in names}) != len(names):
             raise ValueError(f"rungs need names of their own, got {', '.join(names)}")
         owner: dict[int, str] = {}
         for rung in self.rungs:
@@ -366,8 +348,3 @@ class Settings(_Frozen):
     def identity(self) -> dict[str, Any]:
         """What a run keeps: everything but who evaluates, and how much of it may be done; see also `FREE`."""
         return self.model_dump(mode="json", exclude={"workers", "isolate", "limits", "budget", "ray"})
-
-
-def _alike(name: str) -> str:
-    """What names have in common that look the same: letters of other widths, capitals, spaces."""
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from torch import Tensor
 
+from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
@@ -74,6 +75,29 @@ class Grammar:
         """Losses (N,) of a formula on a raw input; see `inputs` and `Kind.losses`."""
         inputs = self.inputs(sample)
         return self.kind.losses(expression(inputs), inputs, alpha)
+
+    def drawing(self, inputs: Sequence[str] | None, operators: Sequence[str] | None) -> Grammar:
+        """The same where a search draws these inputs and operators; None for what it draws anyhow.
+
+        Raises:
+            InputError: one that it does not have, one twice, or none of the inputs that a prediction changes.
+        """
+        has = {"inputs": [one.name for one in self.terminals], "operators": self.operators}
+        for (what, known), asked in zip(has.items(), (inputs, operators), strict=True):
+            for name in asked or ():
+                if name not in known:
+                    raise InputError(
+                        f"grammar {self.name!r} has none of the {what} {name!r}; choices: {', '.join(known)}"
+                    )
+            if len(set(asked or ())) < len(asked or ()):
+                raise InputError(f"{what} names one twice: {', '.join(asked or ())}")
+        if inputs and not self.predicted & set(inputs):
+            raise InputError(f"inputs needs one that predictions change: {', '.join(sorted(self.predicted))}")
+        return replace(
+            self,
+            drawn=tuple(operators) if operators else self.drawn,
+            drawn_inputs=tuple(inputs) if inputs else self.drawn_inputs,
+        )
 
     def asked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
         """What its edition of the rules asks of a simulation where these thresholds are set."""

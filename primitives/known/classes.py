@@ -53,7 +53,7 @@ LATER = {
     "generalised_cross_entropy": (
         "generalised cross-entropy (q 0.7)",
         "softmax_wide",
-        "(1 - pow(dot(y, p), 0.7))/0.7",
+        "dot(y, (1 - pow(p, 0.7))/0.7)",
         "Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6",
     ),
     "generalised_binary_cross_entropy": (
@@ -65,14 +65,14 @@ LATER = {
     "symmetric_cross_entropy": (
         "symmetric cross-entropy (alpha 0.1, beta 1, A -4)",
         "softmax_wide",
-        "4*(1 - dot(y, p)) - 0.1*dot(y, log(p))",
+        "dot(y, 4*(1 - p) - 0.1*log(p))",
         "Wang et al. 2019, arXiv 1908.06112, eq. 7",
     ),
     "absolute_error": ("absolute error", "softmax_wide", "abs(y - p)", "Ghosh et al. 2017, arXiv 1712.09482"),
     "poly1_cross_entropy": (
         "poly-1 cross-entropy (epsilon 1)",
         "softmax_wide",
-        "1 - dot(y, p) - dot(y, log(p))",
+        "dot(y, 1 - p - log(p))",
         "Leng et al. 2022, arXiv 2204.12511, eq. 6",
     ),
     "brier": ("Brier", "softmax_wide", "dot(y - p, y - p)", "Brier 1950, Monthly Weather Review 78"),

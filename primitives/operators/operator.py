@@ -34,6 +34,15 @@ def same(first: float, last: float) -> float | None:
     return first if first == last else None
 
 
+def code_of(torch: str, numpy: str, jax: str = "") -> Mapping[str, str]:
+    """Text by backend; JAX names most functions as NumPy and SciPy do."""
+    return {
+        "torch": torch,
+        "numpy": numpy,
+        "jax": jax or numpy.replace("np.", "jnp.").replace("special.", "jax.scipy.special."),
+    }
+
+
 @dataclass(frozen=True)
 class Operator:
     """One primitive operation; the row is executed when it is declared (the process of SymPy has no torch for that).

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from primitives.kinds.box.code import by_backend
-from primitives.kinds.known import PROGRESS, frequency, score, size
 from primitives.kinds.sample import Sample
-from primitives.kinds.terminal import Terminal
+from primitives.kinds.terminal import PROGRESS, Terminal, frequency, score, size
 
 AREA_EPS = 1e-7
 _INF = math.inf

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from primitives.kinds.known import PROGRESS, frequency, size
 from primitives.kinds.sample import Sample
-from primitives.kinds.terminal import Terminal
+from primitives.kinds.terminal import PROGRESS, Terminal, frequency, size
 
 
 class Scores:
