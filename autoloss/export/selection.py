@@ -175,7 +175,7 @@ PAIRS: Mapping[str, Mapping[str, Any]] = {"cse_a": {}, "cse_b": {"centerness_tar
 
 
 def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
-    """Known losses for stock detectors by name; the published ones as the pairs they are, FCOS's with the IoU as centerness.
+    """Losses for stock detectors by name; the published ones as the pairs they are, FCOS's with the IoU as centerness.
 
     Args:
         setup: see Export.

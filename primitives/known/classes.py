@@ -47,8 +47,9 @@ PUBLISHED = {
         0.25,
     ),
 }
-_WRONG = "abs(y - sigmoid(x))"
-_SHIFTED = "relu(sigmoid(x) - 0.05)"
+_P = "sigmoid(x)"
+_WRONG = f"abs(y - {_P})"
+_SHIFTED = f"relu({_P} - 0.05)"
 LATER = {
     "generalised_cross_entropy": (
         "generalised cross-entropy (q 0.7)",
@@ -88,11 +89,11 @@ LATER = {
         "-dot(y/(1 - exp(-f)), log(p))",
         "Cui et al. 2019, arXiv 1901.05555, eq. 3, where 1 - beta is small",
     ),
-    "squared_error": ("squared error", "sigmoid_wide", "(y - p)**2", "Brier 1950, Monthly Weather Review 78"),
+    "squared_error": ("squared error", "sigmoid_wide", "(y - sigmoid(x))**2", "Brier 1950, Monthly Weather Review 78"),
     "asymmetric": (
         "asymmetric (gamma 1 and 4, margin 0.05)",
         "sigmoid_wide",
-        f"-(y*(1 - p)*log(p) + (1 - y)*{_SHIFTED}**4*log(1 - {_SHIFTED}))",
+        f"-(y*(1 - {_P})*log({_P}) + (1 - y)*{_SHIFTED}**4*log(1 - {_SHIFTED}))",
         "Ridnik et al. 2021, arXiv 2009.14119, eq. 7; gammas as in timm",
     ),
     "equalised_focal": (
@@ -112,7 +113,7 @@ LATER = {
     "class_balanced_focal": (
         "class-balanced focal (gamma 2, beta 1 - 1/n of the most frequent class)",
         "sigmoid_wide",
-        "(y - p)**2*(softplus(x) - x*y)/(1 - exp(-f))",
+        "(y - sigmoid(x))**2*(softplus(x) - x*y)/(1 - exp(-f))",
         "Cui et al. 2019, arXiv 1901.05555, eq. 3 and 6, where 1 - beta is small",
     ),
 }
