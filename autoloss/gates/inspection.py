@@ -173,5 +173,6 @@ def _slopes(known: KnownLoss) -> tuple[Tensor, Tensor]:
 
 
 def _alike(first: Tensor, second: Tensor) -> float:
-    """Mean cosine between gradients, sample by sample."""
-    return float(torch.cosine_similarity(first, second, dim=-1).mean())
+    """Mean cosine between gradients, sample by sample; 1 where both are 0."""
+    still = ~(first.any(-1) | second.any(-1))
+    return float(torch.cosine_similarity(first, second, dim=-1).where(~still, 1.0).mean())

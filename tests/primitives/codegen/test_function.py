@@ -34,7 +34,7 @@ def module(text: str, backend: str, folder: Path) -> ModuleType:
 
 
 def inputs_of(grammar: str, expression: Expression | None = None) -> dict[str, Tensor]:
-    """60 box pairs near and far; or 60 logits with labels of every class and of background, and what a formula reads."""
+    """60 box pairs near and far, or 60 logits with labels of every class and background; and what a formula reads."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
