@@ -1,6 +1,6 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with IouBoxLoss_68c8d380.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with SquaredIouBoxLoss_2e1f27a5.
 
-IoU (linear). Source: Rahman and Wang 2016, ISVC.
+IoU (squared). Source: mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675.
 
     python tools/train.py config.py
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'iou_losses_68c8d380']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'squared_iou_losses_2e1f27a5']))
 custom_hooks = [
     dict(type='PortableConfig_dc98ea8c'),
 ]
@@ -55,12 +55,13 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_dc98ea8c',
-        'iou_losses_68c8d380',
+        'squared_iou_losses_2e1f27a5',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_bbox=dict(
-                _delete_=True, loss_weight=12.8721,
-                type='IouBoxLoss_68c8d380'),
+                _delete_=True,
+                loss_weight=13.8798,
+                type='SquaredIouBoxLoss_2e1f27a5'),
             reg_decoded_bbox=True)))
