@@ -111,14 +111,17 @@ def call_of(name: str, count: int = 12) -> tuple[nn.Module, Tensor, dict[str, Te
     """A module, its prediction, and the rest of its arguments."""
     kind, _ = exported(name)
     loss = case(name)
+    told = {one: torch.linspace(0.1, 0.9, count) for one in loss.grammar.given(loss.expression)}
     if loss.grammar.slot == "loss_bbox":
         contract: Any = BoxLossContract()
         pred, target = contract.inputs(count)
-        return kind(), pred, {"target": target}
+        return kind(), pred, {"target": target, **told}
     contract = ClassLossContract()
-    contract.use_sigmoid = loss.grammar.name == "sigmoid"
+    contract.use_sigmoid = not loss.grammar.kind.background
     pred, target = contract.inputs(count)
-    return kind(), pred, {"target": target, "iou": torch.linspace(0.1, 0.9, count)}
+    if "frequency" in told:
+        told["frequency"] = told["frequency"][:, None].repeat(1, pred.shape[1])
+    return kind(), pred, {"target": target, "iou": torch.linspace(0.1, 0.9, count), **told}
 
 
 def gradient_of(value: Tensor, leaf: Tensor) -> Tensor:
