@@ -78,3 +78,16 @@ def test_random_formulas_are_written_out_as_they_are(name: str, backend: str, tm
         except InputError:  # a constant part that is not finite is not written out
             continue
         done += 1
+
+
+def test_the_docstring_says_what_to_hand_over_and_in_which_shape() -> None:
+    rules = GRAMMARS["sigmoid_wide"]
+    text = function(rules.parse("f**t*a*(softplus(x) - x*y)"), rules, "loss", None, "numpy")
+    assert "frequency: np.ndarray, progress: np.ndarray, size: np.ndarray" in text
+    flat = " ".join(text.split())
+    for part in (
+        "as frequency (C,) or (N, C)",
+        "t: progress of the training (share), as progress ()",
+        "(side of the image), as size (N,)",
+    ):
+        assert part in flat
