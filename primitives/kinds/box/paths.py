@@ -97,15 +97,29 @@ def _slopes(kind: Kind, terminals: tuple[Terminal, ...]) -> Probe:
     return Probe.by_jacobian(middle.repeat(count)[:, None], inputs_at, leaves, kind.losses, torch.float32)
 
 
+@cache
+def _slopes_of_scouts(kind: Kind, terminals: tuple[Terminal, ...]) -> Probe:
+    """The same of the few paths that come first."""
+    every, (count, steps) = _slopes(kind, terminals), paths(kind, terminals).shape
+    rows = torch.arange(count * (steps - 1)).reshape(count, steps - 1)[list(_SCOUTS)].flatten()
+    assert every.jacobian is not None
+    values = {name: value[rows] for name, value in every.inputs.items()}
+    return Probe(values, every.leaves, every.jacobian[rows], every.losses)
+
+
+def _added_up(probe: Probe, formula: Formula, steps: int) -> Tensor:
+    """What the derivative along each path adds up to, (P, T)."""
+    _, slope = probe.gradient(formula.expression)
+    fall = slope.reshape(-1, steps - 1) / (1 - steps)
+    return torch.cat((torch.zeros(len(fall), 1), fall.cumsum(-1)), dim=-1)
+
+
 def along(kind: Kind, formula: Formula) -> Tensor:
     """Losses (P, T) on the paths; where parts are held, what their derivative along the path adds up to."""
     ways = paths(kind, formula.terminals)
     if not formula.held:
         return ways.losses(formula)
-    count, steps = ways.shape
-    _, slope = _slopes(kind, formula.terminals).gradient(formula.expression)
-    fall = slope.reshape(count, steps - 1) / (1 - steps)
-    return torch.cat((torch.zeros(count, 1), fall.cumsum(-1)), dim=-1)
+    return _added_up(_slopes(kind, formula.terminals), formula, ways.shape[1])
 
 
 def judged(kind: Kind, formula: Formula, everywhere: Callable[[], Verdict]) -> tuple[list[Verdict], bool]:
@@ -113,12 +127,14 @@ def judged(kind: Kind, formula: Formula, everywhere: Callable[[], Verdict]) -> t
     ways = paths(kind, formula.terminals)
     count, steps = ways.shape
     most = course.MAX_SHARE * count
-    if not formula.held:
+    if formula.held:
+        first = _added_up(_slopes_of_scouts(kind, formula.terminals), formula, steps)
+    else:
         few = scouts(kind, formula.terminals)
         first = few(formula.expression).expand(len(_SCOUTS) * steps).reshape(-1, steps)
-        found, turned = course.minimum(first, most, _WHERE)
-        if not (found[-1].passed or turned):
-            return found, False
+    found, turned = course.minimum(first, most, _WHERE)
+    if not (found[-1].passed or turned):
+        return found, False
     loss = along(kind, formula)
     found, turned = course.minimum(loss, most, _WHERE)
     if turned:
