@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, fi
 
 from autoloss.candidate import Loss
 from autoloss.evaluator import BESIDE, named
-from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Plain, Seconds, Seed, Share
-from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, slots
+from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Names, Plain, Seconds, Seed, Share, alike
+from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
+from primitives.grammar import Grammar
 from primitives.parser import RANGE, in_range
 from primitives.system.names import split
 
@@ -35,19 +36,35 @@ class Slot(_Frozen):
         like: known loss that stands for the detector's own in calibration, and as first parent.
         weight: loss_weight of that loss at the scale of the detector's own.
         alpha: weight of the target column of new sigmoid losses, None for none.
+        language: `paper` draws the paper's inputs and operators, whatever else the grammar has.
+        inputs: that are drawn, None for all.
+        operators: that are drawn, None for those that the grammar and `variation.extended` say.
     """
 
     grammar: str
     like: str
     weight: Factor = 1.0
     alpha: float | None = Field(default=None, gt=0, lt=1)
+    language: Literal["paper"] | None = None
+    inputs: Names | None = None
+    operators: Names | None = None
 
     @model_validator(mode="after")
     def _belong_together(self) -> Slot:
-        if known_loss(self.like).grammar != grammar(self.grammar).name:
-            choices = ", ".join(name for name, known in KNOWN.items() if known.grammar == self.grammar)
-            raise ValueError(f"like={self.like!r} is not a formula of grammar {self.grammar!r}; choices: {choices}")
+        rules = grammar(self.grammar)
+        if not rules.holds(grammar(known_loss(self.like).grammar)):
+            fit = ", ".join(name for name, known in KNOWN.items() if rules.holds(GRAMMARS[known.grammar]))
+            raise ValueError(f"like={self.like!r} is not a formula of grammar {self.grammar!r}; choices: {fit}")
+        if self.language and (self.inputs or self.operators):
+            raise ValueError("language names inputs and operators; leave these out")
+        rules.drawing(self.inputs, self.operators)
         return self
+
+    def rules(self, variation: Variation) -> Grammar:
+        """Its grammar with what a search draws of it."""
+        rules = grammar(self.grammar)
+        rules = rules.drawing(*(paper(rules) if self.language else (self.inputs, self.operators)))
+        return replace(rules, constants=() if variation.numbers == "any" else tuple(variation.constants))
 
 
 class Keep(_Frozen):
@@ -106,6 +123,7 @@ class Variation(_Frozen):
         both: share of children whose two slots change; the rest change one.
         draws: proposals for one slot before a candidate gives up.
         constants: numbers that formulas are drawn with; what `primitives.grammar.RANGE` says.
+        numbers: `any` draws those of two digits from 0.01 to 100 in place of constants, and mutations turn them.
         extended: draw the extended operators too.
     """
 
@@ -115,6 +133,7 @@ class Variation(_Frozen):
     both: Share = 0.3
     draws: Count = 50_000
     constants: list[float] = Field(default=[1.0, 2.0, 3.0], min_length=1)
+    numbers: Literal["constants", "any"] = "constants"
     extended: bool = False
 
 
@@ -275,7 +294,7 @@ class Settings(_Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         names = [rung.name for rung in self.rungs]
-        if len({_alike(name) for name in names}) != len(names):
+        if len({alike(name) for name in names}) != len(names):
             raise ValueError(f"rungs need names of their own, got {', '.join(names)}")
         owner: dict[int, str] = {}
         for rung in self.rungs:
@@ -329,8 +348,3 @@ class Settings(_Frozen):
     def identity(self) -> dict[str, Any]:
         """What a run keeps: everything but who evaluates, and how much of it may be done; see also `FREE`."""
         return self.model_dump(mode="json", exclude={"workers", "isolate", "limits", "budget", "ray"})
-
-
-def _alike(name: str) -> str:
-    """What names have in common that look the same: letters of other widths, capitals, spaces."""
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -62,4 +63,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(ge=LEAST_FACTOR, le=MOST_FACTOR)]
 Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
 Name = Annotated[str, AfterValidator(_name)]
+Names = Annotated[list[str], Field(min_length=1)]
 Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
+
+
+def alike(name: str) -> str:
+    """What names have in common that look the same: letters of other widths, capitals, spaces."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.kinds.box.kind import BOX
-from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES
+from primitives.kinds.box.pair import AREAS, KNOWN_IN_TRAINING, PIXELS, SHAPES, SIZES
 from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
 from primitives.kinds.classification.scores import CLASSES
+from primitives.kinds.classification.scores import KNOWN_IN_TRAINING as BESIDE_CLASSES
 from primitives.kinds.kind import Kind
+from primitives.kinds.terminal import Terminal
+from primitives.known.rows import ROWS
 from primitives.operators import OPERATORS
 from primitives.parser import GrammarError
 
-_ELEMENTWISE = tuple(row.name for row in OPERATORS.values() if not row.class_axis)
+WIDE = "_wide"
+"""How the grammars that read all there is to read are called: as the narrow one of their kind, and so."""
+_ALL = tuple(OPERATORS)
+_FIRST = tuple(name for name in _ALL if name not in ("pow", "stop"))
+"""What every grammar has."""
+
+
+def _elementwise(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if not OPERATORS[name].class_axis)
+
+
+def _wide(name: str, kind: Kind, terminals: tuple[Terminal, ...], operators: tuple[str, ...]) -> Grammar:
+    return Grammar(f"{name}{WIDE}", kind, terminals, operators, drawn=operators, edition=2)
+
+
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 
 
 GRAMMARS: dict[str, Grammar] = {
     grammar.name: grammar
     for grammar in (
-        Grammar("box", BOX, AREAS, _ELEMENTWISE),
-        Grammar("box_pixels", BOX, PIXELS, _ELEMENTWISE),
-        Grammar("box_extended", BOX, (*AREAS, *SHAPES), _ELEMENTWISE),
-        Grammar("softmax", SOFTMAX, CLASSES, tuple(OPERATORS)),
-        Grammar("sigmoid", SIGMOID, CLASSES, tuple(OPERATORS)),
+        Grammar("box", BOX, AREAS, _elementwise(_FIRST)),
+        Grammar("box_pixels", BOX, PIXELS, _elementwise(_FIRST)),
+        Grammar("box_extended", BOX, (*AREAS, *SHAPES), _elementwise(_FIRST)),
+        Grammar("softmax", SOFTMAX, CLASSES, _FIRST),
+        Grammar("sigmoid", SIGMOID, CLASSES, _FIRST),
+        _wide("box", BOX, (*AREAS, *SHAPES, *SIZES, *KNOWN_IN_TRAINING), _elementwise(_ALL)),
+        _wide("softmax", SOFTMAX, (*CLASSES, *BESIDE_CLASSES), _ALL),
+        _wide("sigmoid", SIGMOID, (*CLASSES, *BESIDE_CLASSES), _ALL),
     )
 }
+
+
+def paper(rules: Grammar) -> tuple[list[str], list[str]]:
+    """Names of the inputs and operators of the paper among those of a grammar."""
+    first = next(one for one in GRAMMARS.values() if rules.holds(one))
+    operators = [name for name in rules.operators if not OPERATORS[name].extended]
+    return [one.name for one in first.terminals], operators
 
 
 def kinds() -> tuple[Kind, ...]:
@@ -86,89 +115,10 @@ class KnownLoss:
         return GRAMMARS[self.grammar].parse(self.text)
 
 
-_IOU = "div(i, u)"
-_GIOU = "sub(1, sub(div(i, u), div(sub(e, u), e)))"
-# Binary cross-entropy in its stable form: log(1 + e^x) - x t
-_BCE = "sub(softplus(x), mul(x, {t}))"
-_SQUARED_ERROR = "mul(sub({t}, sigmoid(x)), sub({t}, sigmoid(x)))"
-_PAPER = "Liu et al. 2021, arXiv 2102.04700, appendix; text from the authors' repository"
-
-_KNOWN = (
-    KnownLoss("iou", "IoU (linear)", "box", f"sub(1, {_IOU})", "Rahman and Wang 2016, ISVC"),
-    KnownLoss("log_iou", "IoU (log)", "box", f"neg(log({_IOU}))", "Yu et al. 2016, arXiv 1608.01471"),
-    KnownLoss(
-        "squared_iou",
-        "IoU (squared)",
-        "box",
-        f"sub(1, mul({_IOU}, {_IOU}))",
-        "mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675",
-    ),
-    KnownLoss("giou", "GIoU", "box", _GIOU, "Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1"),
-    KnownLoss(
-        "diou",
-        "DIoU",
-        "box_extended",
-        f"add(sub(1, {_IOU}), d)",
-        "Zheng et al. 2020, arXiv 1911.08287, eq. 7",
-    ),
-    KnownLoss("cross_entropy", "cross-entropy", "softmax", "neg(dot(y, log(softmax(x))))", "textbook"),
-    KnownLoss("binary_cross_entropy", "binary cross-entropy", "sigmoid", _BCE.format(t="y"), "textbook"),
-    KnownLoss(
-        "focal",
-        "focal (gamma 2)",
-        "sigmoid",
-        f"mul({_SQUARED_ERROR.format(t='y')}, {_BCE.format(t='y')})",
-        "Lin et al. 2017, arXiv 1708.02002, eq. 5",
-        alpha=0.25,
-    ),
-    KnownLoss(
-        "quality_focal",
-        "quality focal (beta 2)",
-        "sigmoid",
-        f"mul({_SQUARED_ERROR.format(t='w')}, {_BCE.format(t='w')})",
-        "Li et al. 2020, arXiv 2006.04388, eq. 2",
-    ),
-    KnownLoss(
-        "varifocal",
-        "varifocal (alpha 0.75, gamma 2)",
-        "sigmoid",
-        f"mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), {_BCE.format(t='w')})",
-        "Zhang et al. 2021, arXiv 2008.13367, eq. 2",
-    ),
-    KnownLoss(
-        "cse_a_cls",
-        "CSE-Autoloss-A class",
-        "softmax",
-        "Neg(Dot(Mul(Y,Add(1,Sin(Z))),Log(Softmax(X))))",
-        _PAPER,
-    ),
-    KnownLoss(
-        "cse_a_reg",
-        "CSE-Autoloss-A box",
-        "box_pixels",
-        "Add(1,Neg(Add(Div(I,U),Neg(Div(Add(E,Neg(Add(I,2))),E)))))",
-        _PAPER,
-    ),
-    KnownLoss(
-        "cse_b_cls",
-        "CSE-Autoloss-B class",
-        "sigmoid",
-        "Neg(Add(Mul(Q,Mul(Add(1,Serf(Sig(NY))),Log(Sig(X)))),Mul(Add(Sgdf(X),Neg(Q)),"
-        "Mul(Add(Add(1,Neg(Q)),Neg(Add(1,Neg(Sig(X))))),Log(Add(1,Neg(Sig(X))))))))",
-        _PAPER,
-        alpha=0.25,
-    ),
-    KnownLoss(
-        "cse_b_reg",
-        "CSE-Autoloss-B box",
-        "box_pixels",
-        "Neg(Div(Add(Div(Neg(Add(Neg(E),Add(1,I))),Neg(Add(3,Add(2,U)))),Add(Div(E,E),Div(Neg(E),Neg(1)))),"
-        "Neg(Add(Div(Neg(Add(U,Div(I,1))),Neg(3)),Neg(E)))))",
-        _PAPER,
-    ),
-)
-
-KNOWN: dict[str, KnownLoss] = {known.name: known for known in _KNOWN}
+KNOWN: dict[str, KnownLoss] = {
+    name: KnownLoss(name, *row)  # type: ignore[arg-type]
+    for name, row in ROWS.items()
+}
 """Every known loss by its name."""
 
 
@@ -230,6 +180,7 @@ def find_grammar(text: str) -> Grammar:
     words = {word.lower() for word in _NAME.findall(text)}
     ways = (_fitting(slot, words, predicted) for predicted in (True, False) for slot in slots())
     fitting = next(filter(None, ways), [next(iter(GRAMMARS.values()))])
+    fitting = [next(_reading(text, one), one) for one in fitting]
     expression = fitting[0].parse(text)
     for known in KNOWN.values():
         if known.expression == expression:
@@ -241,6 +192,14 @@ def find_grammar(text: str) -> Grammar:
         f"the inputs {', '.join(sorted(expression.names))} fit two grammars; "
         f"name one with --grammar: {', '.join(one.name for one in fitting)}"
     )
+
+
+def _reading(text: str, first: Grammar) -> Iterator[Grammar]:
+    """The grammars of a kind that a text is a formula of, the one that fits best first."""
+    for one in (first, *(other for other in GRAMMARS.values() if other.kind is first.kind)):
+        with suppress(GrammarError):
+            one.parse(text)
+            yield one
 
 
 def _names(kind: Kind, predicted: bool) -> set[str]:

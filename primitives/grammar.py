@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from torch import Tensor
 
+from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
@@ -25,7 +27,10 @@ class Grammar:
         kind: what its losses are about.
         terminals: the inputs, of those of the kind.
         operators: names of the operators that text may use.
-        constants: what a search draws; text may hold any number that is in RANGE.
+        constants: what a search draws, none for any of two digits; text may hold any number that is in RANGE.
+        drawn: names of the operators that a search draws; None for those that are not extended, or all when asked to.
+        drawn_inputs: names of the inputs that a search draws; None for all.
+        edition: of the rules of the gates: 2 mends refusals of good losses; what was searched by 1 stays as it is.
         max_depth: deepest tree that a search keeps, the root being at depth 0.
         max_size: most nodes that a search keeps.
     """
@@ -37,6 +42,9 @@ class Grammar:
     constants: tuple[float, ...] = (1.0, 2.0, 3.0)
     max_depth: int = 10
     max_size: int = 50
+    drawn: tuple[str, ...] | None = None
+    drawn_inputs: tuple[str, ...] | None = None
+    edition: int = 1
 
     def __hash__(self) -> int:
         return hash((self.name, self.constants))
@@ -48,7 +56,7 @@ class Grammar:
 
     def formula(self, expression: Expression, alpha: float | None = None) -> Formula:
         """An expression as a kind is asked about it, `alpha` weighting the target outside."""
-        return Formula(expression, self.terminals, alpha)
+        return Formula(expression, self.terminals, alpha, self.edition)
 
     def inputs(self, sample: Sample) -> dict[str, Tensor]:
         """Its inputs by name; those are left out for which the sample lacks what a head must give.
@@ -67,6 +75,39 @@ class Grammar:
         """Losses (N,) of a formula on a raw input; see `inputs` and `Kind.losses`."""
         inputs = self.inputs(sample)
         return self.kind.losses(expression(inputs), inputs, alpha)
+
+    def drawing(self, inputs: Sequence[str] | None, operators: Sequence[str] | None) -> Grammar:
+        """The same where a search draws these inputs and operators; None for what it draws anyhow.
+
+        Raises:
+            InputError: one that it does not have, one twice, or none of the inputs that a prediction changes.
+        """
+        has = {"inputs": [one.name for one in self.terminals], "operators": self.operators}
+        for (what, known), asked in zip(has.items(), (inputs, operators), strict=True):
+            for name in asked or ():
+                if name not in known:
+                    raise InputError(
+                        f"grammar {self.name!r} has none of the {what} {name!r}; choices: {', '.join(known)}"
+                    )
+            if len(set(asked or ())) < len(asked or ()):
+                raise InputError(f"{what} names one twice: {', '.join(asked or ())}")
+        if inputs and not self.predicted & set(inputs):
+            raise InputError(f"inputs needs one that predictions change: {', '.join(sorted(self.predicted))}")
+        return replace(
+            self,
+            drawn=tuple(operators) if operators else self.drawn,
+            drawn_inputs=tuple(inputs) if inputs else self.drawn_inputs,
+        )
+
+    def asked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
+        """What its edition of the rules asks of a simulation where these thresholds are set."""
+        grace = {one.name: one.grace for one in self.kind.outcomes} if self.edition > 1 else {}
+        return {name: least - grace.get(name, 0.0) for name, least in thresholds.items()}
+
+    def holds(self, other: Grammar) -> bool:
+        """Whether every formula of another grammar is one of this, and means the same."""
+        inside = set(other.terminals) <= set(self.terminals) and set(other.operators) <= set(self.operators)
+        return self.kind is other.kind and inside
 
     @property
     def predicted(self) -> frozenset[str]:

@@ -214,10 +214,12 @@ class _Parser:
         return self._error(f"nested deeper than {MAX_NESTING}", at, "a shallower formula")
 
     def _power(self, base: Expression, exponent: Expression, at: int) -> Expression:
-        """A power by the operators there are: squares, products, the square root, and one divided by these."""
+        """A power by squares, products, the square root, and one divided by these; else by pow."""
         number = constant(exponent)
         size = math.nan if number is None else abs(number)
         if size != 0.5 and size not in range(1, MAX_POWER + 1):
+            if "pow" in self.words.meanings:
+                return self._made("pow", at, base, exponent)
             raise self._error("a power that is not in the language", at, _POWERS)
         found = self._made("sqrt", at, base) if size == 0.5 else self._product(base, int(size), at)
         return self._made("div", at, Expression(1.0), found) if number is not None and number < 0 else found

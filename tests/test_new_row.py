@@ -44,13 +44,13 @@ def test_a_gate_is_a_function_of_a_trial_and_a_name(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_known_loss_is_a_row_of_the_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
-    cubed = KnownLoss("cubed_iou", "IoU (cubed)", "box", "neg(mul(div(i, u), mul(div(i, u), div(i, u))))", "by a test")
-    monkeypatch.setitem(KNOWN, cubed.name, cubed)
+    fourth = KnownLoss("fourth_iou", "IoU (fourth power)", "box", "-(i/u)**4", "by a test")
+    monkeypatch.setitem(KNOWN, fourth.name, fourth)
     equivalence._known_identities.cache_clear()
     try:
-        verdict = pipeline.judge(cubed.expression, BOXES).verdicts[-2]
-        assert verdict.reason == "its gradient is that of IoU (cubed)"
-        assert of_text({"loss_bbox": "cubed_iou"}).losses["loss_bbox"].expression == cubed.expression
+        verdict = pipeline.judge(fourth.expression, BOXES).verdicts[-2]
+        assert verdict.reason == "its gradient is that of IoU (fourth power)"
+        assert of_text({"loss_bbox": "fourth_iou"}).losses["loss_bbox"].expression == fourth.expression
     finally:
         equivalence._known_identities.cache_clear()
 

@@ -175,7 +175,7 @@ PAIRS: Mapping[str, Mapping[str, Any]] = {"cse_a": {}, "cse_b": {"centerness_tar
 
 
 def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
-    """Every known loss by its name; the published ones as the pairs they are, FCOS's with the IoU as centerness.
+    """Losses of stock heads by name; the published ones as the pairs they are, FCOS's with the IoU as centerness.
 
     Args:
         setup: see Export.
@@ -185,7 +185,8 @@ def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
         texts = {GRAMMARS[one.grammar].slot: one.name for one in KNOWN.values() if one.name.rpartition("_")[0] == name}
         found[name] = of_text(texts, setup={**(setup or {}), **more})
     for known in KNOWN.values():
-        if known.name.rpartition("_")[0] not in PAIRS:
+        # Those of the wide grammars may want more of a head than a stock one gives; a person names the one to export.
+        if known.name.rpartition("_")[0] not in PAIRS and GRAMMARS[known.grammar].edition == 1:
             found[known.name] = of_text({GRAMMARS[known.grammar].slot: known.name}, setup=setup)
     return found
 

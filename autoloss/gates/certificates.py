@@ -6,13 +6,17 @@ Each says how it is known: proved by algebra on the whole domain, computed at a 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
+
+import torch
 
 from autoloss.gates import equivalence
 from autoloss.gates.simulation import descend
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.kinds.kind import TYPICAL
+from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate
 
 
@@ -31,7 +35,28 @@ def certify(
     known = (Certificate("known", f"{one.relation} ({one.known.source})", one.how) for one in kinships)
     simulated = partial(descend, expression, grammar, alpha)
     own = grammar.kind.certificates(grammar.formula(expression, alpha), lambda field: simulated(field=field))
-    return (*known, *own, _smooth(expression, grammar, alpha))
+    read = [one for one in grammar.formula(expression).reads if one.levels]
+    levels = (_asks(expression, grammar, alpha, one) for one in read)
+    return (*known, *own, *levels, _smooth(expression, grammar, alpha))
+
+
+def _asks(expression: Expression, grammar: Grammar, alpha: float | None, one: Terminal) -> Certificate:
+    """How strongly a formula pulls at either end of what it reads, beside how it does on average."""
+    kind, terminals = grammar.kind, grammar.terminals
+    _, usual = kind.typical(terminals).gradient(expression, alpha)
+    mean = float(usual.norm(dim=-1).mean()) or math.nan
+    weights = {}
+    for level in (one.levels[0], one.levels[-1]):
+        sample = kind.given(kind.typical_sample(), terminals)
+        told = {**sample.given, one.given: torch.full_like(sample.given[one.given], level)}
+        _, gradient = kind.probe(replace(sample, given=told), terminals, torch.float64).gradient(expression, alpha)
+        weights[level] = float(gradient.norm(dim=-1).mean()) / mean
+    (low, first), (high, last) = weights.items()
+    ratio = first / last if last else math.inf
+    more = "the same at both ends" if 0.95 < ratio < 1.05 else f"more where it is {'low' if ratio > 1 else 'high'}"
+    statement = f"asks for {more}: weight {first:.2g} at {one.name} = {low:g}, {last:.2g} at {one.name} = {high:g}"
+    numbers = {f"{low:g}": first, f"{high:g}": last}
+    return Certificate(f"reads {one.name}", statement, f"sampled on {len(usual)}", numbers)
 
 
 def _smooth(expression: Expression, grammar: Grammar, alpha: float | None) -> Certificate:

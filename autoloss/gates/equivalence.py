@@ -67,7 +67,7 @@ def kin(expression: Expression, grammar: Grammar, alpha: float | None = None, na
     same = recognise(name or identity(expression, grammar, alpha)[0], grammar)
     if same:
         affine: Answer[bool] = Answer(None)
-        if same.grammar == grammar.name:
+        if grammar.holds(GRAMMARS[same.grammar]):
             affine = _prove(mine, GRAMMARS[same.grammar].formula(same.expression), grammar.kind, symbolic.affine)
         how = algebra.PROVED if affine.value else affine.otherwise(f"sampled on {TYPICAL}")
         found.append(Kinship(same, f"equal to {same.title} up to an affine map", how))

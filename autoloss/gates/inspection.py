@@ -23,6 +23,8 @@ SECONDS = 5.0
 _PLACES = 401
 _EDGE = 1e-6
 """From an end of a way, as a share of it, where its slope is taken: at the ends themselves inputs have kinks."""
+_TINY = 1e-60
+"""Length of a gradient in float64 that has a direction still."""
 _FLAT, _STRAIGHT = 1e-12, 1e-9
 
 
@@ -173,5 +175,6 @@ def _slopes(known: KnownLoss) -> tuple[Tensor, Tensor]:
 
 
 def _alike(first: Tensor, second: Tensor) -> float:
-    """Mean cosine between gradients, sample by sample."""
-    return float(torch.cosine_similarity(first, second, dim=-1).mean())
+    """Mean cosine between gradients, sample by sample; 1 where both are 0."""
+    still = ~(first.any(-1) | second.any(-1))
+    return float(torch.cosine_similarity(first, second, dim=-1, eps=_TINY).where(~still, 1.0).mean())

@@ -184,7 +184,7 @@ def converged(
     thresholds: Mapping[str, float] | None = None,
 ) -> list[Judgement]:
     """Leads those that passed every gate so far through the last one, all in one tensor program."""
-    least = grammar.kind.thresholds if thresholds is None else thresholds
+    least = grammar.asked(grammar.kind.thresholds if thresholds is None else thresholds)
     left = [judgement for judgement in judgements if judgement.passed]
     outcomes = iter(descend_all([one.expression for one in left], grammar, alpha, least) if left else [])
     return [

@@ -70,6 +70,7 @@ def descend_all(
     floor: Tensor | None = None
     for step in range(STEPS + 1):
         place = place.detach().requires_grad_()
+        field.time(step / STEPS)
         seen = field.inputs(place)
         good = field.progress(place, seen)
         gradient = _gradient(field.losses(program(seen), seen, alpha), place)

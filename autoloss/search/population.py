@@ -7,7 +7,7 @@ evaluations of earlier generations; nothing else, so a search that was killed go
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin, Refusal
@@ -92,7 +92,8 @@ class Population:
         for number, row in enumerate(self.settings.known, start=1):
             losses = {slot: self._known(slot, name) for slot, name in row.items()}
             titles = tuple(known_loss(name).title for name in row.values())
-            native = all(loss.grammar.name == self.settings.slots[slot].grammar for slot, loss in losses.items())
+            wanted = {slot: GRAMMARS[rules.grammar] for slot, rules in self.settings.slots.items()}
+            native = all(wanted[slot].holds(loss.grammar) for slot, loss in losses.items())
             as_formula = all(own[slot] == name for slot, name in row.items())
             origin = Origin(How.KNOWN, titles=titles, as_formula=as_formula)
             given.append(
@@ -159,10 +160,7 @@ class _Attempts:
 
     def __init__(self, number: int, settings: Settings, birth: Birth, watch: Callable[[int, int], None]) -> None:
         self.number, self.draws, self.own = number, 0, settings.stand_ins
-        self.grammars = {
-            name: replace(GRAMMARS[slot.grammar], constants=tuple(settings.variation.constants))
-            for name, slot in settings.slots.items()
-        }
+        self.grammars = {name: slot.rules(settings.variation) for name, slot in settings.slots.items()}
         self.identities: dict[Loss, str] = {}
         self._settings, self._birth, self._watch = settings, birth, watch
 

@@ -9,6 +9,7 @@ from primitives import algebra
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.kinds.kind import Kind
+from primitives.kinds.terminal import Terminal
 from primitives.text.markup import digest
 
 IMPORTS = {
@@ -86,9 +87,15 @@ def _doc(expression: Expression, grammar: Grammar) -> list[str]:
     """The formula in plain text and in LaTeX, and what its inputs mean."""
     lines = [f"Formula: {expression}", f"LaTeX: {algebra.latex(expression, grammar.terminals)}", "Inputs:"]
     used = [terminal for terminal in grammar.terminals if terminal.name in expression.names]
-    lines += [f"    {terminal.name}: {terminal.text} ({terminal.unit})" for terminal in used]
+    lines += [f"    {terminal.name}: {terminal.text} ({terminal.unit}){_argument(terminal)}" for terminal in used]
     wrapped = []
     for line in lines:
         hanging = " " * (8 if line.startswith(" ") else 4)
         wrapped += textwrap.wrap(line, 112, subsequent_indent=hanging, break_long_words=False)
     return [f"    {line}".replace("\\", "\\\\") for line in wrapped]
+
+
+def _argument(terminal: Terminal) -> str:
+    """The argument that an input which training knows is handed over as, and its shape."""
+    shapes = {"sample": "(N,)", "class": "(C,) or (N, C)", "training": "()"}
+    return f", as {terminal.given} {shapes[terminal.per]}" if terminal.levels else ""

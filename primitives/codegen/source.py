@@ -187,7 +187,8 @@ class _Writer:
             elif text.count(f"{{{name}}}") > 1 and not isinstance(part.head, float):
                 written[name] = self._named(part)
             else:
-                written[name] = self._tensor(part, least, head.class_axis) if tensors else self._bound(part, least)
+                bare = not tensors or name in head.bare
+                written[name] = self._bound(part, least) if bare else self._tensor(part, least, head.class_axis)
         return text.format(**written), head.binding
 
     def _bound(self, part: Expression, least: Binding) -> str:

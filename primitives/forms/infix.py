@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from primitives.expression import Expression
 from primitives.operators import Operator
-from primitives.parser import BINARY, MAX_POWER
+from primitives.parser import BINARY, MAX_POWER, constant
 
 _SIGNS = {name: (sign, binding) for sign, (binding, name) in BINARY.items()}
 _SIGN, _POWER, _ATOM = 3, 4, 5
@@ -32,6 +32,9 @@ def _printed(expression: Expression) -> tuple[str, int]:
         return f"-{_within(expression.arguments[0], _SIGN)}", _SIGN
     if head.name == "square" and (power := _power(expression)):
         return power, _POWER
+    if head.name == "pow" and not _plain(expression.arguments[1]):
+        base, exponent = (_within(part, _ATOM) for part in expression.arguments)
+        return f"{base}**{exponent}", _POWER
     return f"{head.name}({', '.join(infix(part) for part in expression.arguments)})", _ATOM
 
 
@@ -45,6 +48,12 @@ def _power(expression: Expression) -> str:
     """The text as a power, where the parser makes this very tree of one."""
     base, count = _base(expression)
     return f"{_within(base, _ATOM)}**{count}" if 1 < count <= MAX_POWER else ""
+
+
+def _plain(exponent: Expression) -> bool:
+    """Whether the parser makes squares, products or a root of it."""
+    number = constant(exponent)
+    return number is not None and (abs(number) == 0.5 or abs(number) in range(1, MAX_POWER + 1))
 
 
 def _base(expression: Expression) -> tuple[Expression, int]:

@@ -15,6 +15,7 @@ from primitives.forms.behaviour import Behaviour, behaviour
 from primitives.forms.collect import CollectError, collected
 from primitives.forms.infix import infix
 from primitives.grammar import Grammar
+from primitives.operators import Operator
 
 _ZERO, _ONE = Expression(0.0), Expression(1.0)
 
@@ -40,7 +41,12 @@ def _pruned(expression: Expression, does: Behaviour) -> Expression:
 
 
 def _parts(expression: Expression) -> Iterator[Expression]:
-    """The arguments of a formula, and theirs: of `a + b - b` the a, of `log(exp(a))` the a."""
+    """The arguments of a formula, and theirs: of `a + b - b` the a, of `log(exp(a))` the a.
+
+    None of a number that the count of classes makes: softmax(0.25) is 0.25 of four classes only.
+    """
+    if not expression.names and isinstance(expression.head, Operator) and expression.head.class_axis:
+        return
     for part in expression.arguments:
         yield from part.arguments
     yield from expression.arguments

@@ -18,12 +18,14 @@ class Outcome:
         text: for people.
         least: what a loss must reach to pass; None where nothing is asked. Known losses reach more by a margin.
         low: lowest value that may be asked.
+        grace: how much less the second edition of the rules asks; see `Grammar`.
     """
 
     name: str
     text: str
     least: float | None
     low: float = 0.0
+    grace: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Field(ABC):
     @abstractmethod
     def outcome(self, place: Tensor, index: int) -> Tensor:
         """Where the predictions of one formula are."""
+
+    def time(self, share: float) -> None:  # noqa: B027  most have no clock
+        """So much of the descent is over."""
 
     def keep(self, kept: list[int]) -> None:  # noqa: B027  most have nothing but the places
         """Only these formulas go on."""

@@ -17,11 +17,13 @@ class Formula:
         expression: the formula.
         terminals: inputs that its grammar has.
         alpha: weight of the target outside the formula; None weights nothing.
+        edition: of the rules that it is judged by; see `Grammar`.
     """
 
     expression: Expression
     terminals: tuple[Terminal, ...]
     alpha: float | None = None
+    edition: int = 1
 
     @property
     def reads(self) -> tuple[Terminal, ...]:
@@ -37,6 +39,12 @@ class Formula:
     def fixed(self) -> frozenset[str]:
         """Names of the inputs that no prediction changes."""
         return frozenset(terminal.name for terminal in self.terminals if not terminal.predicted)
+
+    @property
+    def held(self) -> bool:
+        """Whether a part changes with the prediction that no derivative is taken of: values do not tell its way."""
+        stops = any(isinstance(node.head, Operator) and node.head.name == "stop" for node in self.expression.walk())
+        return stops or any(terminal.moves for terminal in self.reads)
 
     @property
     def quick(self) -> bool:

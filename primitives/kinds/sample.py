@@ -15,7 +15,7 @@ class Sample:
     Args:
         pred: predictions, a row per sample: boxes (N, 4), logits (N, C), ...
         target: targets, a row per sample: boxes (N, 4), labels (N,), ...
-        given: what the head hands over beside, by keyword, (N,) each.
+        given: what is handed over beside, by keyword: (N,); (C,) or (N, C) of classes; () of the training.
     """
 
     pred: Tensor

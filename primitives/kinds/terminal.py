@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -29,7 +29,10 @@ class Terminal:
         aliases: names that published text uses for it.
         predicted: a gradient flows through it to the prediction.
         positive: it is above 0, which SymPy may rely on; else it is real.
-        given: what the head must hand over for it beside prediction and target, as its keyword; empty for nothing.
+        given: what must be handed over for it beside prediction and target, as its keyword; empty for nothing.
+        per: what is given is one number a `sample` (N,), a `class` (C,) or (N, C), or a `training` ().
+        levels: where gates judge a formula that reads what is given, both ends among them; it is drawn between them.
+        moves: its value changes with the prediction, though no gradient flows through it.
 
     Raises:
         ValueError: there is no way to compute it, or no finite interval to draw what is given from.
@@ -45,6 +48,9 @@ class Terminal:
     predicted: bool = True
     positive: bool = False
     given: str = ""
+    per: Literal["sample", "class", "training"] = "sample"
+    levels: tuple[float, ...] = ()
+    moves: bool = False
 
     def __post_init__(self) -> None:
         if self.compute is None and not self.given:
@@ -56,3 +62,53 @@ class Terminal:
 
     def __hash__(self) -> int:
         return hash((self.name, self.unit))
+
+
+# What training knows and hands over: in every kind of losses by the same name.
+PROGRESS = Terminal(
+    "t",
+    (0, 1),
+    "share",
+    "progress of the training",
+    predicted=False,
+    given="progress",
+    per="training",
+    levels=(0.0, 0.5, 1.0),
+)
+"""What is over of the training, one number for all samples."""
+
+
+def score(text: str) -> Terminal:
+    """What the classifying branch says of the target's class."""
+    return Terminal(
+        "s", (0, 1), "probability", text, predicted=False, given="score", levels=(0.01, 0.1, 0.3, 0.7, 0.99)
+    )
+
+
+def frequency(
+    text: str,
+    per: Literal["sample", "class"],
+    compute: Callable[[Any], Tensor] | None = None,
+    code: Mapping[str, str] | None = None,
+) -> Terminal:
+    """How frequent classes are in training, in (0, 1]."""
+    levels = (0.01, 0.03, 0.1, 0.3, 1.0)
+    return Terminal(
+        *("f", (0, 1), "share of the most frequent", text, compute, code or {}),
+        predicted=False,
+        positive=True,
+        given="frequency",
+        per=per,
+        levels=levels,
+    )
+
+
+def size(text: str, compute: Callable[[Any], Tensor] | None = None, code: Mapping[str, str] | None = None) -> Terminal:
+    """How large targets are in their image, in (0, 1]."""
+    return Terminal(
+        *("a", (0, 1), "side of the image", text, compute, code or {}),
+        predicted=False,
+        positive=True,
+        given="size",
+        levels=(0.02, 0.07, 0.25, 1.0),
+    )

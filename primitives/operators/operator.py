@@ -34,6 +34,15 @@ def same(first: float, last: float) -> float | None:
     return first if first == last else None
 
 
+def code_of(torch: str, numpy: str, jax: str = "") -> Mapping[str, str]:
+    """Text by backend; JAX names most functions as NumPy and SciPy do."""
+    return {
+        "torch": torch,
+        "numpy": numpy,
+        "jax": jax or numpy.replace("np.", "jnp.").replace("special.", "jax.scipy.special."),
+    }
+
+
 @dataclass(frozen=True)
 class Operator:
     """One primitive operation; the row is executed when it is declared (the process of SymPy has no torch for that).
@@ -51,6 +60,7 @@ class Operator:
         binding: how tightly the text binds.
         argument_binding: how tightly each argument must bind; 0 where it stands alone between commas.
         guarded: EPS is added to the last argument, in text only where that may be 0.
+        bare: names of arguments for which code takes a number as well as a tensor, where the text is a function.
         degree: power of a unit in the value, given those in the first and the last argument; None for none.
         quick: SymPy is quick with it.
         class_axis: acts along the class axis, so it exists in the class grammars only.
@@ -73,6 +83,7 @@ class Operator:
     binding: Binding = Binding.ATOM
     argument_binding: tuple[Binding, ...] = (Binding.SUM, Binding.SUM)
     guarded: bool = False
+    bare: str = ""
     degree: Callable[[float, float], float | None] = lambda first, last: 0 if first == last == 0 else None
     quick: bool = False
     class_axis: bool = False

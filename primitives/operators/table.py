@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from primitives.operators.operator import BACKENDS, Binding, Column, Interval, Operator, same
+from primitives.operators.later import LATER
+from primitives.operators.operator import BACKENDS, Binding, Column, Interval, Operator, code_of, same
 
 if TYPE_CHECKING:  # at run time tensors bring their functions, so that the process of SymPy needs no torch
     from torch import Tensor
@@ -90,18 +91,9 @@ def _sym_sigmoid(a: sympy.Expr) -> sympy.Expr:
 _HALF = sympy.Rational(1, 2)
 
 
-def _code(torch: str, numpy: str, jax: str = "") -> Mapping[str, str]:
-    """Text by backend; JAX names most functions as NumPy and SciPy do."""
-    return {
-        "torch": torch,
-        "numpy": numpy,
-        "jax": jax or numpy.replace("np.", "jnp.").replace("special.", "jax.scipy.special."),
-    }
-
-
 def _calls(name: str) -> Mapping[str, str]:
     """A function that all three name alike."""
-    return _code(f"torch.{name}({{a}})", f"np.{name}({{a}})")
+    return code_of(f"torch.{name}({{a}})", f"np.{name}({{a}})")
 
 
 def _infix(sign: str) -> Mapping[str, str]:
@@ -151,7 +143,7 @@ _ROWS = (
         _sym_dot,
         _REAL,
         "sum of a * b over the classes, one column",
-        _code("({a} * {b}).sum(-1, keepdim=True)", "({a} * {b}).sum(-1, keepdims=True)"),
+        code_of("({a} * {b}).sum(-1, keepdim=True)", "({a} * {b}).sum(-1, keepdims=True)"),
         argument_binding=(_SIGN, _SIGN),
         quick=True,
         class_axis=True,
@@ -177,7 +169,7 @@ _ROWS = (
         sympy.exp,
         _REAL,
         "e^a, a clamped at 88",
-        _code("torch.exp(torch.clamp({a}, max=88.0))", "np.exp(np.minimum({a}, 88.0))"),
+        code_of("torch.exp(torch.clamp({a}, max=88.0))", "np.exp(np.minimum({a}, 88.0))"),
         quick=True,
     ),
     Operator(
@@ -187,7 +179,7 @@ _ROWS = (
         sympy.log,
         _POSITIVE,
         "natural logarithm of a + 1e-20",
-        _code("torch.log({a} + 1e-20)", "np.log({a} + 1e-20)"),
+        code_of("torch.log({a} + 1e-20)", "np.log({a} + 1e-20)"),
         quick=True,
     ),
     Operator("abs", 1, lambda a: a.abs(), sympy.Abs, _REAL, "absolute value", _calls("abs"), degree=same),
@@ -199,7 +191,7 @@ _ROWS = (
         _sym_softmax,
         _REAL,
         "softmax over the classes",
-        _code("torch.softmax({a}, dim=-1)", "special.softmax({a}, axis=-1)", "jax.nn.softmax({a}, axis=-1)"),
+        code_of("torch.softmax({a}, dim=-1)", "special.softmax({a}, axis=-1)", "jax.nn.softmax({a}, axis=-1)"),
         quick=True,
         class_axis=True,
     ),
@@ -210,7 +202,7 @@ _ROWS = (
         lambda a: sympy.log(1 + sympy.exp(a)),
         _REAL,
         "log(1 + e^a)",
-        _code("functional.softplus({a})", "np.logaddexp({a}, 0.0)", "jax.nn.softplus({a})"),
+        code_of("functional.softplus({a})", "np.logaddexp({a}, 0.0)", "jax.nn.softplus({a})"),
         quick=True,
     ),
     Operator(
@@ -220,7 +212,7 @@ _ROWS = (
         _sym_sigmoid,
         _REAL,
         "1 / (1 + e^-a)",
-        _code("torch.sigmoid({a})", "special.expit({a})", "jax.nn.sigmoid({a})"),
+        code_of("torch.sigmoid({a})", "special.expit({a})", "jax.nn.sigmoid({a})"),
         aliases=("sig",),
         quick=True,
     ),
@@ -231,7 +223,7 @@ _ROWS = (
         lambda a: _HALF + 2 / sympy.pi * sympy.atan(sympy.tanh(sympy.pi * a / 8)),
         _REAL,
         "Gudermannian curve scaled into 0..1",
-        _code(
+        code_of(
             _GD_TEXT.format(atan="torch.atan", tanh="torch.tanh", a="{a}"),
             _GD_TEXT.format(atan="np.arctan", tanh="np.tanh", a="{a}"),
         ),
@@ -245,7 +237,7 @@ _ROWS = (
         lambda a: _HALF + a / (2 * sympy.sqrt(4 + a**2)),
         _REAL,
         "algebraic curve scaled into 0..1",
-        _code(
+        code_of(
             "(({a} / 2 * torch.rsqrt(1 + ({a} / 2) ** 2) + 1) / 2)", "(({a} / 2 / np.sqrt(1 + ({a} / 2) ** 2) + 1) / 2)"
         ),
         aliases=("salf",),
@@ -257,7 +249,7 @@ _ROWS = (
         lambda a: (sympy.erf(sympy.sqrt(sympy.pi) * a / 4) + 1) / 2,
         _REAL,
         "error function scaled into 0..1",
-        _code(f"((torch.erf({_ERF_TEXT}) + 1) / 2)", f"((special.erf({_ERF_TEXT}) + 1) / 2)"),
+        code_of(f"((torch.erf({_ERF_TEXT}) + 1) / 2)", f"((special.erf({_ERF_TEXT}) + 1) / 2)"),
         aliases=("serf",),
         argument_binding=_MULTIPLIED,
     ),
@@ -268,7 +260,7 @@ _ROWS = (
         lambda a: sympy.erfc(sympy.sqrt(sympy.pi) * a / 4) / 2,
         _REAL,
         "complementary error function scaled into 0..1",
-        _code(f"(torch.erfc({_ERF_TEXT}) / 2)", f"(special.erfc({_ERF_TEXT}) / 2)"),
+        code_of(f"(torch.erfc({_ERF_TEXT}) / 2)", f"(special.erfc({_ERF_TEXT}) / 2)"),
         aliases=("serfc",),
         argument_binding=_MULTIPLIED,
     ),
@@ -280,7 +272,7 @@ _ROWS = (
         lambda a: sympy.Max(a, 0),
         _REAL,
         "the positive part",
-        _code("torch.relu({a})", "np.maximum({a}, 0.0)", "jax.nn.relu({a})"),
+        code_of("torch.relu({a})", "np.maximum({a}, 0.0)", "jax.nn.relu({a})"),
         degree=same,
     ),
     Operator("sin", 1, lambda a: a.sin(), sympy.sin, _REAL, "sine", _calls("sin")),
@@ -303,7 +295,7 @@ _ROWS = (
         sympy.Min,
         _REAL,
         "the smaller of a and b",
-        _code("torch.minimum({a}, {b})", "np.minimum({a}, {b})"),
+        code_of("torch.minimum({a}, {b})", "np.minimum({a}, {b})"),
         degree=same,
         extended=True,
     ),
@@ -314,11 +306,12 @@ _ROWS = (
         sympy.Max,
         _REAL,
         "the larger of a and b",
-        _code("torch.maximum({a}, {b})", "np.maximum({a}, {b})"),
+        code_of("torch.maximum({a}, {b})", "np.maximum({a}, {b})"),
         degree=same,
         extended=True,
     ),
+    *LATER,
 )
 
 OPERATORS: dict[str, Operator] = {row.name: row for row in _ROWS}
-"""Every operator by its canonical name: the paper's 21 and the extended three."""
+"""Every operator by its canonical name: the paper's 21 and the extended five."""

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from autoloss.config import from_mapping, load
-from autoloss.settings import Settings
+from autoloss.settings import Settings, Slot, Variation
+from primitives.catalog import GRAMMARS
 from primitives.errors import InputError
+from primitives.operators import OPERATORS
 from primitives.text.printable import printable
 from tests.helpers.small import section
 
@@ -53,6 +55,31 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
         ({"slots": {"loss_bbox": {"grammar": "boxes", "like": "giou"}}}, r"unknown grammar 'boxes'; known: box"),
         ({"slots": {"loss_bbox": {"grammar": "box", "like": "diou"}}}, r"not a formula of grammar 'box'; choices: iou"),
         ({"slots": {"loss_cls": {"grammar": "box", "like": "giou"}}}, r"grammar 'box' is not for loss_cls"),
+        (
+            {"slots": {"loss_cls": {"grammar": "sigmoid_wide", "like": "focal", "inputs": ["x", "q"]}}},
+            r"grammar 'sigmoid_wide' has none of the inputs 'q'; choices: x, y, w, f, t, a",
+        ),
+        (
+            {"slots": {"loss_cls": {"grammar": "sigmoid", "like": "focal", "operators": ["stop"]}}},
+            r"grammar 'sigmoid' has none of the operators 'stop'; choices: add",
+        ),
+        (
+            {"slots": {"loss_cls": {"grammar": "sigmoid_wide", "like": "focal", "inputs": ["y", "f"]}}},
+            r"inputs needs one that predictions change: x",
+        ),
+        (
+            {"slots": {"loss_cls": {"grammar": "sigmoid", "like": "focal", "inputs": ["x", "x"]}}},
+            r"inputs names one twice: x, x",
+        ),
+        (
+            {"slots": {"loss_cls": {"grammar": "sigmoid", "like": "focal", "language": "paper", "inputs": ["x"]}}},
+            r"language names inputs and operators; leave these out",
+        ),
+        (
+            {"slots": {"loss_cls": {"grammar": "sigmoid", "like": "focal", "language": "all"}}},
+            r"Input should be 'paper'",
+        ),
+        ({"variation": {"numbers": "all"}}, r"Input should be 'constants' or 'any'"),
         ({"known": [{"loss_cls": "giou"}]}, r"known loss 'giou' is not for loss_cls"),
         ({"known": [{"loss_cls": "focl"}]}, r"unknown loss 'focl'; known: iou"),
         ({"controls": [{"loss_cls": -1.0}]}, r"search.controls.0.loss_cls: Input should be greater .*, got -1.0"),
@@ -239,3 +266,16 @@ def test_what_a_run_file_cannot_keep_is_refused(value: Any) -> None:
     for place in (("evaluator", "x"), ("ladder", 0, "task", "x")):
         with pytest.raises(InputError, match=f"search.{place[0]}"):
             from_mapping(put(place, value))
+
+
+def test_a_slot_says_what_is_drawn_of_its_grammar() -> None:
+    wide = Slot(grammar="sigmoid_wide", like="focal")
+    assert wide.rules(Variation()).drawn == GRAMMARS["sigmoid_wide"].operators
+    assert wide.rules(Variation()).constants == (1.0, 2.0, 3.0)
+    assert wide.rules(Variation(numbers="any")).constants == ()
+    paper = Slot(grammar="sigmoid_wide", like="focal", language="paper").rules(Variation())
+    assert paper.drawn_inputs == ("x", "y", "w")
+    assert paper.drawn == tuple(name for name, row in OPERATORS.items() if not row.extended)
+    few = Slot(grammar="box_wide", like="wiou", inputs=["i", "u", "f"], operators=["sub", "div", "pow"])
+    assert few.rules(Variation()).drawn_inputs == ("i", "u", "f")
+    assert Slot(grammar="box", like="giou").rules(Variation()) == GRAMMARS["box"]

@@ -10,9 +10,9 @@ PAPER = "add sub mul div dot neg exp log abs sqrt softmax softplus sigmoid gd al
 ELEMENTWISE = [row for row in OPERATORS.values() if not row.class_axis]
 
 
-def test_the_table_holds_the_21_operators_of_the_paper_and_three_more() -> None:
+def test_the_table_holds_the_21_operators_of_the_paper_and_five_more() -> None:
     assert [row.name for row in OPERATORS.values() if not row.extended] == PAPER
-    assert [row.name for row in OPERATORS.values() if row.extended] == ["square", "min", "max"]
+    assert [row.name for row in OPERATORS.values() if row.extended] == ["square", "min", "max", "pow", "stop"]
 
 
 @pytest.mark.parametrize("row", ELEMENTWISE, ids=lambda row: row.name)
@@ -61,3 +61,26 @@ def test_published_protections_hold() -> None:
 def test_a_row_that_contradicts_itself_cannot_be_declared(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Operator("bad", algebra=lambda a: a, domain=(-math.inf, math.inf), text="", **{"code": {}, **arguments})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("exponent", [0.0, 0.01, 0.5, 2.0, -3.0, 40.0, -40.0])
+def test_a_power_and_its_gradients_are_finite_for_every_base_from_0_on(dtype: torch.dtype, exponent: float) -> None:
+    base = torch.tensor([0.0, 1e-30, 1e-6, 0.3, 1.0, 50.0, 1e6], dtype=dtype, requires_grad=True)
+    power = torch.full_like(base, exponent).requires_grad_()
+    value = OPERATORS["pow"].tensor(base, power)
+    gradients = torch.autograd.grad(value.sum(), (base, power))
+    assert all(bool(torch.isfinite(one).all()) for one in (value, *gradients))
+    if abs(exponent) <= 3:
+        torch.testing.assert_close(value[2:6], base[2:6] ** exponent, rtol=1e-4, atol=0)
+
+
+def test_what_is_stopped_has_its_value_and_no_derivative() -> None:
+    x = torch.tensor([0.5, 2.0], requires_grad=True)
+    (slope,) = torch.autograd.grad((OPERATORS["stop"].tensor(x) * x).sum(), x)
+    assert slope.tolist() == x.tolist()
+    a = sympy.Symbol("a", real=True)
+    held = OPERATORS["stop"].algebra(a)
+    assert sympy.diff(held * a, a) == held
+    assert held.subs(a, 2) == 2
+    assert str(held) == "stop(a)"

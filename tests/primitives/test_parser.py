@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from primitives.catalog import GRAMMARS
+from primitives.catalog import GRAMMARS, find_grammar
 from primitives.expression import Expression
 from primitives.forms.infix import infix
 from primitives.parser import MAX_NESTING, MAX_TEXT, GrammarError, read
@@ -93,3 +93,36 @@ def test_powers_do_not_grow_beyond_what_text_may_hold() -> None:
         text = f"({text})**7"
     with pytest.raises(GrammarError, match="longer than 20000 characters in full|nested deeper than 64"):
         GRAMMARS["box"].parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("(i/u)**1.5", "pow(div(i, u), 1.5)"),
+        ("i**-0.3", "pow(i, neg(0.29999999999999999))"),
+        ("f**(-0.5*t)", "pow(f, mul(neg(0.5), t))"),
+        ("i**2", "square(i)"),
+        ("i**0.5", "sqrt(i)"),
+        ("pow(i, 2)", "pow(i, 2)"),
+        ("stop(i)*u", "mul(stop(i), u)"),
+    ],
+)
+def test_powers_of_any_exponent_are_read_where_the_grammar_has_them(text: str, calls: str) -> None:
+    wide = GRAMMARS["box_wide"]
+    assert str(wide.parse(text)) == calls
+    assert wide.parse(infix(wide.parse(text))) == wide.parse(text)
+
+
+def test_other_grammars_read_what_they_read() -> None:
+    with pytest.raises(GrammarError, match="a power that is not in the language"):
+        GRAMMARS["box"].parse("(i/u)**1.5")
+    with pytest.raises(GrammarError, match="unknown name 'stop'"):
+        GRAMMARS["box"].parse("stop(i)")
+
+
+def test_a_text_without_a_grammar_is_of_the_first_that_has_all_of_it() -> None:
+    assert find_grammar("1 - i/u").name == "box"
+    assert find_grammar("1 - (i/u)**1.5").name == "box_wide"
+    assert find_grammar("stop(i/u)*(1 - i/u)").name == "box_wide"
+    with pytest.raises(GrammarError, match="unknown name 'foo' .* in grammar box"):
+        find_grammar("1 - i/foo")

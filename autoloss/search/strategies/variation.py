@@ -6,6 +6,7 @@ Only DEAP's trees and operators are used: nothing is compiled and no text is rea
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from primitives.grammar import Grammar
 from primitives.operators import OPERATORS, Operator
 
 _TRIES = 20
+_SMALLEST, _LARGEST = 0.01, 100.0
+_TURNED, _FACTOR = 0.25, 0.5
+"""Share of mutations that change a number, and the deviation of the logarithm of the factor."""
 
 
 @contextmanager
@@ -36,13 +40,36 @@ def _primitives(grammar: Grammar, extended: bool) -> gp.PrimitiveSet:
     """DEAP's view of a grammar."""
     view = gp.PrimitiveSet(grammar.name, 0)
     for name in grammar.operators:
-        if extended or not OPERATORS[name].extended:
+        drawn = name in grammar.drawn if grammar.drawn else extended or not OPERATORS[name].extended
+        if drawn:
             view.addPrimitive(OPERATORS[name].tensor, OPERATORS[name].arity, name=name)
     for terminal in grammar.terminals:
-        view.addTerminal(terminal.name)
+        if grammar.drawn_inputs is None or terminal.name in grammar.drawn_inputs:
+            view.addTerminal(terminal.name)
     for constant in grammar.constants:
         view.addTerminal(constant)
+    if not grammar.constants:
+        view.addEphemeralConstant("number", _number)
     return view
+
+
+def _number() -> float:
+    """Any number of two significant digits, as many in each tenfold."""
+    return _two_digits(10 ** random.uniform(math.log10(_SMALLEST), math.log10(_LARGEST)))
+
+
+def _two_digits(number: float) -> float:
+    return min(max(float(f"{number:.2g}"), _SMALLEST), _LARGEST)
+
+
+def _turned(parent: Expression) -> Expression:
+    """One of the numbers of a formula changed by a factor."""
+    places = [index for index, node in enumerate(parent.walk()) if isinstance(node.head, float)]
+    if not places:
+        return parent
+    index = random.choice(places)
+    number = float(next(node.head for place, node in enumerate(parent.walk()) if place == index))  # type: ignore[arg-type]
+    return parent.replace(index, Expression(_two_digits(number * math.exp(random.gauss(0, _FACTOR)))))
 
 
 def _from_deap(tree: Sequence[gp.Primitive | gp.Terminal]) -> Expression:
@@ -93,9 +120,13 @@ def crossed(first: Expression, second: Expression, grammar: Grammar, *, extended
 def mutated(parent: Expression, grammar: Grammar, *, extended: bool = False) -> Expression:
     """`parent` after one of: a new part, another operator or input, an operator taken out, an operator put in.
 
+    Where any number may be drawn, one of the numbers may change by a factor instead.
+
     Returns:
         The child, or `parent` when no child kept the limits.
     """
+    if not grammar.constants and random.random() < _TURNED and (turned := _turned(parent)) != parent:
+        return turned
     view = _primitives(grammar, extended)
     for _ in range(_TRIES):
         tree, kind = _to_deap(parent, view), random.random()

@@ -10,6 +10,7 @@ import torch
 
 from primitives import algebra
 from primitives.algebra import Answer
+from primitives.kinds import draws
 from primitives.kinds.box import paths, proofs, samples, simulation
 from primitives.kinds.box.pair import AREAS, PIXELS, SHAPES
 from primitives.kinds.box.simulation import BoxField
@@ -17,10 +18,12 @@ from primitives.kinds.field import Descend
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
 from primitives.kinds.probe import Probe
+from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.kinds.verdict import Certificate
 
 _PROOF_SIZE = 60  # nodes; larger formulas are sampled only, for algebra on them takes seconds
+_SIDE = 64.0
 _STILL = 1e-3  # of the mean gradient: below it a gradient has vanished
 
 
@@ -28,7 +31,7 @@ def found(kind: Kind, formula: Formula, descend: Descend) -> list[Certificate]:
     """See Kind.certificates."""
     return [
         _resolution(kind, formula, descend),
-        _optimum(formula),
+        _optimum(kind, formula),
         _monotone(kind, formula),
         _disjoint(kind, formula),
     ]
@@ -74,7 +77,7 @@ def _resolution(kind: Kind, formula: Formula, descend: Descend) -> Certificate:
     return Certificate("scale", statement, f"sampled on {cosines.numel()}", numbers)
 
 
-def _optimum(formula: Formula) -> Certificate:
+def _optimum(kind: Kind, formula: Formula) -> Certificate:
     """Areas count in units of the target's, so all perfect boxes are one case, or in pixels."""
     pixels = in_pixels(formula.terminals)
     proved: Answer[str] = Answer(None)
@@ -83,21 +86,19 @@ def _optimum(formula: Formula) -> Certificate:
     if proved.value:
         text = f"{proved.value}, A being the target's area in square pixels"
         return Certificate("optimum", f"the loss of a perfect box is {text}", algebra.PROVED)
-    number = float(formula.expression({one.name: _at_target(one) for one in formula.terminals})) + 0.0
+    square = torch.tensor([[0.0, 0.0, _SIDE, _SIDE]], dtype=torch.float64)
+    perfect = kind.inputs(Sample(square, square, draws.middle(formula.terminals, 1)), formula.terminals)
+    exact = {one.name: _at_target(one, perfect[one.name]) for one in formula.terminals}
+    number = float(formula.expression(exact)) + 0.0
     where = " of 64 px" if pixels else ""
     statement = f"the loss of a perfect box{where} is {number:.6g}"
     return Certificate("optimum", statement, proved.otherwise("computed"), {"value": number})
 
 
-def _at_target(terminal: Terminal) -> torch.Tensor:
-    """An input where a box of 64 px is right; what a head gives is in the middle of its interval."""
-    if terminal in SHAPES:
-        value = 0.0
-    elif terminal in AREAS:
-        value = 1.0
-    else:
-        value = 64.0**2 if terminal in PIXELS else sum(terminal.interval) / 2
-    return torch.tensor([value], dtype=torch.float64)
+def _at_target(terminal: Terminal, computed: torch.Tensor) -> torch.Tensor:
+    """An input where a box of 64 px is right, without what protects areas; what is given is in its middle."""
+    known = {**dict.fromkeys(SHAPES, 0.0), **dict.fromkeys(AREAS, 1.0), **dict.fromkeys(PIXELS, _SIDE**2)}
+    return torch.tensor([known[terminal]], dtype=torch.float64) if terminal in known else computed
 
 
 _AREAS = ("intersection", "union", "enclosing area")
@@ -121,7 +122,7 @@ def _monotone(kind: Kind, formula: Formula) -> Certificate:
     if proved:
         return Certificate("monotone", f"{', '.join(proved)}, the others fixed, where i < u < e", algebra.PROVED)
     ways = paths.paths(kind, formula.terminals)
-    loss = ways.losses(formula)
+    loss = paths.along(kind, formula)
     share = float(((loss[:, 1:] <= loss[:, :-1]) | ~ways.rising).float().mean())
     return Certificate(
         "monotone",

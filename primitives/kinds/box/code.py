@@ -20,6 +20,7 @@ def by_backend(*lines: str) -> Mapping[str, str]:
         .replace("torch.min", "np.minimum")
         .replace("torch.max", "np.maximum")
         .replace("torch.atan", "np.arctan")
+        .replace("torch.abs", "np.abs")
         .replace(".clamp(min=", ".clip(")
     )
     return {"torch": torch, "numpy": array, "jax": array.replace("np.", "jnp.")}

@@ -13,7 +13,16 @@ from primitives.algebra import Answer
 from primitives.expression import Expression
 from primitives.kinds.box import certificates, code, panels, paths, samples, simulation, ways
 from primitives.kinds.box.certificates import in_pixels
-from primitives.kinds.box.pair import AREAS, PIXEL_AREA, PIXELS, SHAPES, TARGET_AREA, Pair
+from primitives.kinds.box.pair import (
+    AREAS,
+    KNOWN_IN_TRAINING,
+    PIXEL_AREA,
+    PIXELS,
+    SHAPES,
+    SIZES,
+    TARGET_AREA,
+    Pair,
+)
 from primitives.kinds.course import Way
 from primitives.kinds.field import Descend, Field
 from primitives.kinds.formula import Formula
@@ -32,7 +41,7 @@ class BoxKind(Kind):
 
     name = word = "box"
     slot = "loss_bbox"
-    terminals = (*AREAS, *PIXELS, *SHAPES)
+    terminals = (*AREAS, *PIXELS, *SHAPES, *SIZES, *KNOWN_IN_TRAINING)
     arguments = ("pred", "target")
     says = "Losses (N,) of aligned boxes, (N, 4) xyxy in pixels."
     stand_in = "giou"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from primitives.kinds.box.code import by_backend
 from primitives.kinds.sample import Sample
-from primitives.kinds.terminal import Terminal
+from primitives.kinds.terminal import PROGRESS, Terminal, frequency, score, size
 
 AREA_EPS = 1e-7
 _INF = math.inf
@@ -23,14 +23,17 @@ class Pair:
     Formula:
         i = |P n T|, u = |P| + |T| - i + 1e-7, e = |smallest box around P and T| + 1e-7;
         d = squared distance of the centres / squared diagonal of the enclosing box (range 0..1);
-        v = 4 / pi^2 (atan(w_t / h_t) - atan(w_p / h_p))^2 (range 0..1).
+        v = 4 / pi^2 (atan(w_t / h_t) - atan(w_p / h_p))^2 (range 0..1);
+        dw = |w_p - w_t| / w_e, dh = |h_p - h_t| / h_e (range 0..1);
+        g = (w_e^2 + h_e^2) / |T|, k = half the squared distances of both corners / |T|.
 
     Gradients are added in the order in which values came to be, so the areas are computed at once, in this order.
 
     Raises:
         ValueError: the shapes are not (N, 4) twice.
 
-    Source: Liu et al. 2021, arXiv 2102.04700, section 3.1; Zheng et al. 2020, arXiv 1911.08287, eq. 6, 7 and 9.
+    Source: Liu et al. 2021, arXiv 2102.04700, section 3.1; Zheng et al. 2020, arXiv 1911.08287, eq. 6, 7 and 9;
+    Zhang et al. 2021, arXiv 2101.08158, eq. 6 (dw, dh); Wang et al. 2021, arXiv 2110.13389, eq. 6 (k).
     """
 
     def __init__(self, sample: Sample) -> None:
@@ -80,6 +83,31 @@ class Pair:
         aspect_p = torch.atan(self.wh_p[:, 0] / (self.wh_p[:, 1] + AREA_EPS))
         return (4 / math.pi**2) * (aspect_t - aspect_p).square()
 
+    @property
+    def w(self) -> Tensor:
+        """IoU, detached."""
+        return (self.intersection / self.union).detach()
+
+    @property
+    def dw(self) -> Tensor:
+        """Difference of the widths in units of the enclosing box's."""
+        return (self.wh_p[:, 0] - self.wh_t[:, 0]).abs() / (self.wh_e[:, 0] + AREA_EPS)
+
+    @property
+    def dh(self) -> Tensor:
+        """Difference of the heights in units of the enclosing box's."""
+        return (self.wh_p[:, 1] - self.wh_t[:, 1]).abs() / (self.wh_e[:, 1] + AREA_EPS)
+
+    @property
+    def g(self) -> Tensor:
+        """Squared diagonal of the enclosing box in units of the target's area."""
+        return (self.wh_e.square().sum(-1) + AREA_EPS) / self.unit
+
+    @property
+    def k(self) -> Tensor:
+        """Half the sum of the squared distances of both corners in units of the target's area."""
+        return (self.pred - self.target).square().sum(-1) / 2 / self.unit
+
 
 _INTERSECTION = "intersection of the predicted box and its target"
 _UNION = "union of the predicted box and its target"
@@ -117,6 +145,33 @@ SHAPES = (
     Terminal("v", (0, 1), "1", "squared difference of the aspect angles", attrgetter("v"), _V),
 )
 """What DIoU and CIoU add."""
+_W = {"torch": "w = (i / u).detach()", "numpy": "w = i / u", "jax": "w = jax.lax.stop_gradient(i / u)"}
+_DW = by_backend("dw = torch.abs(w_p - w_t) / (w_e + 1e-7)")
+_DH = by_backend("dh = torch.abs(h_p - h_t) / (h_e + 1e-7)")
+_G = by_backend("g = w_e * w_e + h_e * h_e + 1e-7")
+_K = by_backend(
+    "k_1 = (x1_p - x1_t) ** 2 + (y1_p - y1_t) ** 2",
+    "k_2 = (x2_p - x2_t) ** 2 + (y2_p - y2_t) ** 2",
+    "k = (k_1 + k_2) / 2",
+)
+SIZES = (
+    Terminal("dw", (0, 1), "enclosing width", "difference of the widths", attrgetter("dw"), _DW),
+    Terminal("dh", (0, 1), "enclosing height", "difference of the heights", attrgetter("dh"), _DH),
+    Terminal("g", (0, _INF), TARGET_AREA, "squared diagonal of the smallest box around both", attrgetter("g"), _G),
+    Terminal("k", (0, _INF), TARGET_AREA, "half the squared distances of both corners", attrgetter("k"), _K),
+)
+"""What EIoU, Wise-IoU, NWD and MPDIoU add."""
+OVERLAP = Terminal(
+    "w", (0, 1), "IoU", "IoU of the predicted box, detached", attrgetter("w"), _W, predicted=False, moves=True
+)
+KNOWN_IN_TRAINING = (
+    OVERLAP,
+    score("predicted probability of the target's class, detached"),
+    frequency("frequency of the target's class in training, relative to the most frequent one", per="sample"),
+    PROGRESS,
+    size("size of the target relative to the image: square root of its share"),
+)
+"""What training knows beside the boxes."""
 
 
 # Exported files carry it, so it needs PyTorch alone.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy
 
 from primitives import symbolic
+from primitives.operators import OPERATORS
 from primitives.symbolic import Names, Tree
 
 
@@ -38,18 +41,22 @@ def moved(tree: Tree, positive: Names, fixed: Names, pixels: bool) -> sympy.Expr
     """
     q = sympy.Symbol("q", positive=True)
     shift = (1 - q) / (1 + q)
-    at = {"i": 2 * q / (1 + q), "u": 2 / (1 + q), "e": 2 / (1 + q), "v": sympy.Integer(0)}
+    nothing = sympy.Integer(0)
+    at = {"i": 2 * q / (1 + q), "u": 2 / (1 + q), "e": 2 / (1 + q), "v": nothing, "dw": nothing, "dh": nothing}
+    at |= {"g": (1 + shift) ** 2 + 1, "k": shift**2, "w": OPERATORS["stop"].algebra(q)}
     return _at(tree, positive, pixels, at, shift**2 / ((1 + shift) ** 2 + 1))
 
 
 def grown(tree: Tree, positive: Names, fixed: Names, pixels: bool) -> sympy.Expr:  # noqa: ARG001  see Case
     """A formula by the IoU q of a concentric box of the target's shape and q of its area."""
     q = sympy.Symbol("q", positive=True)
-    one = sympy.Integer(1)
-    return _at(tree, positive, pixels, {"i": q, "u": one, "e": one, "v": sympy.Integer(0)}, sympy.Integer(0))
+    one, nothing, lacks = sympy.Integer(1), sympy.Integer(0), 1 - sympy.sqrt(q)
+    at = {"i": q, "u": one, "e": one, "v": nothing, "dw": lacks, "dh": lacks}
+    at |= {"g": 2 * one, "k": lacks**2 / 2, "w": OPERATORS["stop"].algebra(q)}
+    return _at(tree, positive, pixels, at, nothing)
 
 
-def _at(tree: Tree, positive: Names, pixels: bool, at: dict[str, sympy.Expr], distance: sympy.Expr) -> sympy.Expr:
+def _at(tree: Tree, positive: Names, pixels: bool, at: dict[str, Any], distance: sympy.Expr) -> sympy.Expr:
     unit = sympy.Symbol("A", positive=True) if pixels else sympy.Integer(1)
     values = {name: value * unit if name in positive else value for name, value in {**at, "d": distance}.items()}
     formula = symbolic.columns(tree, positive)[0]

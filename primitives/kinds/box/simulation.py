@@ -27,7 +27,7 @@ ARRIVED = 0.9
 """IoU from which a box has arrived."""
 OUTCOMES = (
     Outcome("iou", "mean IoU", 0.84),
-    Outcome("arrived", "share that arrived", 0.85),
+    Outcome("arrived", "share that arrived", 0.85, grace=0.15),
     Outcome("disjoint", "share of disjoint ones that arrived", None),
 )
 """Pairs that overlapped at the start, at the end; the share of these, and of the others, that ever reached ARRIVED."""
@@ -121,6 +121,10 @@ class BoxField(Field):
         self.kind, self.terminals, self.boxes, self.start = kind, terminals, boxes, boxes.place
         self.given = draws.given(terminals, len(boxes.place))
         self.iou = self.best = torch.zeros(1, len(boxes.place))
+
+    def time(self, share: float) -> None:
+        """See Field."""
+        self.given |= draws.at_time(self.terminals, len(self.boxes.place), share)
 
     def inputs(self, place: Tensor) -> dict[str, Tensor]:
         """See Field."""

@@ -20,6 +20,9 @@ from primitives.kinds.verdict import Certificate
 _PROOF_SIZE = 60  # nodes; larger formulas are sampled only, for algebra on them takes seconds
 _LIMIT_SIZE = 24
 _ENDS = ("as the target logit grows", "in every other column as its logit falls")
+_END = 12.0
+_GONE, _STAYS = 0.01, 0.5
+"""Of the strongest pull: below it is gone, above it has not fallen."""
 _W = tuple(k / 10 for k in range(1, 11))
 
 
@@ -31,12 +34,13 @@ def found(kind: Kind, formula: Formula, background: bool) -> list[Certificate]:
         _convex(kind, formula, background),
         _proper(kind, formula, background),
         _noise(kind, formula, background),
+        _tails(kind, formula, background),
     ]
 
 
 def losses(kind: Kind, formula: Formula, x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     """Losses (N,) at logits; what a head gives beside the IoU is in the middle of its interval."""
-    given = {**draws.middle(formula.terminals, len(x)), "iou": iou}
+    given = {**draws.middle(formula.terminals, *x.shape), "iou": iou}
     inputs = kind.inputs(Sample(x, labels, given), formula.terminals)
     return kind.losses(formula.expression(inputs), inputs, formula.alpha)
 
@@ -64,6 +68,8 @@ def _optimum(kind: Kind, formula: Formula, background: bool) -> Certificate:
 
 def _logit_signs(formula: Formula, background: bool, order: int) -> Answer[list[int | None]]:
     """Proved signs of a derivative in the logit x = log t at w = 1: along the target, then along another."""
+    if formula.held and order > 1:  # algebra would hold still what changes with the gradient
+        return Answer(None)
     quick = formula.quick and (background or formula.by_column)
     if formula.expression.size > _PROOF_SIZE or not quick:
         return Answer(None)
@@ -136,3 +142,18 @@ def _noise(kind: Kind, formula: Formula, background: bool) -> Certificate:
     symmetric = "symmetric, so robust to random labels" if share < 0.02 else "not symmetric"
     statement = f"{symmetric}: its mean over all labels varies {share:.2f} times as much as the loss"
     return Certificate("label noise", statement, f"sampled on {len(x)}", {"asymmetry": share})
+
+
+def _tails(kind: Kind, formula: Formula, background: bool) -> Certificate:
+    """The pull on the target logit where the answer is all wrong and all right, beside the strongest on the way."""
+    grid = torch.linspace(-_END, _END, 97, dtype=torch.float64)
+    x = torch.full((len(grid), width(background)), -1.0, dtype=torch.float64)
+    x[:, 0] = grid
+    x.requires_grad_()
+    values = losses(kind, formula, x, torch.zeros(len(grid)).long(), torch.ones(len(grid)).double())
+    pull = torch.autograd.grad(values.sum(), x)[0][:, 0].abs() if values.requires_grad else torch.zeros(len(grid))
+    wrong, right = (float(pull[end] / pull.max().clamp(min=1e-30)) for end in (0, -1))
+    hard = "vanishes on the hardest examples" if wrong < _GONE else "stays on the hardest examples"
+    easy = "does not fall on the easiest: the loss has no lowest value" if right > _STAYS else "falls on the easiest"
+    statement = f"its pull {hard} ({wrong:.2g} of the strongest at logit {-_END:g}) and {easy} ({right:.2g})"
+    return Certificate("tails", statement, f"sampled on {len(grid)}", {"wrong": wrong, "right": right})

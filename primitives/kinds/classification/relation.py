@@ -32,10 +32,8 @@ def weighted(
 ) -> tuple[str, str] | None:
     """See Kind.related."""
     rows = _levels(kind, formula.terminals, background)
-    (_, mine), (_, other) = (
-        rows.gradient(formula.expression, formula.alpha),
-        rows.gradient(known.expression, known.alpha),
-    )
+    _, mine = rows.gradient(formula.expression, formula.alpha)
+    _, other = _levels(kind, known.terminals, background).gradient(known.expression, known.alpha)
     w, y = rows.inputs[W.name], rows.inputs[Y.name]
     positive = w[:, 0] < 1 if background else y.amax(-1) > 0
     factor = mine / other.where(other != 0, torch.nan)

@@ -55,8 +55,15 @@ class LogitField(Field):
         self.kind, self.terminals, self.background = kind, terminals, background
         sample = sampled(background)
         self.labels, self.iou, self.start = sample.target, sample.given["iou"], sample.pred
-        given = {**draws.given(terminals, len(sample.pred)), **sample.given}
+        given = {**draws.given(terminals, *sample.pred.shape), **sample.given}
         self.fixed = kind.inputs(Sample(sample.pred, sample.target, given), terminals)
+
+    def time(self, share: float) -> None:
+        """See Field."""
+        clock = draws.at_time(self.terminals, len(self.start), share)
+        if clock:
+            told = [one for one in self.terminals if one.given in clock]
+            self.fixed |= self.kind.inputs(Sample(self.start, self.labels, clock), told)
 
     def inputs(self, place: Tensor) -> dict[str, Tensor]:
         """See Field."""

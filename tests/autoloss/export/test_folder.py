@@ -46,7 +46,7 @@ def test_catalog_and_random_survivors_are_the_same_where_our_packages_cannot_be_
     count: int, tmp_path: Path
 ) -> None:
     losses = [known(name) for name in KNOWN] + [loss for grammar in GRAMMARS for loss in survivors(grammar, count)]
-    assert len(losses) == len(KNOWN) + 5 * count
+    assert len(losses) == len(KNOWN) + len(GRAMMARS) * count
     for number, loss in enumerate(losses):
         put(loss, f"Loss{number}", tmp_path / str(number))
     assert compared(sorted(tmp_path.iterdir())) == ""

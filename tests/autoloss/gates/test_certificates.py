@@ -20,8 +20,10 @@ def text(formula: str, grammar: str) -> dict[str, Certificate]:
 def test_every_known_loss_has_every_certificate_and_each_says_how(known: KnownLoss) -> None:
     found = of(known)
     box = {"scale", "optimum", "monotone", "disjoint boxes", "smoothness", "known"}
-    classes = {"optimum", "monotone", "convexity", "properness", "label noise", "smoothness", "known"}
-    assert found.keys() == (box if GRAMMARS[known.grammar].slot == "loss_bbox" else classes)
+    classes = {"optimum", "monotone", "convexity", "properness", "label noise", "tails", "smoothness", "known"}
+    rules = GRAMMARS[known.grammar]
+    reads = {f"reads {one.name}" for one in rules.formula(known.expression).reads if one.levels}
+    assert found.keys() == (box if rules.slot == "loss_bbox" else classes) | reads
     for one in found.values():
         assert one.how in ("proved", "computed") or one.how.startswith("sampled on ")
         assert "nan" not in one.statement
@@ -94,3 +96,20 @@ def test_kinks_and_large_gradients_show_in_smoothness() -> None:
     smooth = text("exp(neg(div(i, u)))", "box")["smoothness"].numbers
     steep = text("sub(1, exp(mul(9, log(div(i, u)))))", "box")["smoothness"].numbers
     assert smooth["largest"] < 5 < steep["largest"]
+
+
+def test_what_a_loss_asks_for_at_either_end_of_what_it_reads() -> None:
+    found = text("f**-0.5*(softplus(x) - x*y)", "sigmoid_wide")["reads f"]
+    assert found.statement.startswith("asks for more where it is low: weight ")
+    assert found.numbers["0.01"] == pytest.approx(10 * found.numbers["1"])
+    assert "more where it is high" in text("(0.1 + t)*(1 - i/u)", "box_wide")["reads t"].statement
+    same = text("(1 - i/u) + s*0", "box_wide")["reads s"]
+    assert same.statement == "asks for the same at both ends: weight 1 at s = 0.01, 1 at s = 0.99"
+
+
+def test_doubtful_pulls_are_said() -> None:
+    linear = text("mul(x, sub(1, mul(2, y)))", "sigmoid")["tails"].statement
+    assert "does not fall on the easiest: the loss has no lowest value" in linear
+    backwards = text("neg(sub(softplus(x), mul(x, sub(1, y))))", "sigmoid")["tails"].statement
+    assert "vanishes on the hardest examples" in backwards
+    assert "stays on the hardest examples" in of(KNOWN["focal"])["tails"].statement

@@ -56,8 +56,8 @@ def test_the_table_holds_every_known_loss_and_many_that_must_fall() -> None:
     passing = {(row["grammar"], row["formula"]) for row in TABLE if row["verdict"] == "pass"}
     assert {(known.grammar, known.text) for known in KNOWN.values()} <= passing
     falling = [row for row in TABLE if row["verdict"] in GATES]
-    assert len(TABLE) >= 60
-    assert len({row["why"] for row in falling}) >= 30
+    assert len(TABLE) >= 180
+    assert len({row["why"] for row in falling}) >= 60
     assert {row["verdict"] for row in falling} == set(GATES) - {"distinct"}
 
 

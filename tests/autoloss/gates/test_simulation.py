@@ -47,7 +47,7 @@ def test_a_descent_that_stops_early_gets_the_verdict_of_the_whole(golden: Path) 
         judgement = pipeline.judge(rules.parse(row["formula"]), rules, alpha)
         if judgement.verdicts[-1].gate == "converges":
             whole = simulation.descend(judgement.expression, rules, alpha).numbers
-            reached = all(whole[name] >= least for name, least in thresholds().items() if name in whole)
+            reached = all(whole[name] >= least for name, least in rules.asked(thresholds()).items() if name in whole)
             assert reached == judgement.passed, row["name"]
 
 
@@ -66,3 +66,23 @@ def test_disjoint_boxes_stay_where_they_are_under_iou_and_some_arrive_under_diou
 
 def test_scores_rank_by_iou_where_the_loss_knows_it_only() -> None:
     assert run(KNOWN["quality_focal"]).numbers["rank"] > 0.95 > 0.3 > run(KNOWN["focal"]).numbers["rank"]
+
+
+@pytest.mark.parametrize("name", ["box_wide", "sigmoid_wide", "softmax_wide"])
+def test_time_runs_from_0_to_1_while_predictions_descend(name: str) -> None:
+    rules = GRAMMARS[name]
+    field = rules.kind.field(rules.terminals)
+    seen = []
+    for share in (0.0, 0.5, 1.0):
+        field.time(share)
+        seen.append(field.inputs(field.start[None])["t"].unique().tolist())
+        frequencies = field.inputs(field.start[None])["f"].unique()
+    assert seen == [[0.0], [0.5], [1.0]]
+    assert len(frequencies) > 50
+
+
+def test_a_loss_that_turns_round_with_time_ends_where_it_does_not_belong() -> None:
+    rules = GRAMMARS["box_wide"]
+    loss, turned = (rules.parse(text) for text in ("(1 - t)*(1 - i/u)", "(0.1 - t)*(1 - i/u)"))
+    assert simulation.descend(loss, rules).numbers["iou"] > 0.9
+    assert simulation.descend(turned, rules).numbers["iou"] < 0.1

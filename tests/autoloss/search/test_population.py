@@ -53,6 +53,24 @@ def test_known_losses_of_another_grammar_have_no_children() -> None:
     assert not born[2].breeds  # the published box loss counts in pixels
 
 
+def test_a_search_of_the_wide_language_breeds_what_is_narrower_and_repeats_itself() -> None:
+    slots = {
+        "loss_cls": {"grammar": "sigmoid_wide", "like": "focal", "alpha": 0.25, "inputs": ["x", "y", "f", "t"]},
+        "loss_bbox": {"grammar": "box_wide", "like": "giou"},
+    }
+    known = [{"loss_cls": "logit_adjusted_focal"}, {"loss_bbox": "diou"}]
+    settings = from_mapping(section(slots=slots, known=known, variation={"numbers": "any"}))
+    first, second = (Population(settings) for _ in range(2))
+    for one in (first, second):
+        born = one.ask(0).candidates
+        one.tell(ranked(scores(born)))
+        one.ask(1)
+    assert first.candidates == second.candidates
+    assert all(first.candidates[number].breeds for number in (OWN, 1, 2))
+    found = [one for one in first.candidates.values() if one.kind is Kind.FOUND]
+    assert {loss.grammar.name for one in found for loss in one.losses.values()} <= {"sigmoid_wide", "box_wide"}
+
+
 def test_random_init_lets_only_survivors_breed() -> None:
     search = Population(from_mapping(section(init="random")))
     first = search.ask(0).candidates

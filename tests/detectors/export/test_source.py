@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from autoloss.candidate import Loss
 from detectors import mmcv_ops
 from detectors.export.source import losses_file
-from primitives.catalog import KNOWN
+from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from tests.helpers.loss_contract import BoxLossContract, ClassLossContract
 from tests.helpers.survivors import COUNT, FEW, known, survivors
 
@@ -69,8 +69,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
+def told(known: KnownLoss) -> set[str]:
+    """What a loss is to be handed over beside the IoU."""
+    return set(GRAMMARS[known.grammar].given(known.expression)) - {"iou"}
+
+
 def cases(*grammars: str) -> list[Any]:
-    names = [name for name, one in KNOWN.items() if one.grammar in grammars]
+    wide = [f"{grammar}_wide" for grammar in grammars]
+    names = [name for name, one in KNOWN.items() if one.grammar in (*grammars, *wide) and not told(one)]
     few = [f"{grammar}:{number}" for grammar in grammars for number in range(FEW)]
     rest = [f"{grammar}:{number}" for grammar in grammars for number in range(FEW, COUNT)]
     return [*names, *few, *(pytest.param(one, marks=pytest.mark.slow) for one in rest)]
@@ -111,14 +117,17 @@ def call_of(name: str, count: int = 12) -> tuple[nn.Module, Tensor, dict[str, Te
     """A module, its prediction, and the rest of its arguments."""
     kind, _ = exported(name)
     loss = case(name)
+    more = {one: torch.linspace(0.1, 0.9, count) for one in loss.grammar.given(loss.expression)}
     if loss.grammar.slot == "loss_bbox":
         contract: Any = BoxLossContract()
         pred, target = contract.inputs(count)
-        return kind(), pred, {"target": target}
+        return kind(), pred, {"target": target, **more}
     contract = ClassLossContract()
-    contract.use_sigmoid = loss.grammar.name == "sigmoid"
+    contract.use_sigmoid = not loss.grammar.kind.background
     pred, target = contract.inputs(count)
-    return kind(), pred, {"target": target, "iou": torch.linspace(0.1, 0.9, count)}
+    if "frequency" in more:
+        more["frequency"] = more["frequency"][:, None].repeat(1, pred.shape[1])
+    return kind(), pred, {"target": target, "iou": torch.linspace(0.1, 0.9, count), **more}
 
 
 def gradient_of(value: Tensor, leaf: Tensor) -> Tensor:

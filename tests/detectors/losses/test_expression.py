@@ -146,14 +146,18 @@ def one_step(name: str, device: str) -> Tensor:
     """Loss and gradient of a known loss as a head calls it, with weights and an average factor on the device."""
     known = KNOWN[name]
     weight, average = torch.ones(8, device=device), torch.ones((), device=device)
+    reads = set(GRAMMARS[known.grammar].given(known.expression)) - {"iou"}
+    told = {one: torch.ones((8, 5) if one == "frequency" else 8, device=device) for one in reads}
     if GRAMMARS[known.grammar].slot == "loss_bbox":
         pred = torch.ones(8, 4, device=device, requires_grad=True)
-        loss = ExpressionBoxLoss(str(known.expression), known.grammar)(pred, torch.ones_like(pred), weight, average)
+        loss = ExpressionBoxLoss(str(known.expression), known.grammar)(
+            pred, torch.ones_like(pred), weight, average, **told
+        )
     else:
         pred = torch.ones(8, 5, device=device, requires_grad=True)
         labels = torch.zeros(8, dtype=torch.long, device=device)
         module = ExpressionClassLoss(str(known.expression), known.grammar, known.alpha)
-        call = DeferredClassLoss(module, labels, 4, (pred, labels, weight), {"avg_factor": average})
+        call = DeferredClassLoss(module, labels, 4, (pred, labels, weight), {"avg_factor": average, **told})
         call.set_iou(aligned_iou(torch.ones(8, 4, device=device), torch.ones(8, 4, device=device)))
         loss = call.compute()
     loss.backward()

@@ -33,8 +33,8 @@ def module(text: str, backend: str, folder: Path) -> ModuleType:
     return loaded
 
 
-def inputs_of(grammar: str, reads_iou: bool) -> dict[str, Tensor]:
-    """60 box pairs near and far; or 60 logits with labels of every class and of background, and IoU."""
+def inputs_of(grammar: str, expression: Expression | None = None) -> dict[str, Tensor]:
+    """60 box pairs near and far, or 60 logits with labels of every class and background; and what a formula reads."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -44,9 +44,12 @@ def inputs_of(grammar: str, reads_iou: bool) -> dict[str, Tensor]:
         target = torch.cat((corner := 100 * draw(60, 2), corner + 4 + 60 * draw(60, 2)), dim=-1)
         pred = target + 20 * (draw(60, 4) - 0.5)
         pred[::6] += 300
-        return {"pred": pred, "target": target}
-    inputs = {"x": 12 * draw(60, 5 if grammar == "sigmoid" else 6) - 6, "labels": torch.arange(60) % 6}
-    return {**inputs, "iou": draw(60)} if reads_iou else inputs
+        inputs = {"pred": pred, "target": target}
+    else:
+        inputs = {"x": 12 * draw(60, 5 + GRAMMARS[grammar].kind.background) - 6, "labels": torch.arange(60) % 6}
+    given = {} if expression is None else dict.fromkeys(GRAMMARS[grammar].given(expression), 60)
+    classes = {"frequency": (60, inputs["x"].shape[1])} if "x" in inputs else {}
+    return inputs | {name: draw(*classes.get(name, (count,))) for name, count in given.items()}
 
 
 def expected(expression: Expression, grammar: str, inputs: dict[str, Tensor], alpha: float | None) -> Tensor:
@@ -82,8 +85,8 @@ def test_the_function_computes_what_the_formula_computes(
     backend: str, tmp_path: Path, case: tuple[str, Expression], weighted: bool
 ) -> None:
     grammar, expression = case
-    alpha = 0.25 if weighted and grammar == "sigmoid" else None
-    inputs = inputs_of(grammar, "w" in expression.names)
+    alpha = 0.25 if weighted and GRAMMARS[grammar].kind.weighs_target else None
+    inputs = inputs_of(grammar, expression)
     wanted = expected(expression, grammar, inputs, alpha)
     try:
         text = function(expression, GRAMMARS[grammar], "loss", alpha, backend)
@@ -105,7 +108,7 @@ def test_the_function_computes_what_the_formula_computes(
 def test_a_sum_over_the_target_within_another_is_at_the_label_once(tmp_path: Path) -> None:
     rules = GRAMMARS["sigmoid"]
     formula = rules.parse("min(alf(max(y, 0.5)), dot(dot(y, x), y))")
-    inputs = inputs_of("sigmoid", reads_iou=False)
+    inputs = inputs_of("sigmoid")
     for alpha in (None, 0.25):
         call = module(function(formula, rules, "loss", alpha), "torch", tmp_path).loss
         assert close(call(**inputs), expected(formula, "sigmoid", inputs, alpha))
@@ -114,7 +117,7 @@ def test_a_sum_over_the_target_within_another_is_at_the_label_once(tmp_path: Pat
 @pytest.mark.parametrize("name", KNOWN)
 def test_gradients_of_known_losses_are_those_of_the_formula(name: str, tmp_path: Path) -> None:
     known = KNOWN[name]
-    inputs = inputs_of(known.grammar, "w" in known.expression.names)
+    inputs = inputs_of(known.grammar, known.expression)
     call = module(function(known.expression, GRAMMARS[known.grammar], "loss", known.alpha), "torch", tmp_path).loss
     leaf = inputs["pred" if "pred" in inputs else "x"].requires_grad_()
     mine = torch.autograd.grad(call(**inputs).sum(), leaf)[0]
@@ -126,7 +129,7 @@ def test_gradients_of_known_losses_are_those_of_the_formula(name: str, tmp_path:
 def test_jax_gives_the_same_values_and_a_gradient(name: str, tmp_path: Path) -> None:
     jax = pytest.importorskip("jax", reason="JAX is an optional extra: pip install 'autoloss[jax]'")
     known = KNOWN[name]
-    inputs = inputs_of(known.grammar, "w" in known.expression.names)
+    inputs = inputs_of(known.grammar, known.expression)
     wanted = expected(known.expression, known.grammar, inputs, known.alpha)
     call = module(function(known.expression, GRAMMARS[known.grammar], "loss", known.alpha, "jax"), "jax", tmp_path).loss
     given = {name: jax.numpy.asarray(value.numpy(), dtype=None) for name, value in inputs.items()}

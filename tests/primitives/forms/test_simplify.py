@@ -91,7 +91,7 @@ def drawn(grammar: Grammar) -> Sample:
 
 def felt(grammar: Grammar, expression: Expression) -> tuple[Tensor, Tensor]:
     """Losses on real boxes or logits, and their gradients with respect to these, by autograd."""
-    sample = drawn(grammar)
+    sample = grammar.kind.given(drawn(grammar), grammar.terminals)
     pred = sample.pred.requires_grad_()
     losses = grammar.losses(expression, Sample(pred, sample.target, sample.given))
     (gradient,) = torch.autograd.grad(losses.sum(), pred, allow_unused=True) if losses.requires_grad else (None,)

@@ -15,7 +15,7 @@ from primitives.kinds.probe import First
 @pytest.mark.parametrize("known", KNOWN.values(), ids=lambda known: known.name)
 def test_a_probe_gives_the_losses_and_gradients_of_raw_predictions(known: KnownLoss) -> None:
     rules = GRAMMARS[known.grammar]
-    sample = rules.kind.typical_sample()
+    sample = rules.kind.given(rules.kind.typical_sample(), rules.terminals)
     pred = sample.pred.clone().requires_grad_()
     wanted = rules.losses(known.expression, replace(sample, pred=pred), known.alpha)
     (gradient,) = torch.autograd.grad(wanted.sum(), pred)

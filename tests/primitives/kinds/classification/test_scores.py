@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
-from primitives.kinds.classification.scores import CLASSES
+from primitives.kinds.classification.scores import CLASSES, KNOWN_IN_TRAINING
 from primitives.kinds.sample import Sample
 
 
@@ -39,3 +39,29 @@ def test_alpha_weights_target_and_other_columns() -> None:
     assert SIGMOID.losses(torch.ones(1, 3), inputs, 0.25).tolist() == [0.25 + 2 * 0.75]
     assert SIGMOID.losses(torch.ones(1, 3), inputs).tolist() == [3.0]
     assert SIGMOID.losses(torch.ones(1, 1), inputs, 0.25).tolist() == [1.0]
+
+
+def test_what_training_knows_is_a_column_a_class_or_a_row_a_sample() -> None:
+    told = {"frequency": torch.tensor([1.0, 0.1]), "progress": torch.tensor(0.25), "size": torch.tensor([0.5, 0.2])}
+    inputs = SIGMOID.inputs(Sample(torch.zeros(2, 2), torch.tensor([1, 2]), told), KNOWN_IN_TRAINING)
+    torch.testing.assert_close(inputs["f"], torch.tensor([[1, 0.1]] * 2))
+    assert inputs["t"].tolist() == [[0.25] * 2] * 2
+    assert inputs["a"].tolist() == [[1, 0.5], [1, 1]]
+    inputs = SOFTMAX.inputs(Sample(torch.zeros(2, 3), torch.tensor([1, 2]), told), KNOWN_IN_TRAINING)
+    torch.testing.assert_close(inputs["f"], torch.tensor([[1, 0.1, 1]] * 2))
+    assert inputs["a"].tolist() == [[0.5] * 3, [1.0] * 3]
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"frequency": torch.ones(3)}, r"frequency of every class, \(2,\) or \(2, 2\), got \(3,\)"),
+        ({"frequency": torch.ones(1, 2)}, r"frequency of every class, .*, got \(1, 2\)"),
+        ({"frequency": torch.tensor(1.0)}, r"frequency of every class, .*, got \(\)"),
+        ({"size": torch.ones(3)}, r"size per sample, \(2,\), got \(3,\)"),
+        ({"progress": torch.ones(3)}, r"progress per sample, \(2,\), or of all, \(\), got \(3,\)"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(told: dict[str, torch.Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SIGMOID.inputs(Sample(torch.zeros(2, 2), torch.tensor([1, 2]), told), KNOWN_IN_TRAINING)

@@ -1,0 +1,1 @@
+"""Known: the losses that people use, a row each, with its source."""
