@@ -100,11 +100,11 @@ class Kind(Written, ABC):
         }
 
     def spread(self, sample: Sample, given: str) -> Tensor:
-        """What a head gave, detached, in the shape and dtype of the inputs."""
-        value = sample.given[given]
-        if value.shape != sample.target.shape[:1]:
-            raise ValueError(f"expected {given} per sample, {tuple(sample.target.shape[:1])}, got {tuple(value.shape)}")
-        return value.detach().to(sample.pred.dtype)
+        """What was handed over of every sample, or of all, detached, in the shape and dtype of the inputs."""
+        value, wanted = sample.given[given], sample.target.shape[:1]
+        if value.shape not in (wanted, ()):
+            raise ValueError(f"expected {given} per sample, {tuple(wanted)}, or of all, (), got {tuple(value.shape)}")
+        return value.detach().to(sample.pred).expand(wanted)
 
     # Samples: drawn as they come about, never as inputs that are independent of each other: areas that no pair of boxes
     # has say nothing about a loss.

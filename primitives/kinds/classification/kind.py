@@ -79,10 +79,11 @@ class ClassKind(Kind):
 
     def spread_code(self, given: str, backend: str) -> str:
         """See Written; the same in every column."""
-        column = f"{super().spread_code(given, backend)}[:, None]"
+        given = super().spread_code(given, backend)
         if backend == "torch":
-            return f"{column}.expand_as(x)"
-        return f"{'np' if backend == 'numpy' else 'jnp'}.broadcast_to({column}, x.shape)"
+            return f"{given}.reshape(-1, 1).expand_as(x)"
+        np = "np" if backend == "numpy" else "jnp"
+        return f"{np}.broadcast_to({np}.reshape({given}, (-1, 1)), x.shape).astype(x.dtype)"
 
     def body(
         self, expression: Expression, terminals: Sequence[Terminal], alpha: float | None, backend: str
@@ -90,11 +91,13 @@ class ClassKind(Kind):
         """See Written."""
         rows = [replace(one, code=of_kind(one.code, self.background)) for one in terminals]
         at_label = {
-            one.name: one.code.get("at label", f"{super(ClassKind, self).spread_code(one.given, 'torch')}{{column}}")
-            for one in rows
-            if one.given
+            one.name: one.code.get("at label", f"{self._of_each(one.given)}{{column}}") for one in rows if one.given
         }
         return ClassCode(self.background, backend, self.written(rows, backend), at_label).body(expression, alpha)
+
+    def _of_each(self, given: str) -> str:
+        """What was given of every sample, or of all, as (N,)."""
+        return f"{super().spread_code(given, 'torch')}.reshape(-1).expand_as(labels)"
 
     def whole_sample(self) -> Sample:
         """Logits up to +-50; of 10 to 50 where they belong at the end."""
