@@ -215,14 +215,13 @@ def _head_parts(head: str, images: bool, name: str, tag: str) -> list[str]:
     kin |= dict.fromkeys(ROI_HEADS, iou_aware.ImageAware) if images else {}
     used = {base for how in kin.values() for base in how.__mro__}
     ours = (handover.__name__, iou_aware.__name__, aligned_iou.__module__)
+    variants = (handover.IoUAware, iou_aware.ImageAware)
     parts = dict.fromkeys(
         part
         for module in (handover, iou_aware)
         for part in vars(module).values()
         if getattr(part, "__module__", None) in ours
-        and (
-            part in used or not (inspect.isclass(part) and issubclass(part, (handover.IoUAware, iou_aware.ImageAware)))
-        )
+        and (part in used or not (inspect.isclass(part) and issubclass(part, variants)))
     )
     packages: dict[str, list[str]] = {}
     for one in sorted(kin, key=lambda one: one.__name__):

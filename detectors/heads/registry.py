@@ -29,9 +29,9 @@ MECHANISMS: dict[type, type[IoUAware]] = {
     FCOSHead: PointIoUAware,
     ATSSHead: AnchorCenternessIoUAware,
     RetinaHead: AnchorIoUAware,
-    GFLHead: QualityIoUAware,
     Shared2FCBBoxHead: RoIIoUAware,
     Shared4Conv1FCBBoxHead: RoIIoUAware,
+    GFLHead: QualityIoUAware,
 }
 """The mechanism by stock head. ATSS always hands over boxes, FCOS and the two-stage heads those of positives only."""
 AWARE = (GFLHead,)
