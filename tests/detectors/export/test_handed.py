@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,7 @@ import pytest
 import torch
 
 from detectors import mmcv_ops
-from tests.detectors.export.test_mmdet import STOCK, losses_of, written
+from tests.detectors.export.test_mmdet import CLOSED, STOCK, TOOL, losses_of, written
 from tests.helpers import handed
 
 mmcv_ops.install()
@@ -78,3 +82,37 @@ def test_a_folder_whose_losses_read_nothing_of_the_training_has_no_hook_for_it(t
     spec = {"loss_bbox": {"expression": "sub(1, div(i, u))", "grammar": "box", "loss_weight": 1.0}}
     files = mmdet_files(spec, "Plain", ["By a test."], {"detector": STOCK["FCOS"], "stand_in": False})
     assert not any("training_state" in name or "TrainingState" in text for name, text in files.items())
+
+
+@pytest.mark.usefixtures("scenes")
+def test_mmdetection_trains_a_folder_alone_and_resumes_it_with_the_losses_that_would_have_been(tmp_path: Path) -> None:
+    data = {"type": "digits", "train": 40, "val": 8, "test": 8}
+    evaluator = {"type": "detectors.evaluator:DetectorEvaluator", "detector": "configs/detectors/tiny_fcos.py"}
+    task = {"iterations": 4, "train_on": "train", "evaluate_on": "val"}
+    setup = {"evaluator": {**evaluator, "data": data}, "task": task, "seed": 0, "stand_in": True}
+    folder, closed = tmp_path / "exported", tmp_path / "closed"
+    for place in (folder, closed):
+        place.mkdir()
+    for name, text in mmdet_files(handed.losses("sigmoid"), "Handed", ["By a test."], setup).items():
+        (folder / name).write_text(text)
+    (closed / "sitecustomize.py").write_text(CLOSED)
+    whole = losses_of_iterations(folder, closed, tmp_path / "whole")
+    assert sorted(whole) == [1, 2, 3, 4]
+    again = losses_of_iterations(folder, closed, tmp_path / "again", "--resume", str(tmp_path / "whole" / "iter_2.pth"))
+    assert again == {3: whole[3], 4: whole[4]}
+    assert any(path.name.startswith("training_state_") for path in (tmp_path / "again").glob("*.py"))
+
+
+def losses_of_iterations(folder: Path, closed: Path, work: Path, *more: str) -> dict[int, dict[str, float]]:
+    """What mmdetection's own tool logs of a training where our packages cannot be imported."""
+    line = [sys.executable, str(TOOL), str(folder / "config.py"), "--work-dir", str(work), *more, "--cfg-options"]
+    line += ["default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=2", "log_processor.window_size=1"]
+    line += ["train_cfg.val_interval=100"]
+    environment = {**os.environ, "PYTHONPATH": str(closed), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=work.parent)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    (log,) = work.glob("*/vis_data/scalars.json")
+    rows = [json.loads(row) for row in log.read_text().splitlines()]
+    return {
+        row["step"]: {name: value for name, value in row.items() if "loss" in name} for row in rows if "loss" in row
+    }
