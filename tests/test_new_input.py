@@ -207,9 +207,9 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
         assert config.model.bbox_head.type == twin == "TimeAwareFCOSHead"
         assert "mAP" in train_briefly(config)
         assert seen == [0.0, 0.5]
-        with pytest.raises(InputError, match="a rung of kind 'frozen' hands over iou .*, a formula reads elapsed"):
+        with pytest.raises(InputError, match="a rung of kind 'frozen' hands over iou, .*, a formula reads elapsed"):
             _pair(load("configs/detectors/tiny_fcos.py"), losses, boxes=None)
-        with pytest.raises(InputError, match="TimeAwareFCOSHead: a head that hands over more than the toolkit.s own do is not"):
+        with pytest.raises(InputError, match="TimeAwareFCOSHead: a head that hands over more"):
             mmdet(losses, "New", ["By a test."], {"detector": "configs/detectors/tiny_fcos.py"})
     finally:
         MODELS.module_dict.pop(twin)
