@@ -11,15 +11,21 @@ import torch
 from torch import Tensor
 
 from detectors import mmcv_ops
+from tests.detectors.heads.test_registry import ATSS, FCOS, ROI, Recorder, build, roi_inputs
 from tests.helpers import handed
 from tests.helpers.stock import STOCK
 
 mmcv_ops.install()
 
 from mmdet.models.detectors.base import BaseDetector  # noqa: E402
+from mmdet.structures import DetDataSample  # noqa: E402
+from mmdet.utils import register_all_modules  # noqa: E402
+from mmengine.structures import InstanceData  # noqa: E402
 
 from detectors.evaluator import DetectorEvaluator  # noqa: E402
+from detectors.heads.registry import head_type, roi_head_type  # noqa: E402
 from detectors.losses.expression import ExpressionBoxLoss, ExpressionClassLoss  # noqa: E402
+from primitives.errors import InputError  # noqa: E402
 from primitives.kinds.box.pair import aligned_iou  # noqa: E402
 
 TASK = {"iterations": 2, "train_on": "train", "evaluate_on": "val"}
@@ -144,3 +150,111 @@ def frequencies(evaluator: DetectorEvaluator) -> Tensor:
     counts = Counter(place[one["category_id"]] for one in content["annotations"] if not one.get("iscrowd"))
     found = torch.tensor([float(max(counts[number], 1)) for number in range(len(place))])
     return found / found.max()
+
+
+RETINA = {
+    **{key: value for key, value in ATSS.items() if key not in ("reg_decoded_bbox", "train_cfg")},
+    "train_cfg": {
+        "assigner": {"type": "MaxIoUAssigner", "pos_iou_thr": 0.3, "neg_iou_thr": 0.2, "min_pos_iou": 0},
+        "sampler": {"type": "PseudoSampler"},
+        "allowed_border": -1,
+        "pos_weight": -1,
+    },
+}
+GFL = {key: value for key, value in ATSS.items() if key not in ("reg_decoded_bbox", "bbox_coder")}
+HEADS = {
+    "FCOS": ("IoUAwareFCOSHead", FCOS),
+    "FCOS in pixels": ("IoUAwareFCOSHead", {**FCOS, "norm_on_bbox": False}),
+    "ATSS": ("IoUAwareATSSHead", ATSS),
+    "RetinaNet": ("IoUAwareRetinaHead", RETINA),
+    "RetinaNet of boxes": ("IoUAwareRetinaHead", {**RETINA, "reg_decoded_bbox": True}),
+    "GFL": ("IoUAwareGFLHead", GFL),
+}
+IMAGES = {0: ((64, 64), [4.0, 4, 34, 52]), 2: ((40, 56), [10.0, 5, 34, 29])}
+"""Shape of an image and the box in it, by label."""
+
+
+def asked(slot: str, kind: str) -> dict[str, Any]:
+    name = "ExpressionClassLoss" if slot == "loss_cls" else "ExpressionBoxLoss"
+    spec = {key: value for key, value in handed.losses(kind)[slot].items() if key != "alpha"}
+    return {"type": name, **spec}
+
+
+def batch() -> list[DetDataSample]:
+    samples = []
+    for label, (shape, box) in IMAGES.items():
+        samples.append(DetDataSample(metainfo={"img_shape": shape, "pad_shape": (64, 64)}))
+        samples[-1].gt_instances = InstanceData(bboxes=torch.tensor([box]), labels=torch.tensor([label]))
+    return samples
+
+
+@pytest.mark.filterwarnings("ignore:DeprecationWarning. .num_anchors.:UserWarning")
+@pytest.mark.parametrize("name", HEADS)
+def test_a_size_is_that_of_the_target_in_its_own_image(name: str) -> None:
+    kind, arguments = HEADS[name]
+    register_all_modules()
+    losses = {
+        "loss_cls": {**asked("loss_cls", "sigmoid"), "use_sigmoid": True},
+        "loss_bbox": asked("loss_bbox", "sigmoid"),
+    }
+    if name == "RetinaNet":  # its stock loss of offsets from anchors: the class loss alone reads
+        losses["loss_bbox"] = {"type": "L1Loss"}
+    head = build(kind, **{**arguments, **losses})
+    head.progress, head.frequency = torch.tensor(0.5), torch.tensor([1.0, 0.5, 0.25])
+    cls, box = Recorder(head.loss_cls.loss), Recorder(head.loss_bbox.loss)
+    generator = torch.Generator().manual_seed(1)
+    outputs = head([torch.randn(2, 4, size, size, generator=generator) for size in (8, 4)])
+    head.forward = lambda _: outputs
+    total = sum(sum(value) if isinstance(value, list) else value for value in head.loss((), batch()).values())
+    assert torch.isfinite(total)
+    labels = torch.cat([target[0] if isinstance(target, tuple) else target for (_, target, *_), _ in cls.calls])
+    sizes = torch.cat([kwargs["size"] for _, kwargs in cls.calls])
+    wanted = {label: (((x - a) * (y - b)) / (h * w)) ** 0.5 for label, ((h, w), (a, b, x, y)) in IMAGES.items()}
+    for label, size in wanted.items():
+        assert (labels == label).any()
+        torch.testing.assert_close(sizes[labels == label], torch.full(((labels == label).sum(),), size))
+    assert (sizes[labels == 3] == 1).all()
+    if name == "RetinaNet":
+        return
+    given = {key: torch.cat([kwargs[key] for _, kwargs in box.calls]) for key in ("size", "frequency")}
+    rows = labels if "RetinaNet" in name else labels[labels < 3]
+    torch.testing.assert_close(given["size"], sizes if "RetinaNet" in name else sizes[labels < 3])
+    torch.testing.assert_close(given["frequency"], torch.tensor([1.0, 0.5, 0.25, 1.0])[rows])
+
+
+def test_a_two_stage_head_is_told_of_the_images_by_its_roi_head() -> None:
+    losses = {"loss_cls": asked("loss_cls", "softmax"), "loss_bbox": asked("loss_bbox", "sigmoid")}
+    head = build("IoUAwareShared2FCBBoxHead", **{**ROI, **losses}, reg_decoded_bbox=True)
+    head.progress, head.frequency = torch.tensor(0.5), torch.tensor([1.0, 0.5, 0.25])
+    with pytest.raises(RuntimeError, match="reads size, which needs a RoI head that tells its box heads of the images"):
+        head.loss(*roi_inputs(True))
+    cls_score, deltas, rois, labels, weights, targets, box_weights = roi_inputs(True)
+    rois[::2, 0] = 1  # of another image
+    cls, box = Recorder(head.loss_cls.loss), Recorder(head.loss_bbox.loss)
+    head.images = [(64, 64), (40, 56)]
+    head.loss(cls_score, deltas, rois, labels, weights, targets, box_weights)
+    positive = labels < 3
+    areas = torch.tensor([64.0 * 64, 40 * 56])[rois[:, 0].long()]
+    size = ((targets[:, 2] - targets[:, 0]) * (targets[:, 3] - targets[:, 1]) / areas).sqrt()
+    torch.testing.assert_close(box.calls[0][1]["size"], size[positive])
+    torch.testing.assert_close(cls.calls[0][1]["size"], torch.where(positive, size, 1.0))
+    score = cls_score.softmax(-1)[positive, labels[positive]].detach()
+    torch.testing.assert_close(box.calls[0][1]["score"], score)
+    assert not box.calls[0][1]["score"].requires_grad
+
+
+def test_a_loss_that_reads_of_the_training_says_what_tells_it() -> None:
+    head = build("IoUAwareShared2FCBBoxHead", **{**ROI, "loss_cls": asked("loss_cls", "softmax")})
+    assert head.from_training == ("frequency", "progress")
+    with pytest.raises(RuntimeError, match="a loss reads progress, which TrainingState tells .*: name it in custom_ho"):
+        head.loss(*roi_inputs(False))
+
+
+def test_the_heads_and_roi_heads_that_hand_over_enough_are_found() -> None:
+    for reads in (("size",), ("score",), ("frequency", "progress")):
+        assert head_type("ATSSHead", (), reads) == head_type("ATSSHead", reads) == "IoUAwareATSSHead"
+        assert head_type("GFLHead", reads) == "IoUAwareGFLHead"
+    assert head_type("GFLHead", ["iou"], ["iou"]) == "IoUAwareGFLHead"
+    assert roi_head_type("CascadeRoIHead") == roi_head_type("IoUAwareCascadeRoIHead") == "IoUAwareCascadeRoIHead"
+    with pytest.raises(InputError, match="which size needs, stands in for 'PISARoIHead'; known: StandardRoIHead, Casc"):
+        roi_head_type("PISARoIHead")
