@@ -86,7 +86,9 @@ def _doc(expression: Expression, grammar: Grammar) -> list[str]:
     """The formula in plain text and in LaTeX, and what its inputs mean."""
     lines = [f"Formula: {expression}", f"LaTeX: {algebra.latex(expression, grammar.terminals)}", "Inputs:"]
     used = [terminal for terminal in grammar.terminals if terminal.name in expression.names]
-    lines += [f"    {terminal.name}: {terminal.text} ({terminal.unit})" for terminal in used]
+    lines += [
+        f"    {one.name}: {one.text} ({one.unit}){f', argument `{one.given}`' if one.given else ''}" for one in used
+    ]
     wrapped = []
     for line in lines:
         hanging = " " * (8 if line.startswith(" ") else 4)
