@@ -56,7 +56,7 @@ NAME = "sigmoid_in_time"
 def rules(monkeypatch: pytest.MonkeyPatch) -> Grammar:
     """The grammar of the stock sigmoid losses with the new input and the new operator."""
     monkeypatch.setitem(OPERATORS, SOFTSIGN.name, SOFTSIGN)
-    found = Grammar(NAME, SIGMOID, (*SIGMOID.terminals, T), (*GRAMMARS["sigmoid"].operators, SOFTSIGN.name))
+    found = Grammar(NAME, SIGMOID, (*GRAMMARS["sigmoid"].terminals, T), (*GRAMMARS["sigmoid"].operators, SOFTSIGN.name))
     monkeypatch.setitem(GRAMMARS, NAME, found)
     return found
 
