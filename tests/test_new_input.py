@@ -33,7 +33,7 @@ from primitives.kinds.sample import Sample
 from primitives.kinds.terminal import Terminal
 from primitives.operators import OPERATORS, Operator
 
-T = Terminal("t", (0, 1), "1", "share of the training that is over", predicted=False, given="progress")
+T = Terminal("t", (0, 1), "1", "share of the training that is over", predicted=False, given="elapsed")
 SOFTSIGN = Operator(
     "softsign",
     1,
@@ -80,7 +80,7 @@ def exported(export: Export, backend: str, place: Path) -> Any:
 
 def test_the_parser_knows_both_where_the_grammar_does(rules: Grammar, formula: Expression) -> None:
     assert rules.parse(str(formula)) == formula
-    assert rules.given(formula) == ("progress",)
+    assert rules.given(formula) == ("elapsed",)
     with pytest.raises(InputError, match="unknown name 't'"):
         GRAMMARS["sigmoid"].parse("mul(t, x)")
 
@@ -119,7 +119,7 @@ def test_generated_code_computes_what_the_formula_computes(
     loss = calibrated(expression, rules, alpha, SIGMOID.stand_in)
     module = exported(Export("New", {"loss_cls": loss}, ["By a test."]), backend, tmp_path)
     inputs = inputs_of(expression, rules, torch.float32)
-    assert set(inputs) == {"x", "labels", "progress"}
+    assert set(inputs) == {"x", "labels", "elapsed"}
     arrays = {name: value if backend == "torch" else value.numpy() for name, value in inputs.items()}
     found = np.asarray(module.new_class_loss(**arrays))
     named = rules.inputs(Sample(inputs["x"], inputs["labels"], inputs))
@@ -149,8 +149,8 @@ def test_a_box_loss_may_read_it_as_well(backend: str, tmp_path: Path, monkeypatc
     inputs = inputs_of(expression, rules, torch.float32)
     found = ExpressionBoxLoss(str(expression), rules.name, reduction="none")(**inputs)
     plain = ExpressionBoxLoss("sub(1, div(i, u))", reduction="none")(inputs["pred"], inputs["target"])
-    torch.testing.assert_close(found, (1 + inputs["progress"]) * plain)
-    with pytest.raises(ValueError, match="ExpressionBoxLoss reads progress; this head hands over none"):
+    torch.testing.assert_close(found, (1 + inputs["elapsed"]) * plain)
+    with pytest.raises(ValueError, match="ExpressionBoxLoss reads elapsed; this head hands over none"):
         ExpressionBoxLoss(str(expression), rules.name)(inputs["pred"], inputs["target"])
     export = Export("New", {"loss_bbox": calibrated(expression, rules, None, "giou")}, ["By a test."])
     arrays = {name: value if backend == "torch" else value.numpy() for name, value in inputs.items()}
@@ -181,11 +181,11 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
     class TimeAware(PointIoUAware):
         """The same, and the share of the training that is over."""
 
-        hands_over = ("iou", "progress")
+        hands_over = ("iou", "elapsed")
 
         def more(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
             seen.append(len(seen) / 2)
-            return {"progress": cls_score.new_full(labels.shape, seen[-1])}
+            return {"elapsed": cls_score.new_full(labels.shape, seen[-1])}
 
     monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path))
     scenes = digit_scenes(Digits(train=8, val=4, test=4))
@@ -198,7 +198,7 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
         own = load("configs/detectors/tiny_fcos.py")
         return configure(own, **data, losses=losses, iterations=2, seed=0, batch_size=4)
 
-    with pytest.raises(InputError, match="no head that hands over progress stands in for 'FCOSHead'; known: none"):
+    with pytest.raises(InputError, match="no head that hands over elapsed stands in for 'FCOSHead'; known: none"):
         configured()
     monkeypatch.setattr(registry, "TWINS", dict(registry.TWINS))
     twin = registry.register(TimeAware, FCOSHead, "TimeAware")
@@ -207,9 +207,9 @@ def test_a_detector_trains_with_it_where_an_adapter_of_its_head_hands_it_over(
         assert config.model.bbox_head.type == twin == "TimeAwareFCOSHead"
         assert "mAP" in train_briefly(config)
         assert seen == [0.0, 0.5]
-        with pytest.raises(InputError, match="a rung of kind 'frozen' hands over iou .*, a formula reads progress"):
+        with pytest.raises(InputError, match="a rung of kind 'frozen' hands over iou, .*, a formula reads elapsed"):
             _pair(load("configs/detectors/tiny_fcos.py"), losses, boxes=None)
-        with pytest.raises(InputError, match="TimeAwareFCOSHead: only heads that hand over iou"):
+        with pytest.raises(InputError, match="TimeAwareFCOSHead: a head that hands over more"):
             mmdet(losses, "New", ["By a test."], {"detector": "configs/detectors/tiny_fcos.py"})
     finally:
         MODELS.module_dict.pop(twin)

@@ -63,7 +63,10 @@ def mmdet(
         InputError: the detector is not known, has no such slot, or its head does not fit a formula.
     """
     lacks_ops = mmcv_ops.install()
-    from detectors.training.config import box_heads, load, put_losses, scaled
+    from detectors.heads import training_state
+    from detectors.heads.registry import ROI_TWINS
+    from detectors.training import portable as portable_config
+    from detectors.training.config import STATE, box_heads, load, put_losses, scaled
     from detectors.training.portable import LOADER, text_of
 
     evaluator, detector = dict(setup.get("evaluator") or {}), setup.get("detector")
@@ -81,44 +84,53 @@ def mmdet(
         base = detector if "::" in detector else "detector.py"
     wanted = setup.get("stand_in")
     ops = {f"mmcv_ops_{digest(mmcv_ops.text())}": mmcv_ops.text()} if (lacks_ops if wanted is None else wanted) else {}
-    before = [head.to_dict() for head in box_heads(config)]
+    before, roi_before = [head.to_dict() for head in box_heads(config)], _roi_head(config)
     losses = scaled(config, losses, setup.get("scale", ()))
     put_losses(config, losses, centerness)
-    after = [head.to_dict() for head in box_heads(config)]
-    file = losses_file(losses, name, about, _new_head(before, after))
-    hook, portable = _portable()
-    files = {file.module: file.text, **portable, **ops}
-    changed = {"custom_imports": _custom(config, [*ops, *portable, file.module]), "custom_hooks": _hooks(config, hook)}
+    after, roi_after = [head.to_dict() for head in box_heads(config)], _roi_head(config)
+    roi_head = None if roi_after == roi_before else ROI_TWINS[roi_after].__name__
+    file = losses_file(losses, name, about, _new_head(before, after), roi_head)
+    hook, portable = _hook(portable_config, "PortableConfig", "portable_config")
+    state, telling = _hook(training_state, STATE["type"], "training_state")
+    reads = STATE in (config.get("custom_hooks") or [])
+    imported = [*ops, *portable, *(telling if reads else {}), file.module]
+    files = {file.module: file.text, **portable, **(telling if reads else {}), **ops}
+    changed = {"custom_imports": _custom(config, imported), "custom_hooks": _hooks(config, hook, state)}
     if base == "detector.py":
         own = load(detector) if detector != base else _of_run(evaluator, setup["task"], setup["seed"])
         files["detector"] = _detector_file(own, [*ops, *portable] if ops else [], hook)
     trained = "The run's detector" if evaluator else detector
-    model = _changes(before, after, file)
-    path = "roi_head.bbox_head" if "roi_head" in config.model else "bbox_head"
-    for part in reversed(path.split(".")):
-        model = {part: model}
+    model = {"bbox_head": _changes(before, after, file)}
+    if "roi_head" in config.model:
+        model = {"roi_head": {**({"type": file.class_name(roi_head)} if roi_head else {}), **model}}
     files["config"] = _CONFIG.format(
         title=docstring(textwrap.fill(f"{plain(trained)} with {' and '.join(map(file.class_name, losses))}.", 115)),
         about=docstring(textwrap.fill(about[0], 115)),
         base=base,
         loader=LOADER.format(or_at="", origin=""),
-        modules=[*ops, *portable, file.module],
+        modules=imported,
         stand_in="".join(_WITHOUT.format(module=module) for module in ops),
     ) + text_of({**changed, "model": model})
     return {f"{stem}.py": text for stem, text in files.items()}
 
 
-def _portable() -> tuple[str, dict[str, str]]:
-    """The name of the hook that makes work dirs portable, and its module, text by name."""
-    from detectors.training import portable
-
-    text = Path(portable.__file__).read_text(encoding="utf-8")
-    hook = f"PortableConfig_{digest(text)}"
-    return hook, {f"portable_config_{digest(text)}": text.replace("PortableConfig", hook)}
+def _hook(module: Any, name: str, stem: str) -> tuple[str, dict[str, str]]:
+    """The name of a hook as it is exported, and its module, text by name."""
+    text = Path(module.__file__).read_text(encoding="utf-8")
+    hook = f"{name}_{digest(text)}"
+    return hook, {f"{stem}_{digest(text)}": text.replace(name, hook)}
 
 
-def _hooks(config: Any, hook: str) -> list[Any]:
-    return [*(config.get("custom_hooks") or []), {"type": hook}]
+def _hooks(config: Any, hook: str, state: str = "") -> list[Any]:
+    """The hooks of a config, one more, and the exported twin of the one that tells heads of the training."""
+    from detectors.training.config import STATE
+
+    return [*({"type": state} if one == STATE else one for one in config.get("custom_hooks") or []), {"type": hook}]
+
+
+def _roi_head(config: Any) -> str:
+    """The `type` of the RoI head, empty for a one-stage detector."""
+    return str(config.model.get("roi_head", {}).get("type", ""))
 
 
 def _custom(config: Any, modules: Sequence[str]) -> dict[str, Any]:
@@ -166,7 +178,7 @@ def _new_head(before: Sequence[Any], after: Sequence[Any]) -> str | None:
     types = sorted({new["type"] for old, new in zip(before, after, strict=True) if new["type"] != old["type"]})
     for head, mechanism in (TWINS[kind] for kind in types if kind in TWINS):
         if mechanism not in MECHANISMS.values():
-            raise InputError(f"{types[0]}: only heads that hand over iou and no more are exported")
+            raise InputError(f"{types[0]}: a head that hands over more than the toolkit's own do is not exported")
         return head.__name__
     return None
 

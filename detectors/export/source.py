@@ -88,7 +88,7 @@ _HEADS = """if MODELS is not None:
 _HEAD = '''
     @MODELS.register_module(force=True)
     class {name}({mechanism}, {head}):
-        """{head} that hands the IoU of its boxes to `{loss}`."""
+        """{head} that hands over what losses read beside prediction and target."""
 
         stands_for = "{head}"
 '''
@@ -127,7 +127,11 @@ class LossesFile:
 
 
 def losses_file(
-    losses: Mapping[str, Mapping[str, Any]], name: str, about: Sequence[str], head: str | None = None
+    losses: Mapping[str, Mapping[str, Any]],
+    name: str,
+    about: Sequence[str],
+    head: str | None = None,
+    roi_head: str | None = None,
 ) -> LossesFile:
     """A file with a function and a module per loss; it imports torch, and mmdetection's registry if any.
 
@@ -135,15 +139,17 @@ def losses_file(
         losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
         name: what the classes' names begin with.
         about: where the losses come from, paragraphs.
-        head: stock head whose kind needs classes that know the IoU, None for none.
+        head: stock head whose kind needs classes that hand over more, None for none.
+        roi_head: stock RoI head whose kind needs classes that tell of the images, None for none.
     """
-    untagged = _code(losses, name, "", head)
+    heads = (head, roi_head)
+    untagged = _code(losses, name, "", heads)
     tag, module = digest(untagged), module_name(name, "losses", untagged)
     classes = [_class_name(name, slot, tag) for slot in losses]
     use = _USE.format(module=module, classes=" and ".join(classes))
     says = "\n\n".join(textwrap.fill(part, 118) for part in (*about, use))
     title = docstring(f"{' and '.join(classes)}.\n\n{says}\n")
-    text = f'"""{title}"""\n\nfrom __future__ import annotations\n\n{_code(losses, name, tag, head)}'
+    text = f'"""{title}"""\n\nfrom __future__ import annotations\n\n{_code(losses, name, tag, heads)}'
     return LossesFile(name, tag, module, text)
 
 
@@ -151,8 +157,9 @@ def _class_name(name: str, slot_or_head: str, tag: str) -> str:
     return f"{name}{_KINDS.get(slot_or_head, slot_or_head)}_{tag}"
 
 
-def _code(losses: Mapping[str, Mapping[str, Any]], name: str, tag: str, head: str | None) -> str:
+def _code(losses: Mapping[str, Mapping[str, Any]], name: str, tag: str, heads: tuple[str | None, str | None]) -> str:
     """The file without what it says of itself."""
+    head, roi_head = heads
     parts = [_REGISTRY, f"REDUCTIONS = {weighted_loss.REDUCTIONS!r}".replace("'", '"') + "\n"]
     unused = (
         weighted_loss.ClassLoss
@@ -181,12 +188,12 @@ def _code(losses: Mapping[str, Mapping[str, Any]], name: str, tag: str, head: st
     by_slot = ", ".join(f'"{slot}": {_class_name(name, slot, tag)}' for slot in losses)
     parts.append(_LOSSES.format(by_slot=by_slot))
     if head is not None:
-        parts += _head_parts(head, name, tag)
+        parts += _head_parts(head, roi_head is not None, name, tag)
     body = "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
     for ours, theirs in _REWRITTEN:
         body = body.replace(ours, theirs)
     lines = ["import importlib.util"]
-    lines += [*(["from collections.abc import Callable"] if head else []), "from typing import Any"]
+    lines += [*(["from collections.abc import Callable, Sequence"] if head else []), "from typing import Any"]
     needs = imports(body, "torch").replace("import torch\n", "import torch\nfrom torch import Tensor, nn\n", 1)
     if needs.endswith("import torch"):
         needs += "\nfrom torch import Tensor, nn"
@@ -196,28 +203,32 @@ def _code(losses: Mapping[str, Mapping[str, Any]], name: str, tag: str, head: st
     return f"{chr(10).join(lines)}\n\n{needs}\n\n{body}"
 
 
-def _head_parts(head: str, name: str, tag: str) -> list[str]:
-    """The mechanism of the IoU-aware heads, and the heads of the same kind."""
-    from detectors.heads import iou_aware
-    from detectors.heads.registry import MECHANISMS
+def _head_parts(head: str, images: bool, name: str, tag: str) -> list[str]:
+    """The mechanism of the heads that hand over more, and the heads of the same kind; RoI heads too for `images`."""
+    from detectors.heads import handover, iou_aware
+    from detectors.heads.registry import MECHANISMS, ROI_HEADS
 
     mechanism = next(how for one, how in MECHANISMS.items() if one.__name__ == head)
     # One-stage losses fit every one-stage head, two-stage losses every two-stage one.
     two_stage = mechanism is iou_aware.RoIIoUAware
-    kin = {one: how for one, how in MECHANISMS.items() if (how is iou_aware.RoIIoUAware) == two_stage}
-    used = {base for how in kin.values() for base in how.__mro__ if base.__module__ == iou_aware.__name__}
-    sources = [
-        inspect.getsource(part)
-        for part in vars(iou_aware).values()
-        if getattr(part, "__module__", None) in (iou_aware.__name__, aligned_iou.__module__)
-        and (part in used or not (inspect.isclass(part) and issubclass(part, iou_aware.IoUAware)))
-    ]
-    package = next(iter(kin)).__module__.rpartition(".")[0]
-    names = ", ".join(sorted(one.__name__ for one in kin))
-    lines = [f"from {package} import {names}", "from mmdet.structures.bbox import get_box_tensor"]
-    block = _HEADS.format(imports="\n".join(f"        {line}" for line in lines))
-    loss = _class_name(name, "loss_cls", tag)
+    kin: dict[type, type] = {one: how for one, how in MECHANISMS.items() if (how is iou_aware.RoIIoUAware) == two_stage}
+    kin |= dict.fromkeys(ROI_HEADS, iou_aware.ImageAware) if images else {}
+    used = {base for how in kin.values() for base in how.__mro__}
+    ours = (handover.__name__, iou_aware.__name__, aligned_iou.__module__)
+    variants = (handover.IoUAware, iou_aware.ImageAware)
+    parts = dict.fromkeys(
+        part
+        for module in (handover, iou_aware)
+        for part in vars(module).values()
+        if getattr(part, "__module__", None) in ours
+        and (part in used or not (inspect.isclass(part) and issubclass(part, variants)))
+    )
+    packages: dict[str, list[str]] = {}
+    for one in sorted(kin, key=lambda one: one.__name__):
+        packages.setdefault(one.__module__.rpartition(".")[0], []).append(one.__name__)
+    lines = [f"from {package} import {', '.join(names)}" for package, names in packages.items()]
+    lines.append("from mmdet.structures.bbox import get_box_tensor")
+    block = _HEADS.format(imports="\n".join(f"        {line}" for line in sorted(lines)))
     for one, how in kin.items():
-        called = _class_name(name, one.__name__, tag)
-        block += _HEAD.format(name=called, head=one.__name__, mechanism=how.__name__, loss=loss)
-    return [*sources, block]
+        block += _HEAD.format(name=_class_name(name, one.__name__, tag), head=one.__name__, mechanism=how.__name__)
+    return [*map(inspect.getsource, parts), block]

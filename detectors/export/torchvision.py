@@ -12,6 +12,7 @@ from primitives.errors import InputError
 from primitives.kinds.classification.kind import SIGMOID
 from primitives.text.markup import docstring
 
+HANDED = ("iou", "score", "size", "frequency", "progress")
 _TWO_STAGE = 10.0  # what mmdetection weights GIoU by in two-stage heads (faster-rcnn_r50_fpn_giou_1x_coco)
 _PUT = '''"""Puts the losses of {losses}.py into a torchvision detector, without a subclass; its other losses stay.
 
@@ -19,6 +20,7 @@ _PUT = '''"""Puts the losses of {losses}.py into a torchvision detector, without
     put_into(model)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,30 +31,44 @@ from torch import Tensor, nn
 CLASS_LOSS = {class_loss}
 BOX_LOSS = {box_loss}
 USE_SIGMOID = {use_sigmoid}  # None: no class loss, so either kind of detector
-READS_IOU = {reads_iou}
+CLASS_READS = {class_reads}  # what they read beside prediction and target
+BOX_READS = {box_reads}
 CLASS_WEIGHT = {class_weight}
 BOX_WEIGHT = {box_weight}
 TWO_STAGE = {two_stage}  # the box weight of two-stage detectors beside that of one-stage ones
 
 
-def put_into(model: nn.Module) -> nn.Module:
+def put_into(
+    model: nn.Module, progress: Callable[[], float] | None = None, frequency: Tensor | None = None
+) -> nn.Module:
     """Makes a torchvision FCOS or FasterRCNN train with these losses.
+
+    IoU, score and size are computed here; of progress and frequency the training knows.
 
     Args:
         model: `fcos_resnet50_fpn`, `fasterrcnn_resnet50_fpn`, or another of these two classes.
+        progress: gives the share of the training that is over, 0..1; for losses that read it.
+        frequency: (num_classes,), by label: how often each class is annotated in training, relative to the most
+            frequent one, 1 at 0, the background; for losses that read it.
 
     Returns:
         The same model.
 
     Raises:
-        TypeError: another kind of detector, or one that classifies the other way.
+        TypeError: another kind of detector, one that classifies the other way, or a loss reads what is not given.
     """
+    told = {{"progress": progress, "frequency": frequency}}
+    for name, value in told.items():
+        if value is None and name in (*CLASS_READS, *BOX_READS):
+            raise TypeError(f"a loss reads {{name}}: give it to put_into")
     if hasattr(model, "roi_heads"):
         _expect(model, False)
-        _put_into_roi_heads(model.roi_heads)
+        _put_into_roi_heads(model.roi_heads, told)
+        model.transform.register_forward_hook(_keep_images(told))
     elif hasattr(getattr(model, "head", None), "regression_head") and hasattr(model, "center_sampling_radius"):
         _expect(model, True)
-        _put_into_fcos(model.head)
+        _put_into_fcos(model.head, told)
+        model.transform.register_forward_hook(_keep_images(told))
     else:
         raise TypeError(f"these losses go into torchvision's FCOS and FasterRCNN, not into {{type(model).__name__}}")
     return model
@@ -65,7 +81,14 @@ def _expect(model: nn.Module, sigmoid: bool) -> None:
         raise TypeError(f"{{name}} classifies by {{kinds[sigmoid]}}, this class loss is for {{kinds[USE_SIGMOID]}}")
 
 
-def _put_into_fcos(head: nn.Module) -> None:
+def _keep_images(told: dict[str, Any]) -> Callable[..., None]:
+    def keep(_: nn.Module, __: Any, outputs: tuple[Any, Any]) -> None:
+        told["areas"] = [float(height * width) for height, width in outputs[0].image_sizes]
+
+    return keep
+
+
+def _put_into_fcos(head: nn.Module, told: dict[str, Any]) -> None:
     stock = head.compute_loss
 
     def compute_loss(
@@ -86,12 +109,15 @@ def _put_into_fcos(head: nn.Module) -> None:
             boxes.append(target["boxes"][rows])
         labels, boxes = torch.cat(labels), torch.cat(boxes)
         pred = head.box_coder.decode(outputs["bbox_regression"], torch.stack(anchors)).flatten(0, 1)
-        return _replaced(losses, ("classification", "bbox_regression"), logits, labels, background, pred, boxes, None)
+        counts, frequency = [len(index) for index in matched], told["frequency"]
+        given = _Given(told, counts, logits, labels, pred.detach(), boxes, frequency, sigmoid=True)
+        names = ("classification", "bbox_regression")
+        return _replaced(losses, names, logits, labels, background, pred, boxes, None, given)
 
     head.compute_loss = compute_loss
 
 
-def _put_into_roi_heads(heads: nn.Module) -> None:
+def _put_into_roi_heads(heads: nn.Module, told: dict[str, Any]) -> None:
     seen: dict[str, Any] = {{}}
     select = heads.select_training_samples
 
@@ -113,10 +139,11 @@ def _put_into_roi_heads(heads: nn.Module) -> None:
         rows = torch.arange(len(labels), device=labels.device)
         regression = regression.reshape(len(labels), -1, 4)[rows, (labels + 1) % (background + 1)]
         pred, boxes = (heads.box_coder.decode_single(part, proposals) for part in (regression, deltas))
-        found = _replaced(
-            outputs[1], ("loss_classifier", "loss_box_reg"), logits, labels, background, pred, boxes, len(labels)
-        )
-        return outputs[0], found
+        counts, frequency = [len(part) for part in seen["samples"][0]], told["frequency"]
+        frequency = None if frequency is None else torch.cat((frequency[1:], frequency[:1]))
+        given = _Given(told, counts, logits, labels, pred.detach(), boxes, frequency, sigmoid=False)
+        names = ("loss_classifier", "loss_box_reg")
+        return outputs[0], _replaced(outputs[1], names, logits, labels, background, pred, boxes, len(labels), given)
 
     heads.select_training_samples = select_training_samples
     heads.box_predictor.register_forward_hook(keep)
@@ -132,18 +159,64 @@ def _replaced(
     pred: Tensor,
     boxes: Tensor,
     count: int | None,
+    given: "_Given",
 ) -> dict[str, Tensor]:
     """The losses with ours in place of those named; averaged over `count` samples, or over the positives."""
     positive = labels < background
     average = max(1, int(positive.sum()) if count is None else count)
     mine = dict(losses)
     if CLASS_LOSS is not None:
-        iou = [_iou(pred.detach(), boxes)] if READS_IOU else []
-        mine[names[0]] = CLASS_WEIGHT * CLASS_LOSS(logits, labels, *iou).sum() / average
+        read = [given.of_classes(name, positive) for name in CLASS_READS]
+        mine[names[0]] = CLASS_WEIGHT * CLASS_LOSS(logits, labels, *read).sum() / average
     if BOX_LOSS is not None:
         weight = BOX_WEIGHT * (1.0 if count is None else TWO_STAGE)
-        mine[names[1]] = weight * BOX_LOSS(pred[positive], boxes[positive]).sum() / average
+        read = [given.of_boxes(name, positive) for name in BOX_READS]
+        mine[names[1]] = weight * BOX_LOSS(pred[positive], boxes[positive], *read).sum() / average
     return mine
+
+
+class _Given:
+    """What losses read beside prediction and target; `frequency` has a column as the logits have."""
+
+    def __init__(
+        self,
+        told: dict[str, Any],
+        counts: list[int],
+        logits: Tensor,
+        labels: Tensor,
+        pred: Tensor,
+        boxes: Tensor,
+        frequency: Tensor | None,
+        sigmoid: bool,
+    ) -> None:
+        self.sigmoid = sigmoid
+        self.told, self.counts, self.logits, self.labels = told, counts, logits.detach(), labels
+        self.pred, self.target, self.frequency = pred, boxes, frequency
+
+    def of_classes(self, name: str, positive: Tensor) -> Tensor:
+        """For the class loss."""
+        if name == "frequency":
+            return self.frequency.to(self.logits)
+        values = self._of_all(name)
+        return torch.where(positive, values, 1.0) if name == "size" else values
+
+    def of_boxes(self, name: str, positive: Tensor) -> Tensor:
+        """For the box loss, of positives."""
+        if name == "frequency":
+            return self.frequency.to(self.logits)[self.labels[positive]]
+        values = self._of_all(name)
+        return values[positive] if values.dim() else values
+
+    def _of_all(self, name: str) -> Tensor:
+        if name == "iou":
+            return _iou(self.pred, self.target)
+        if name == "progress":
+            return self.logits.new_tensor(float(self.told["progress"]()))
+        if name == "score":
+            columns = self.logits.sigmoid() if self.sigmoid else self.logits.softmax(-1)
+            return columns.gather(1, self.labels.clamp(max=columns.shape[1] - 1)[:, None])[:, 0]
+        areas = torch.cat([self.target.new_full((n,), area) for n, area in zip(self.counts, self.told["areas"])])
+        return ((self.target[:, 2:] - self.target[:, :2]).clamp(min=0).prod(-1) / areas).sqrt().clamp(max=1)
 
 
 def _iou(pred: Tensor, target: Tensor) -> Tensor:
@@ -178,12 +251,12 @@ def batch(generator: torch.Generator) -> tuple[list[torch.Tensor], list[dict[str
 
 def main(steps: int = 5) -> None:
     """Prints the losses of every step."""
-    torch.manual_seed(0)
+    torch.manual_seed(0){state}
     model = detection.{model}(weights=None, weights_backbone=None, num_classes=2, min_size=128, max_size=128)
-    put_into(model).train()
+    {put_into}.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.002, momentum=0.9)
     generator = torch.Generator().manual_seed(0)
-    for step in range(steps):
+    for step in range(steps):{tell}
         losses = model(*batch(generator))
         optimizer.zero_grad()
         sum(losses.values()).backward()
@@ -218,9 +291,10 @@ def files(
     kind = rules["loss_cls"].kind if "loss_cls" in losses else None
     names = {slot: function_name(name, one.kind) for slot, one in rules.items()}
     formulas = {slot: rules[slot].parse(loss["expression"]) for slot, loss in losses.items()}
-    reads = {name for slot, one in rules.items() for name in one.given(formulas[slot])}
-    if not reads <= {"iou"}:
-        raise InputError(f"torchvision's heads can hand over iou, not {', '.join(sorted(reads - {'iou'}))}")
+    reads = {slot: one.given(formulas[slot]) for slot, one in rules.items()}
+    other = {name for given in reads.values() for name in given} - set(HANDED)
+    if other:
+        raise InputError(f"torchvision's heads can hand over {', '.join(HANDED)}, not {', '.join(sorted(other))}")
     model = "fcos_resnet50_fpn" if kind is SIGMOID else "fasterrcnn_resnet50_fpn"
     body = "\n\n".join(
         function(formulas[slot], rules[slot], names[slot], loss.get("alpha"), upcast=True)
@@ -234,7 +308,8 @@ def files(
         class_loss=names.get("loss_cls"),
         box_loss=names.get("loss_bbox"),
         use_sigmoid=None if kind is None else kind is SIGMOID,
-        reads_iou=bool(reads),
+        class_reads=reads.get("loss_cls", ()),
+        box_reads=reads.get("loss_bbox", ()),
         class_weight=losses.get("loss_cls", {}).get("loss_weight"),
         box_weight=losses.get("loss_bbox", {}).get("loss_weight"),
         two_stage=_TWO_STAGE if "loss_bbox" in setup.get("scale", ()) else 1.0,
@@ -243,5 +318,13 @@ def files(
     title = docstring(f"{', '.join(names.values())}: plain functions.\n\n{says}\n")
     plain = f'"""{title}"""\n\n{imports(body, "torch")}\n\n\n{body}'
     put_module = module_name(name, "torchvision", put)
-    example = _EXAMPLE.format(model=model, put=put_module)
+    read = {name for given in reads.values() for name in given}
+    told = {"progress": 'progress=lambda: state["progress"]', "frequency": "frequency=torch.ones(2)"}
+    example = _EXAMPLE.format(
+        model=model,
+        put=put_module,
+        put_into=f"put_into({', '.join(['model', *(text for name, text in told.items() if name in read)])})",
+        state='\n    state = {"progress": 0.0}' if "progress" in read else "",
+        tell='\n        state["progress"] = step / steps' if "progress" in read else "",
+    )
     return {f"{module}.py": plain, f"{put_module}.py": put, "example.py": example}

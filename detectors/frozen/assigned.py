@@ -113,6 +113,7 @@ def _roi_samples(model: Any, inputs: Tensor, sample: Any) -> dict[str, Any]:
         "anchor": nothing,
         "boxes": target,
         "deltas": deltas,
+        "size": _size(target, sample),
         "box_weight": boxes.new_ones(len(boxes)),
         "centerness": boxes.new_full((len(boxes),), torch.nan),
     }
@@ -152,6 +153,9 @@ def _dense_samples(model: Any, inputs: Tensor, sample: Any) -> dict[str, Any]:
         found["boxes"] = get_box_tensor(head.bbox_coder.decode(flat, found["deltas"]))
     elif isinstance(head, RetinaHead):
         found["deltas"] = torch.zeros_like(found["boxes"])
+    found["size"] = _size(found["boxes"], sample)
+    if getattr(head, "norm_on_bbox", False):  # a pixel is a stride
+        found["size"] = found["size"] * found["size"].new_tensor(head.strides)[level]
     return {
         "x": lambda which: rows[place[which]],
         "priors": flat,
@@ -159,6 +163,12 @@ def _dense_samples(model: Any, inputs: Tensor, sample: Any) -> dict[str, Any]:
         "anchor": within % anchors,
         **found,
     }
+
+
+def _size(boxes: Tensor, sample: Any) -> Tensor:
+    """Square root of the share (N,) of the image that boxes (N, 4) xyxy take."""
+    height, width = sample.metainfo["img_shape"][:2]
+    return ((boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(-1) / (height * width)).sqrt()
 
 
 def _recorded(calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], background: int) -> dict[str, Tensor]:

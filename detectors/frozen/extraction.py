@@ -18,7 +18,8 @@ from mmdet.models.roi_heads import StandardRoIHead  # noqa: E402
 from mmdet.structures.bbox import get_box_tensor  # noqa: E402
 
 from detectors.frozen.assigned import channels, head_of, padded, pooled, samples, two_stage  # noqa: E402
-from detectors.heads.registry import MECHANISMS, stock  # noqa: E402
+from detectors.heads.registry import AWARE, MECHANISMS, stock  # noqa: E402
+from detectors.heads.training_state import class_frequencies  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
 from primitives.system.memory import machine_memory  # noqa: E402
 
@@ -39,6 +40,8 @@ class Training:
         boxes: (P, 4) xyxy target boxes in the units of the head's loss.
         deltas: (P, 4) the same as the head's coder encodes them.
         box_weight: (P,) what the head weights the box loss with.
+        size: (P,) square root of the share of its image that a target takes.
+        frequency: (C,) of classes in the training annotations, relative to the most frequent one.
         centerness: (P,) targets, or (0,).
         negatives: negatives per positive that the head's own loss sees.
     """
@@ -51,6 +54,8 @@ class Training:
     boxes: Tensor
     deltas: Tensor
     box_weight: Tensor
+    size: Tensor
+    frequency: Tensor
     centerness: Tensor
     negatives: float
 
@@ -83,7 +88,7 @@ def check(model: Any) -> None:
     Raises:
         InputError: its head is not known.
     """
-    known = [head.__name__ for head in MECHANISMS]
+    known = [head.__name__ for head in MECHANISMS if head not in AWARE]
     region = getattr(model, "roi_head", None)
     head = type(getattr(model if region is None else region, "bbox_head", model)).__name__
     plain = region is None or isinstance(region, StandardRoIHead)
@@ -140,7 +145,8 @@ def training(model: Any, dataset: Sequence[Any], count: int, seed: int) -> tuple
     merged = {
         name: torch.cat([both[True][name], both[False][name]]) for name in ("x", "labels", "priors", "level", "anchor")
     }
-    only = {name: both[True][name] for name in ("boxes", "deltas", "box_weight", "centerness")}
+    only = {name: both[True][name] for name in ("boxes", "deltas", "box_weight", "size", "centerness")}
+    only["frequency"] = class_frequencies(dataset)
     if bool(torch.isnan(only["centerness"]).any()):
         only["centerness"] = only["centerness"][:0]
     by_channel = merged["x"].reshape(len(merged["x"]), channels(model), -1)

@@ -7,7 +7,7 @@ on the formulas is computed for all K at once; losses, gradients and failures st
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.frozen.extraction import Training
+from detectors.heads.handover import Samples
 from detectors.losses.weighted_loss import Loss
 from primitives.kinds.box.pair import aligned_iou
 
-HANDS_OVER = ("iou",)
-"""What class losses get beside prediction and target."""
+HANDS_OVER = ("iou", "score", "size", "frequency", "progress")
+"""What losses get beside prediction and target."""
 HIDDEN = 32
 LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 1e-2
@@ -181,7 +182,7 @@ def train_heads(
     device = data.x.device
     generator = torch.Generator().manual_seed(seed)
     heads = SmallHeads(len(pairs), data.x.shape[1], boxes, generator).to(device)
-    step = _Step(data, pairs, heads, positives, negatives, iou_as_centerness)
+    step = _Step(data, pairs, heads, positives, negatives, iou_as_centerness, iterations)
     order = [_order(len(data.boxes), positives, iterations, generator)]
     order.append(_order(len(data.labels) - len(data.boxes), negatives, iterations, generator) + len(data.boxes))
     picks = torch.cat(order, dim=1).to(device)
@@ -248,6 +249,7 @@ class _Step:
         positives: int,
         negatives: int,
         iou_as_centerness: bool,
+        iterations: int,
     ) -> None:
         device = data.x.device
         self.data, self.pairs, self.heads, self.positives = data, pairs, heads, positives
@@ -263,7 +265,9 @@ class _Step:
             heads.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, capturable=self.capturable
         )
         self.failed = torch.full((len(pairs),), -1, device=device)
-        self.iteration = torch.zeros((), dtype=torch.long, device=device)
+        self.iteration, self.iterations = torch.zeros((), dtype=torch.long, device=device), iterations
+        size = functional.pad(data.size, (0, len(data.labels) - len(data.size)), value=1.0)
+        self.size, self.frequency = size.clamp(max=1), functional.pad(data.frequency, (0, 1), value=1.0)
 
     def __call__(self, pick: Tensor, rate: float | Tensor) -> None:
         """Forward, backward, and a step of every head that has not failed."""
@@ -281,6 +285,20 @@ class _Step:
         good = torch.isfinite(norms) & torch.isfinite(loss.detach()) & (self.failed < 0)
         self.failed.copy_(torch.where((self.failed < 0) & ~good, self.iteration, self.failed))
         self.heads.scale_gradients(torch.where(good, (CLIP / (norms + 1e-6)).clamp(max=1), torch.zeros_like(norms)))
+
+    def _given(
+        self, loss: nn.Module, pick: Tensor, logits: Tensor, iou: Tensor, frequency: Tensor
+    ) -> dict[str, Tensor]:
+        """What a loss reads beside prediction and target, as the stock heads hand it over; `iou` as of `pick`."""
+        samples = Samples(logits, self.data.labels[pick], int(self.heads.boxes.head.num_classes))
+        known: dict[str, Callable[[], Tensor]] = {
+            "iou": lambda: iou,
+            "score": lambda: samples.score(len(pick)),
+            "size": lambda: self.size[pick],
+            "frequency": lambda: frequency,
+            "progress": lambda: self.iteration / self.iterations,
+        }
+        return {name: known[name]() for name in getattr(loss, "reads", ())}
 
     def _losses(self, pick: Tensor) -> Tensor:
         """The loss of every candidate, (K,)."""
@@ -303,12 +321,14 @@ class _Step:
         weights = iou[:, :positives] if self.iou_as_centerness else weight.expand(heads.count, -1)
         totals = []
         for index, pair in enumerate(self.pairs):
-            more = {"iou": iou[index]} if getattr(pair.loss_cls, "reads", ()) else {}
+            more = self._given(pair.loss_cls, pick, logits[index], iou[index], self.frequency[: boxes.columns])
             total = pair.loss_cls(logits[index], labels, self.weight, avg_factor=average, **more)
             weight = weights[index]
+            of_targets = self.frequency[labels[:positives]]
+            more = self._given(pair.loss_bbox, good, logits[index][:positives], iou[index][:positives], of_targets)
             box_average: Any = self.samples if two_stage else weight.sum().clamp(min=1e-6)
             if pair.decoded:
-                total = total + pair.loss_bbox(decoded[index], target, weight, avg_factor=box_average)
+                total = total + pair.loss_bbox(decoded[index], target, weight, avg_factor=box_average, **more)
             else:
                 each = weight[:, None].expand(-1, 4)
                 total = total + pair.loss_bbox(predicted[index], data.deltas[good], each, avg_factor=box_average)

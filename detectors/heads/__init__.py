@@ -1,5 +1,5 @@
 """Heads that hand over what formulas read beside prediction and target; importing this registers them."""
 
-from detectors.heads import registry
+from detectors.heads import registry, training_state
 
-__all__ = ["registry"]
+__all__ = ["registry", "training_state"]

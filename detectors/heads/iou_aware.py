@@ -1,115 +1,22 @@
-"""IoU-aware: heads that hand the IoU of each predicted box to the class loss; one mechanism for every stock head.
+"""IoU-aware: the mechanism of `handover` for each stock head; heads differ in what they hand over as boxes, and when.
 
-A head asks for `loss_cls` before handing the decoded boxes to `loss_bbox`. The IoU-aware twin of a head therefore puts
-off the class loss until the boxes are known: the stock code runs unchanged, its call of `loss_cls` gives a
-`DeferredClassLoss`, its call of `loss_bbox` the boxes, and the deferred loss is computed when the head returns.
-
-Exported losses carry this code with them, `aligned_iou` among it, so it needs PyTorch and mmdetection alone.
+Exported losses carry this code with them, so it needs PyTorch and mmdetection alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor, nn
 
+from detectors.heads.handover import DenseIoUAware, IoUAware, Samples, shapes
 from primitives.kinds.box.pair import aligned_iou
 
 
-class DeferredClassLoss:
-    """A class loss to be computed once the IoU is known."""
-
-    def __init__(self, loss: nn.Module, labels: Tensor, background: int, args: tuple[Any, ...], kwargs: Any) -> None:
-        self.loss, self.labels, self.args, self.kwargs = loss, labels, args, kwargs
-        self.positive = (labels >= 0) & (labels < background)
-        self.iou: Tensor | None = None
-
-    def set_iou(self, iou: Tensor) -> None:
-        """Takes the IoU of all samples, or of the positives in their order."""
-        if len(iou) != len(self.labels):
-            iou = iou.new_zeros(self.labels.shape).masked_scatter(self.positive, iou)
-        self.iou = iou
-
-    def compute(self) -> Tensor:
-        """The class loss; without boxes there were no positives, so no IoU is read."""
-        iou = torch.zeros(self.labels.shape, device=self.labels.device) if self.iou is None else self.iou
-        return self.loss(*self.args, iou=iou, **self.kwargs)
-
-
-class Intercepted(nn.Module):
-    """Stands where a loss stood: calls go to the head first, attributes to the loss."""
-
-    def __init__(self, loss: nn.Module, intercept: Callable[..., Any]) -> None:
-        super().__init__()
-        self.loss = loss
-        self._intercept = intercept
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("loss"), name)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """See the class."""
-        return self._intercept(self.loss, *args, **kwargs)
-
-
-class IoUAware:
-    """The mechanism, mixed in before a stock head that hands over boxes.
-
-    `hands_over`: keywords of what its class loss gets; a subclass that adds to it has them in `more`.
-    """
-
-    hands_over: tuple[str, ...] = ("iou",)
-
-    # Of the stock head.
-    loss_cls: Any
-    loss_bbox: Any
-    num_classes: int
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._deferred: list[DeferredClassLoss] = []
-        self._iou: Tensor | None = None
-        if getattr(self.loss_cls, "reads", ()):
-            self.loss_cls = Intercepted(self.loss_cls, self._defer)
-        self.loss_bbox = Intercepted(self.loss_bbox, self._take_boxes)
-
-    def loss(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The stock head's losses, the class loss computed last."""
-        self._deferred, self._iou = [], None
-        losses = super().loss(*args, **kwargs)  # type: ignore[misc]
-        return {name: resolved(value) for name, value in losses.items()}
-
-    def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The xyxy boxes behind what the head hands to `loss_bbox`."""
-        return pred, target
-
-    def more(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002  for subclasses
-        """What the class loss gets beside the IoU, (N,) by keyword."""
-        return {}
-
-    def _defer(
-        self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any
-    ) -> DeferredClassLoss:
-        reads: tuple[str, ...] = getattr(loss, "reads", ())
-        kwargs |= {name: value for name, value in self.more(cls_score, labels).items() if name in reads}
-        self._deferred.append(DeferredClassLoss(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
-        return self._deferred[-1]
-
-    def _take_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        with torch.no_grad():
-            self._iou = aligned_iou(*self.boxes(pred.float(), target.float()))
-        if self._deferred:
-            self._deferred[-1].set_iou(self._iou)
-        return loss(pred, target, *args, **kwargs)
-
-
-class CenternessIoUAware(IoUAware):
+class CenternessIoUAware(DenseIoUAware):
     """The same for a head with a centerness branch, where the IoU can also take the place of the centerness.
 
     The stock head asks `centerness_target` before it decodes any box, on every process also without positives, and
@@ -149,11 +56,15 @@ class CenternessIoUAware(IoUAware):
 
 
 class PointIoUAware(CenternessIoUAware):
-    """The same for FCOS, which predicts distances from points to the sides of boxes."""
+    """The same for FCOS, which predicts distances from points to the sides of boxes, and asks once for all levels."""
+
+    norm_on_bbox: bool
+    strides: Sequence[float]
 
     def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
         """See FCOSHead.loss_by_feat."""
         self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
+        self._places = [level[0, 0].numel() for level in bbox_preds]
         return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)  # type: ignore[misc]
 
     def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
@@ -166,6 +77,12 @@ class PointIoUAware(CenternessIoUAware):
         """See CenternessIoUAware.positives; the boxes lie around their points, which the IoU does not depend on."""
         sides = targets[0].new_tensor([-1, -1, 1, 1])
         return self._positive.float() * sides, targets[0].float() * sides
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; with `norm_on_bbox` a pixel is a stride."""
+        units = [float(stride) if self.norm_on_bbox else 1.0 for stride in self.strides]
+        levels = zip(self._places, units, strict=True)
+        return torch.cat([areas.repeat_interleave(places) / unit**2 for places, unit in levels])
 
 
 class AnchorCenternessIoUAware(CenternessIoUAware):
@@ -191,7 +108,7 @@ class AnchorCenternessIoUAware(CenternessIoUAware):
         return get_box_tensor(self.bbox_coder.decode(anchors, self._positive)).float(), boxes.float()
 
 
-class AnchorIoUAware(IoUAware):
+class AnchorIoUAware(DenseIoUAware):
     """A head with anchors hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
 
     reg_decoded_bbox: bool
@@ -209,6 +126,40 @@ class AnchorIoUAware(IoUAware):
         return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
 
 
+class QualityIoUAware(DenseIoUAware):
+    """The same for GFL, which asks for its box loss before its class loss, and knows the IoU by then."""
+
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        stride: Sequence[int],
+        *rest: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """See GFLHead.loss_by_feat_single."""
+        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, cls_score.shape[1])
+        self._samples = Samples(scores, labels.reshape(-1), self.num_classes)
+        self._stride, self._measured, self._deferred = float(stride[0]), {}, None
+        return super().loss_by_feat_single(  # type: ignore[misc]
+            anchors, cls_score, bbox_pred, labels, label_weights, bbox_targets, stride, *rest, **kwargs
+        )
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; a pixel is a stride."""
+        return super().room(areas) / self._stride**2
+
+    def _take_scores(self, loss: nn.Module, cls_score: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
+        found = super()._take_scores(loss, cls_score, target, *args, **kwargs)
+        if self._measured and self._samples is not None:
+            self._give(self._samples)
+        return found
+
+
 class RoIIoUAware(IoUAware):
     """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
 
@@ -219,23 +170,33 @@ class RoIIoUAware(IoUAware):
         self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
         """See BBoxHead.loss."""
+        self._image = rois[:, 0].long()
         if not self.reg_decoded_bbox:  # choosing rows waits for the device
             self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
         return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room."""
+        return areas[self._image]
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See IoUAware.boxes."""
         return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
 
 
+class ImageAware:
+    """Mixed in before a RoI head: it tells its box heads how large the images are, for those that hand over sizes."""
+
+    bbox_head: Any
+
+    def loss(self, x: Any, rpn_results_list: Any, batch_data_samples: Any, *args: Any, **kwargs: Any) -> Any:
+        """See StandardRoIHead.loss."""
+        for head in self.bbox_head if isinstance(self.bbox_head, nn.ModuleList) else [self.bbox_head]:
+            head.images = shapes(batch_data_samples)
+        return super().loss(x, rpn_results_list, batch_data_samples, *args, **kwargs)  # type: ignore[misc]
+
+
 def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Boxes (N, 4) xyxy of deltas from priors (N, 4) xyxy."""
     first, second = (get_box_tensor(coder.decode(priors, deltas)) for deltas in (pred, target))
     return first, second
-
-
-def resolved(value: Any) -> Any:
-    """A head's loss with every deferred part of it computed."""
-    if isinstance(value, list):
-        return [resolved(item) for item in value]
-    return value.compute() if isinstance(value, DeferredClassLoss) else value

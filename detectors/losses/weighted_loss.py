@@ -16,7 +16,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
-    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over: (N,) each, but
+    for `progress`, a scalar, and the `frequency` of class losses, a number a column of the logits.
 
     Args:
         reduction: `none`, `mean` or `sum`.

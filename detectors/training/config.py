@@ -19,6 +19,8 @@ from primitives.kinds.classification.kind import SIGMOID, SOFTMAX
 from primitives.system import places
 
 SLOTS = ("loss_cls", "loss_bbox")
+STATE = {"type": "TrainingState"}
+"""The hook that tells heads of the training, where a formula reads it."""
 _MOST_WEIGHT = 1e9
 _ON_BOXES = ("IoULoss", "ExpressionBoxLoss")  # how the names of losses end that take boxes, not offsets
 
@@ -151,8 +153,23 @@ def configure(
 
 def put_losses(config: Config, losses: Mapping[str, Mapping[str, Any]], centerness_target: str | None = None) -> None:
     """Puts losses into the slots of every box head of a config, in place; arguments and errors as of `configure`."""
+    from detectors.heads.registry import roi_head_type
+
+    given = given_of(losses)
     for head in box_heads(config):
-        _put_losses(head, losses, centerness_target)
+        _put_losses(head, losses, given, centerness_target)
+    reads = {name for names in given.values() for name in names}
+    if "size" in reads and "roi_head" in config.model:
+        config.model.roi_head["type"] = roi_head_type(config.model.roi_head["type"])
+    hooks = [*(config.get("custom_hooks") or [])]
+    if reads & {"progress", "frequency"} and STATE not in hooks:
+        config.custom_hooks = [*hooks, STATE]
+
+
+def given_of(losses: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """What the formula of every slot reads beside prediction and target."""
+    rules = {slot: grammar(loss["grammar"]) for slot, loss in losses.items()}
+    return {slot: rules[slot].given(rules[slot].parse(loss["expression"])) for slot, loss in losses.items()}
 
 
 def scaled(
@@ -185,22 +202,23 @@ def _own_scale(config: Config, slot: str) -> float:
     return 10.0 if "roi_head" in config.model else 2.0
 
 
-def _put_losses(head: ConfigDict, losses: Mapping[str, Mapping[str, Any]], centerness_target: str | None) -> None:
+def _put_losses(
+    head: ConfigDict,
+    losses: Mapping[str, Mapping[str, Any]],
+    given: Mapping[str, tuple[str, ...]],
+    centerness_target: str | None,
+) -> None:
     from detectors.heads.iou_aware import CenternessIoUAware
     from detectors.heads.registry import head_type
 
-    reads: set[str] = set()
     for slot, loss in losses.items():
         if slot not in SLOTS or slot not in head:
             choices = ", ".join(name for name in SLOTS if name in head) or "none"
             raise InputError(f"{head['type']} has no slot {slot!r}; choices: {choices}")
         put = _box_loss if slot == "loss_bbox" else _class_loss
         put(head, loss)
-        rules = grammar(loss["grammar"])
-        reads.update(rules.given(rules.parse(loss["expression"])))
-    if centerness_target is not None:
-        reads.add("iou")
-    head["type"] = head_type(head["type"], reads)
+    more = () if centerness_target is None else ("iou",)
+    head["type"] = head_type(head["type"], {*given.get("loss_cls", ()), *more}, given.get("loss_bbox", ()))
     if centerness_target is not None:
         if not issubclass(_class(head["type"]), CenternessIoUAware):
             raise InputError(

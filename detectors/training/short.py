@@ -30,8 +30,10 @@ from mmengine.runner import Runner  # noqa: E402
 from mmengine.visualization import Visualizer  # noqa: E402
 
 from detectors.heads import registry  # noqa: E402, F401  registers them
+from detectors.heads.training_state import TrainingState  # noqa: E402
 from detectors.losses import expression  # noqa: E402, F401  registers them
 from detectors.training import coco_metric  # noqa: E402
+from detectors.training.config import STATE  # noqa: E402
 from primitives.system import scratch  # noqa: E402
 
 _numbers = itertools.count()
@@ -159,6 +161,8 @@ def _run(config: Config) -> tuple[torch.nn.Module, Watch]:
         try:
             runner = _runner(config, folder, name)
             runner.register_hook(watch)
+            if STATE in (config.get("custom_hooks") or []):
+                runner.register_hook(TrainingState())
             runner.train()
         except coco_metric.ExplodedBoxError as error:
             raise TrainingFailedError(f"{error} after {config.train_cfg.max_iters} iterations") from None

@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-BinaryCrossEntropyClassLoss_ac856fcb.
+BinaryCrossEntropyClassLoss_2bafe658.
 
 binary cross-entropy. Source: textbook.
 
@@ -47,21 +47,21 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'binary_cross_entropy_losses_ac856fcb']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'binary_cross_entropy_losses_2bafe658']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'binary_cross_entropy_losses_ac856fcb',
+        'portable_config_bc7ecc83',
+        'binary_cross_entropy_losses_2bafe658',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.601237,
-            type='BinaryCrossEntropyClassLoss_ac856fcb',
+            type='BinaryCrossEntropyClassLoss_2bafe658',
             use_sigmoid=True)))

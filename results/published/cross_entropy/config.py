@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CrossEntropyClassLoss_973ed04d.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CrossEntropyClassLoss_e1c6eda2.
 
 cross-entropy. Source: textbook.
 
@@ -46,16 +46,16 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'cross_entropy_losses_973ed04d']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cross_entropy_losses_e1c6eda2']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'cross_entropy_losses_973ed04d',
+        'portable_config_bc7ecc83',
+        'cross_entropy_losses_e1c6eda2',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=1.0,
-                type='CrossEntropyClassLoss_973ed04d',
+                type='CrossEntropyClassLoss_e1c6eda2',
                 use_sigmoid=False))))

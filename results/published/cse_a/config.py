@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CseAClassLoss_98628219 and CseABoxLoss_98628219.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CseAClassLoss_84e49ae0 and CseABoxLoss_84e49ae0.
 
 CSE-Autoloss-A class and CSE-Autoloss-A box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
@@ -47,16 +47,16 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'cse_a_losses_98628219']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cse_a_losses_84e49ae0']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'cse_a_losses_98628219',
+        'portable_config_bc7ecc83',
+        'cse_a_losses_84e49ae0',
     ])
 model = dict(
     roi_head=dict(
@@ -64,11 +64,11 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=6.22609,
-                type='CseABoxLoss_98628219'),
+                type='CseABoxLoss_84e49ae0'),
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=0.590815,
-                type='CseAClassLoss_98628219',
+                type='CseAClassLoss_84e49ae0',
                 use_sigmoid=False),
             reg_decoded_bbox=True,
-            type='CseAShared2FCBBoxHead_98628219')))
+            type='CseAShared2FCBBoxHead_84e49ae0')))

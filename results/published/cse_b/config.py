@@ -1,5 +1,5 @@
-"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with CseBClassLoss_f1b06954 and
-CseBBoxLoss_f1b06954.
+"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with CseBClassLoss_5b69dbf4 and
+CseBBoxLoss_5b69dbf4.
 
 CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
@@ -48,25 +48,25 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'cse_b_losses_f1b06954']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cse_b_losses_5b69dbf4']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'cse_b_losses_f1b06954',
+        'portable_config_bc7ecc83',
+        'cse_b_losses_5b69dbf4',
     ])
 model = dict(
     bbox_head=dict(
         centerness_target='iou',
         loss_bbox=dict(
-            _delete_=True, loss_weight=0.803812, type='CseBBoxLoss_f1b06954'),
+            _delete_=True, loss_weight=0.803812, type='CseBBoxLoss_5b69dbf4'),
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.0126,
-            type='CseBClassLoss_f1b06954',
+            type='CseBClassLoss_5b69dbf4',
             use_sigmoid=True),
-        type='CseBFCOSHead_f1b06954'))
+        type='CseBFCOSHead_5b69dbf4'))

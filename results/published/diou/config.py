@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with DiouBoxLoss_601c9798.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with DiouBoxLoss_6dc1518b.
 
 DIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 7.
 
@@ -46,16 +46,16 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'diou_losses_601c9798']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'diou_losses_6dc1518b']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'diou_losses_601c9798',
+        'portable_config_bc7ecc83',
+        'diou_losses_6dc1518b',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=11.5259,
-                type='DiouBoxLoss_601c9798'),
+                type='DiouBoxLoss_6dc1518b'),
             reg_decoded_bbox=True)))

@@ -1,4 +1,4 @@
-"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with FocalClassLoss_65b3cdd0.
+"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with FocalClassLoss_354e2eae.
 
 focal (gamma 2). Source: Lin et al. 2017, arXiv 1708.02002, eq. 5.
 
@@ -46,21 +46,21 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'focal_losses_65b3cdd0']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'focal_losses_354e2eae']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'focal_losses_65b3cdd0',
+        'portable_config_bc7ecc83',
+        'focal_losses_354e2eae',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.0,
-            type='FocalClassLoss_65b3cdd0',
+            type='FocalClassLoss_354e2eae',
             use_sigmoid=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with GiouBoxLoss_7ba46ed9.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with GiouBoxLoss_e40d4e13.
 
 GIoU. Source: Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1.
 
@@ -46,20 +46,20 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'giou_losses_7ba46ed9']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'giou_losses_e40d4e13']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'giou_losses_7ba46ed9',
+        'portable_config_bc7ecc83',
+        'giou_losses_e40d4e13',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_bbox=dict(
-                _delete_=True, loss_weight=10.0, type='GiouBoxLoss_7ba46ed9'),
+                _delete_=True, loss_weight=10.0, type='GiouBoxLoss_e40d4e13'),
             reg_decoded_bbox=True)))

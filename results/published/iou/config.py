@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with IouBoxLoss_68c8d380.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with IouBoxLoss_f8a36d9c.
 
 IoU (linear). Source: Rahman and Wang 2016, ISVC.
 
@@ -46,21 +46,21 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'iou_losses_68c8d380']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'iou_losses_f8a36d9c']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'iou_losses_68c8d380',
+        'portable_config_bc7ecc83',
+        'iou_losses_f8a36d9c',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_bbox=dict(
                 _delete_=True, loss_weight=12.8721,
-                type='IouBoxLoss_68c8d380'),
+                type='IouBoxLoss_f8a36d9c'),
             reg_decoded_bbox=True)))

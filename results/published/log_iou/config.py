@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with LogIouBoxLoss_5b48c4fb.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with LogIouBoxLoss_a440a73f.
 
 IoU (log). Source: Yu et al. 2016, arXiv 1608.01471.
 
@@ -46,16 +46,16 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'log_iou_losses_5b48c4fb']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'log_iou_losses_a440a73f']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'log_iou_losses_5b48c4fb',
+        'portable_config_bc7ecc83',
+        'log_iou_losses_a440a73f',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=5.65273,
-                type='LogIouBoxLoss_5b48c4fb'),
+                type='LogIouBoxLoss_a440a73f'),
             reg_decoded_bbox=True)))

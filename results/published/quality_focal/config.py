@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-QualityFocalClassLoss_be78066f.
+QualityFocalClassLoss_69715c94.
 
 quality focal (beta 2). Source: Li et al. 2020, arXiv 2006.04388, eq. 2.
 
@@ -47,22 +47,22 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'quality_focal_losses_be78066f']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'quality_focal_losses_69715c94']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'quality_focal_losses_be78066f',
+        'portable_config_bc7ecc83',
+        'quality_focal_losses_69715c94',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.734046,
-            type='QualityFocalClassLoss_be78066f',
+            type='QualityFocalClassLoss_69715c94',
             use_sigmoid=True),
-        type='QualityFocalFCOSHead_be78066f'))
+        type='QualityFocalFCOSHead_69715c94'))

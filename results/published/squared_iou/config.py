@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with SquaredIouBoxLoss_2e1f27a5.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with SquaredIouBoxLoss_05655e30.
 
 IoU (squared). Source: mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675.
 
@@ -46,16 +46,16 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'squared_iou_losses_2e1f27a5']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'squared_iou_losses_05655e30']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'squared_iou_losses_2e1f27a5',
+        'portable_config_bc7ecc83',
+        'squared_iou_losses_05655e30',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=13.8798,
-                type='SquaredIouBoxLoss_2e1f27a5'),
+                type='SquaredIouBoxLoss_05655e30'),
             reg_decoded_bbox=True)))

@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-VarifocalClassLoss_66a25b1a.
+VarifocalClassLoss_15b7e51a.
 
 varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
 
@@ -47,22 +47,22 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_dc98ea8c', 'varifocal_losses_66a25b1a']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'varifocal_losses_15b7e51a']))
 custom_hooks = [
-    dict(type='PortableConfig_dc98ea8c'),
+    dict(type='PortableConfig_bc7ecc83'),
 ]
 custom_imports = dict(
     allow_failed_imports=False,
     imports=[
         'mmcv_ops_0b764476',
-        'portable_config_dc98ea8c',
-        'varifocal_losses_66a25b1a',
+        'portable_config_bc7ecc83',
+        'varifocal_losses_15b7e51a',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.944632,
-            type='VarifocalClassLoss_66a25b1a',
+            type='VarifocalClassLoss_15b7e51a',
             use_sigmoid=True),
-        type='VarifocalFCOSHead_66a25b1a'))
+        type='VarifocalFCOSHead_15b7e51a'))

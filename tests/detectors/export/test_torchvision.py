@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from torchvision.models import detection
 
 from autoloss.export import folder as package
 from autoloss.export.selection import of_text
+from detectors.export.torchvision import files as torchvision_files
 from primitives.kinds.box.pair import aligned_iou
+from tests.helpers import handed
 
 
 def put(texts: dict[str, str], folder: Path, **weights: float) -> ModuleType:
@@ -129,3 +132,50 @@ def test_the_example_runs_where_our_packages_cannot_be_imported(tmp_path: Path) 
     assert all("classification=" in line and "bbox_regression=" in line for line in lines)
     source = "".join(file.read_text() for file in tmp_path.glob("*.py"))
     assert not any(f"import {ours}" in source or f"from {ours}" in source for ours in ("autoloss", "primitives"))
+
+
+@pytest.mark.parametrize("kind", ["fcos", "faster"])
+def test_formulas_get_all_that_heads_and_trainings_hand_over(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed.add_grammars(monkeypatch)
+    grammar = "sigmoid" if kind == "fcos" else "softmax"
+    files = torchvision_files(handed.losses(grammar), f"Handed{kind.title()}", ["By a test."], {})
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    put_into = importlib.import_module(Path(list(files)[1]).stem)
+    with pytest.raises(TypeError, match="a loss reads frequency: give it to put_into"):
+        put_into.put_into(detector(kind), progress=lambda: 0.25)
+    seen: dict[str, tuple[Tensor, ...]] = {}
+    for name in ("CLASS_LOSS", "BOX_LOSS"):
+        loss = getattr(put_into, name)
+        monkeypatch.setattr(
+            put_into, name, lambda *args, name=name, loss=loss: seen.setdefault(name, args) and loss(*args)
+        )
+    frequency = torch.tensor([1.0, 0.1, 1.0, 0.4])
+    model = put_into.put_into(detector(kind), progress=lambda: 0.25, frequency=frequency)
+    found = losses_of(model)
+    assert all(torch.isfinite(value) for value in found.values())
+    told = dict(zip(put_into.CLASS_READS, seen["CLASS_LOSS"][2:], strict=True))
+    of_boxes = dict(zip(put_into.BOX_READS, seen["BOX_LOSS"][2:], strict=True))
+    assert set(of_boxes) == {"iou", "score", "frequency", "progress", "size"}
+    x, labels = seen["CLASS_LOSS"][0].detach(), seen["CLASS_LOSS"][1]
+    columns = frequency if kind == "fcos" else torch.cat((frequency[1:], frequency[:1]))
+    torch.testing.assert_close(told["frequency"], columns)
+    pred, target = (part.detach() for part in seen["BOX_LOSS"][:2])
+    positive = labels < (4 if kind == "fcos" else 3)
+    torch.testing.assert_close(of_boxes["iou"], aligned_iou(pred, target), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(of_boxes["frequency"], columns[labels[positive]])
+    torch.testing.assert_close(
+        of_boxes["size"], ((target[:, 2:] - target[:, :2]).prod(-1) / 64**2).sqrt(), rtol=1e-4, atol=1e-6
+    )
+    torch.testing.assert_close(told["size"][positive], of_boxes["size"])
+    assert (told["size"][~positive] == 1).all()
+    p = x.sigmoid() if kind == "fcos" else x.softmax(-1)
+    torch.testing.assert_close(of_boxes["score"], p[positive, labels[positive]])
+    assert float(told["progress"]) == float(of_boxes["progress"]) == 0.25
+    for given in (*told.values(), *of_boxes.values()):
+        assert not given.requires_grad
+    ast.parse(files["example.py"])
+    assert 'state["progress"] = step / steps' in files["example.py"]

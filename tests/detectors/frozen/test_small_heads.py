@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from detectors import mmcv_ops
+from tests.helpers import handed
 from tests.helpers.tiny import DETECTORS, DIGITS
 
 mmcv_ops.install()
@@ -50,7 +51,7 @@ def test_the_loss_of_an_iteration_is_that_of_the_formulas_by_hand(name: str, sce
     losses = {**spec("cse_b_cls" if sigmoid else "cse_a_cls"), **spec("giou")}
     data = found.training
     heads = small_heads.SmallHeads(1, data.x.shape[1], boxes, torch.Generator().manual_seed(0))
-    step = small_heads._Step(data, [frozen._pair(found.config, losses, boxes)], heads, 6, 10, False)
+    step = small_heads._Step(data, [frozen._pair(found.config, losses, boxes)], heads, 6, 10, False, 4)
     pick = torch.cat((torch.arange(6), len(data.boxes) + torch.arange(10)))
     (total,) = step._losses(pick).tolist()
 
@@ -71,6 +72,47 @@ def test_the_loss_of_an_iteration_is_that_of_the_formulas_by_hand(name: str, sce
     hand = (each * weight).sum() / average
     box = formula("giou", Sample(decoded, data.boxes[:6])) * data.box_weight[:6]
     hand = hand + box.sum() / (average if assigned.two_stage(found.model) else data.box_weight[:6].sum())
+    if boxes.centerness:
+        wanted, at = data.centerness[:6], centerness[0, rows[:6], data.anchor[:6]]
+        hand = hand + torch.nn.functional.binary_cross_entropy_with_logits(at, wanted)
+    assert total == pytest.approx(float(hand.detach()), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_formulas_are_handed_what_the_stock_heads_hand_over(
+    name: str, scenes: dict[str, CocoSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed.add_grammars(monkeypatch)
+    found = features(name)
+    boxes, data = small_heads.Boxes(head_of(found)), found.training
+    kind = "sigmoid" if boxes.sigmoid else "softmax"
+    heads = small_heads.SmallHeads(1, data.x.shape[1], boxes, torch.Generator().manual_seed(0))
+    step = small_heads._Step(
+        data, [frozen._pair(found.config, handed.losses(kind), boxes)], heads, 6, 10, False, iterations=4
+    )
+    pick = torch.cat((torch.arange(6), len(data.boxes) + torch.arange(10)))
+    step(pick, 0.0)  # so that a quarter is over
+    assert step.failed.tolist() == [-1]
+    (total,) = step._losses(pick).tolist()
+
+    rows = torch.arange(16)
+    logits, raw, centerness = heads(data.x[pick], data.level[pick])
+    x, labels = logits[0, rows, data.anchor[pick]].detach(), data.labels[pick]
+    pred = boxes.predicted(raw[0, rows[:6], data.anchor[:6]], data.level[:6])
+    overlap = aligned_iou(head_of(found).bbox_coder.decode(data.priors[:6], pred), data.boxes[:6]).detach()
+    f, share = data.frequency, data.negatives * 6 / 10
+    truth = found.config.train_dataloader.dataset
+    assert f.max() == 1
+    assert len(f) == len(truth["metainfo"]["classes"])
+    assert ((data.size > 0) & (data.size < 1)).all()
+    size, iou = (torch.cat((part, torch.full((10,), rest))) for part, rest in ((data.size[:6], 1.0), (overlap, 0.0)))
+    each = handed.class_by_hand(kind, x, labels, iou, f, 0.25, size)
+    weight = torch.cat((torch.ones(6), torch.full((10,), share)))
+    average = 6 + 10 * share if assigned.two_stage(found.model) else 6
+    hand = 1.5 * (each * weight).sum() / average
+    p = (x.sigmoid() if boxes.sigmoid else x.softmax(-1))[rows[:6], labels[:6]]
+    box = handed.box_by_hand(overlap, p, f[labels[:6]], 0.25, data.size[:6]) * data.box_weight[:6]
+    hand = hand + 1.5 * box.sum() / (average if assigned.two_stage(found.model) else data.box_weight[:6].sum())
     if boxes.centerness:
         wanted, at = data.centerness[:6], centerness[0, rows[:6], data.anchor[:6]]
         hand = hand + torch.nn.functional.binary_cross_entropy_with_logits(at, wanted)
@@ -131,7 +173,7 @@ def test_an_iteration_of_formulas_asks_nothing_back_from_the_device(name: str, s
     losses = {**spec("cse_b_cls" if boxes.sigmoid else "cse_a_cls"), **spec("giou")}
     pairs = [frozen._pair(found.config, losses, boxes)] * 2
     heads = small_heads.SmallHeads(2, found.training.x.shape[1], boxes, torch.Generator().manual_seed(0)).to("meta")
-    step = small_heads._Step(moved(found.training, "meta"), pairs, heads, 6, 10, False)
+    step = small_heads._Step(moved(found.training, "meta"), pairs, heads, 6, 10, False, 4)
     step._gradients(torch.zeros(16, dtype=torch.long, device="meta"))
     assert heads.first.grad is not None
     assert step.failed.is_meta

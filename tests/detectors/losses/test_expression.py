@@ -17,7 +17,7 @@ from mmdet.models.losses import (  # noqa: E402
 )
 from mmdet.registry import MODELS  # noqa: E402
 
-from detectors.heads.iou_aware import DeferredClassLoss  # noqa: E402
+from detectors.heads.handover import DeferredClassLoss, Samples  # noqa: E402
 from detectors.losses.expression import ExpressionBoxLoss, ExpressionClassLoss  # noqa: E402
 from primitives.catalog import GRAMMARS, KNOWN  # noqa: E402
 from primitives.kinds.box.pair import aligned_iou  # noqa: E402
@@ -157,9 +157,9 @@ def one_step(name: str, device: str) -> Tensor:
         pred = torch.ones(8, 5, device=device, requires_grad=True)
         labels = torch.zeros(8, dtype=torch.long, device=device)
         module = ExpressionClassLoss(str(known.expression), known.grammar, known.alpha)
-        call = DeferredClassLoss(module, labels, 4, (pred, labels, weight), {"avg_factor": average, **told})
-        call.set_iou(aligned_iou(torch.ones(8, 4, device=device), torch.ones(8, 4, device=device)))
-        loss = call.compute()
+        iou = aligned_iou(torch.ones(8, 4, device=device), torch.ones(8, 4, device=device))
+        given = {"avg_factor": average, **told, "iou": Samples(pred, labels, 4).spread(iou, 0.0)}
+        loss = DeferredClassLoss(module, (pred, labels, weight), given).compute()
     loss.backward()
     assert pred.grad is not None
     return loss

@@ -1,11 +1,11 @@
-"""LogIouBoxLoss_5b48c4fb.
+"""DiouBoxLoss_6dc1518b.
 
-IoU (log). Source: Yu et al. 2016, arXiv 1608.01471.
+DIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 7.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['log_iou_losses_5b48c4fb']) with this folder on PYTHONPATH,
-and LogIouBoxLoss_5b48c4fb as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['diou_losses_6dc1518b']) with this folder on PYTHONPATH, and
+DiouBoxLoss_6dc1518b as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
-    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over: (N,) each, but
+    for `progress`, a scalar, and the `frequency` of class losses, a number a column of the logits.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -134,14 +135,15 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def log_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def diou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: neg(log(div(i, u)))
-    LaTeX: - \\log{\\left(\\frac{i}{u} \\right)}
+    Formula: add(sub(1, div(i, u)), d)
+    LaTeX: d - \\frac{i}{u} + 1
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
+        d: squared distance of the centres (squared diagonal)
     """
     x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
     x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
@@ -149,14 +151,18 @@ def log_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     w_p, h_p = x2_p - x1_p, y2_p - y1_p
     w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
     h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
+    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
-    return -torch.log(i / u + 1e-20)
+    d_x, d_y = (x1_p + x2_p - x1_t - x2_t) / 2, (y1_p + y2_p - y1_t - y2_t) / 2
+    d = (d_x * d_x + d_y * d_y) / (w_e * w_e + h_e * h_e + 1e-7)
+    return 1.0 - i / u + d
 
 
-class LogIouBoxLoss_5b48c4fb(BoxLoss):
-    """`log_iou_box_loss` as a `loss_bbox`, on decoded boxes.
+class DiouBoxLoss_6dc1518b(BoxLoss):
+    """`diou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -165,15 +171,15 @@ class LogIouBoxLoss_5b48c4fb(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 5.65273) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 11.5259) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See log_iou_box_loss."""
-        return log_iou_box_loss(pred, target)
+        """See diou_box_loss."""
+        return diou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": LogIouBoxLoss_5b48c4fb}
+LOSSES = {"loss_bbox": DiouBoxLoss_6dc1518b}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

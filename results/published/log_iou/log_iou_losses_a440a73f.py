@@ -1,11 +1,11 @@
-"""GiouBoxLoss_7ba46ed9.
+"""LogIouBoxLoss_a440a73f.
 
-GIoU. Source: Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1.
+IoU (log). Source: Yu et al. 2016, arXiv 1608.01471.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['giou_losses_7ba46ed9']) with this folder on PYTHONPATH, and
-GiouBoxLoss_7ba46ed9 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['log_iou_losses_a440a73f']) with this folder on PYTHONPATH,
+and LogIouBoxLoss_a440a73f as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
-    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over: (N,) each, but
+    for `progress`, a scalar, and the `frequency` of class losses, a number a column of the logits.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -134,15 +135,14 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def giou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def log_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: sub(1, sub(div(i, u), div(sub(e, u), e)))
-    LaTeX: - \\frac{i}{u} + 1 + \\frac{e - u}{e}
+    Formula: neg(log(div(i, u)))
+    LaTeX: - \\log{\\left(\\frac{i}{u} \\right)}
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
-        e: smallest box around both (target area)
     """
     x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
     x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
@@ -150,17 +150,14 @@ def giou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     w_p, h_p = x2_p - x1_p, y2_p - y1_p
     w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
     h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
-    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
-    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
-    e = w_e * h_e + 1e-7
-    return 1.0 - (i / u - (e - u) / e)
+    return -torch.log(i / u + 1e-20)
 
 
-class GiouBoxLoss_7ba46ed9(BoxLoss):
-    """`giou_box_loss` as a `loss_bbox`, on decoded boxes.
+class LogIouBoxLoss_a440a73f(BoxLoss):
+    """`log_iou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -169,15 +166,15 @@ class GiouBoxLoss_7ba46ed9(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 10.0) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 5.65273) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See giou_box_loss."""
-        return giou_box_loss(pred, target)
+        """See log_iou_box_loss."""
+        return log_iou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": GiouBoxLoss_7ba46ed9}
+LOSSES = {"loss_bbox": LogIouBoxLoss_a440a73f}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,18 +1,18 @@
-"""QualityFocalClassLoss_be78066f.
+"""QualityFocalClassLoss_69715c94.
 
 quality focal (beta 2). Source: Li et al. 2020, arXiv 2006.04388, eq. 2.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['quality_focal_losses_be78066f']) with this folder on
-PYTHONPATH, and QualityFocalClassLoss_be78066f as the type of loss_cls or loss_bbox. config.py beside this file does
+In an mmdetection config: custom_imports = dict(imports=['quality_focal_losses_69715c94']) with this folder on
+PYTHONPATH, and QualityFocalClassLoss_69715c94 as the type of loss_cls or loss_bbox. config.py beside this file does
 it.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
-    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over: (N,) each, but
+    for `progress`, a scalar, and the `frequency` of class losses, a number a column of the logits.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -158,7 +159,7 @@ def quality_focal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     LaTeX: \\left(w - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- w x + \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
-        w: IoU of the predicted box, detached (IoU)
+        w: IoU of the predicted box, detached (IoU), argument `iou`
     """
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
@@ -172,7 +173,7 @@ def quality_focal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class QualityFocalClassLoss_be78066f(ClassLoss):
+class QualityFocalClassLoss_69715c94(ClassLoss):
     """`quality_focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -198,7 +199,7 @@ class QualityFocalClassLoss_be78066f(ClassLoss):
         return quality_focal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": QualityFocalClassLoss_be78066f}
+LOSSES = {"loss_cls": QualityFocalClassLoss_69715c94}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -214,24 +215,42 @@ def aligned_iou(pred: Tensor, target: Tensor) -> Tensor:
     return (i / u.clamp(min=1e-7)).clamp(0, 1)
 
 
-class DeferredClassLoss:
-    """A class loss to be computed once the IoU is known."""
+class Samples:
+    """What a head calls its class loss with: scores (N, C) or with a column for the background, and labels (N,)."""
 
-    def __init__(self, loss: nn.Module, labels: Tensor, background: int, args: tuple[Any, ...], kwargs: Any) -> None:
-        self.loss, self.labels, self.args, self.kwargs = loss, labels, args, kwargs
+    def __init__(self, scores: Tensor, labels: Tensor, background: int) -> None:
+        self.scores, self.labels, self.background = scores.detach(), labels, background
         self.positive = (labels >= 0) & (labels < background)
-        self.iou: Tensor | None = None
 
-    def set_iou(self, iou: Tensor) -> None:
-        """Takes the IoU of all samples, or of the positives in their order."""
-        if len(iou) != len(self.labels):
-            iou = iou.new_zeros(self.labels.shape).masked_scatter(self.positive, iou)
-        self.iou = iou
+    def of_boxes(self, values: Tensor, count: int) -> Tensor:
+        """Values (N, ...) of the samples that `count` boxes belong to: all, or the positives."""
+        return values if count == len(self.labels) else values[self.positive]
+
+    def spread(self, values: Tensor, otherwise: float) -> Tensor:
+        """Values of all samples, or of the positives in their order, as (N,); `otherwise` where there is no object."""
+        if len(values) == len(self.labels):
+            return torch.where(self.positive, values, otherwise)
+        return values.new_full(self.labels.shape, otherwise).masked_scatter(self.positive, values)
+
+    def score(self, count: int) -> Tensor:
+        """Predicted probability of the target's class, of the samples that `count` boxes belong to; of no meaning
+        where a label has no column."""
+        scores, labels = (self.of_boxes(part, count) for part in (self.scores.float(), self.labels))
+        column = labels.clamp(0, scores.shape[1] - 1)[:, None]
+        if scores.shape[1] == self.background:
+            return scores.gather(1, column)[:, 0].sigmoid()
+        return scores.softmax(-1).gather(1, column)[:, 0]
+
+
+class DeferredClassLoss:
+    """A class loss to be computed once the boxes of its samples are known."""
+
+    def __init__(self, loss: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
+        self.loss, self.args, self.given = loss, args, given
 
     def compute(self) -> Tensor:
-        """The class loss; without boxes there were no positives, so no IoU is read."""
-        iou = torch.zeros(self.labels.shape, device=self.labels.device) if self.iou is None else self.iou
-        return self.loss(*self.args, iou=iou, **self.kwargs)
+        """The class loss."""
+        return self.loss(*self.args, **self.given)
 
 
 class Intercepted(nn.Module):
@@ -256,10 +275,11 @@ class Intercepted(nn.Module):
 class IoUAware:
     """The mechanism, mixed in before a stock head that hands over boxes.
 
-    `hands_over`: keywords of what its class loss gets; a subclass that adds to it has them in `more`.
+    `hands_over`: keywords of what its losses get; a subclass that adds to it has them in `more`. `from_training`: those
+    that its losses read and `TrainingState` tells: `progress`, a scalar in 0..1, and `frequency`, (C,).
     """
 
-    hands_over: tuple[str, ...] = ("iou",)
+    hands_over: tuple[str, ...] = ("iou", "score", "size", "frequency", "progress")
 
     # Of the stock head.
     loss_cls: Any
@@ -268,43 +288,152 @@ class IoUAware:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._deferred: list[DeferredClassLoss] = []
-        self._iou: Tensor | None = None
-        if getattr(self.loss_cls, "reads", ()):
-            self.loss_cls = Intercepted(self.loss_cls, self._defer)
+        self.progress: Tensor | None = None
+        self.frequency: Tensor | None = None
+        self.images: Sequence[tuple[int, ...]] | None = None
+        self._samples: Samples | None = None
+        self._measured: dict[str, Tensor] = {}
+        self._deferred: DeferredClassLoss | None = None
+        self._cls_reads: tuple[str, ...] = tuple(getattr(self.loss_cls, "reads", ()))
+        self._box_reads: tuple[str, ...] = tuple(getattr(self.loss_bbox, "reads", ()))
+        reads = {*self._cls_reads, *self._box_reads}
+        self.from_training = tuple(sorted(reads & {"progress", "frequency"}))
+        if reads:
+            self.loss_cls = Intercepted(self.loss_cls, self._take_scores)
         self.loss_bbox = Intercepted(self.loss_bbox, self._take_boxes)
 
     def loss(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The stock head's losses, the class loss computed last."""
-        self._deferred, self._iou = [], None
         losses = super().loss(*args, **kwargs)
-        return {name: resolved(value) for name, value in losses.items()}
+        found = {name: resolved(value) for name, value in losses.items()}
+        self._samples = self._deferred = None
+        return found
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The xyxy boxes behind what the head hands to `loss_bbox`."""
         return pred, target
 
+    def room(self, areas: Tensor) -> Tensor:
+        """Area of the image (N,) around every sample, in the unit of the boxes, from the areas of the images (B,)."""
+        raise NotImplementedError
+
     def more(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:  # for subclasses
-        """What the class loss gets beside the IoU, (N,) by keyword."""
+        """What the class loss gets beside, (N,) by keyword."""
         return {}
 
-    def _defer(
-        self, loss: nn.Module, cls_score: Tensor, labels: Tensor, *args: Any, **kwargs: Any
-    ) -> DeferredClassLoss:
-        reads: tuple[str, ...] = getattr(loss, "reads", ())
-        kwargs |= {name: value for name, value in self.more(cls_score, labels).items() if name in reads}
-        self._deferred.append(DeferredClassLoss(loss, labels, self.num_classes, (cls_score, labels, *args), kwargs))
-        return self._deferred[-1]
+    def told(self, name: str) -> Tensor:
+        """What the training tells of itself."""
+        value: Tensor | None = getattr(self, name)
+        if value is None:
+            raise RuntimeError(f"a loss reads {name}, which TrainingState tells the heads: name it in custom_hooks")
+        return value
+
+    def _take_scores(self, loss: nn.Module, cls_score: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
+        """Stands where the head asks for its class loss."""
+        labels = target[0] if isinstance(target, tuple) else target
+        samples = self._samples = Samples(cls_score, labels, self.num_classes)
+        if not self._cls_reads:
+            return loss(cls_score, target, *args, **kwargs)
+        given = self._of_classes(samples) | self.more(cls_score, labels)
+        if isinstance(target, tuple):  # heads that know the IoU hand it over with the labels
+            del given["iou"]
+        kwargs |= {name: value for name, value in given.items() if name in self._cls_reads}
+        self._deferred = DeferredClassLoss(loss, (cls_score, target, *args), kwargs)
+        return self._deferred
+
+    def _of_classes(self, samples: Samples) -> dict[str, Tensor]:
+        """What a class loss reads before any box is known: without boxes there are no positives."""
+        labels = samples.labels
+        given = {
+            "iou": torch.zeros(labels.shape, device=labels.device),
+            "size": torch.ones(labels.shape, device=labels.device),
+        }
+        if "score" in self._cls_reads:
+            given["score"] = samples.score(len(labels))
+        if "progress" in self._cls_reads:
+            given["progress"] = self.told("progress")
+        if "frequency" in self._cls_reads:
+            given["frequency"] = self._with_background()[: samples.scores.shape[1]]
+        return given
 
     def _take_boxes(self, loss: Callable[..., Any], pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Stands where the head asks for its box loss."""
+        if self._samples is None:
+            return loss(pred, target, *args, **kwargs)
         with torch.no_grad():
-            self._iou = aligned_iou(*self.boxes(pred.float(), target.float()))
-        if self._deferred:
-            self._deferred[-1].set_iou(self._iou)
-        return loss(pred, target, *args, **kwargs)
+            self._measured = self._of_boxes(self._samples, pred.float(), target.float())
+            self._give(self._samples)
+            given = {**self._measured, **self._of_targets(self._samples, len(target))}
+        return loss(pred, target, *args, **kwargs, **{name: given[name] for name in self._box_reads})
+
+    def _of_boxes(self, samples: Samples, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The IoU of boxes and the size of their targets, as far as a loss reads them."""
+        reads, (pred, target), found = {*self._cls_reads, *self._box_reads}, self.boxes(pred, target), {}
+        if "iou" in reads:
+            found["iou"] = aligned_iou(pred, target)
+        if "size" in reads:
+            if self.images is None:
+                raise RuntimeError("a loss reads size, which needs a RoI head that tells its box heads of the images")
+            areas = torch.tensor([float(shape[0] * shape[1]) for shape in self.images], device=target.device)
+            sides = (target[:, 2:] - target[:, :2]).clamp(min=0)
+            share = sides.prod(-1) / samples.of_boxes(self.room(areas), len(target))
+            size = share.clamp(max=1).sqrt()
+            found["size"] = samples.spread(size, 1.0) if len(size) == len(samples.labels) else size
+        return found
+
+    def _give(self, samples: Samples) -> None:
+        """Gives a class loss that waits what is known of its boxes."""
+        if self._deferred is None:
+            return
+        for name, otherwise in (("iou", 0.0), ("size", 1.0)):
+            if name in self._deferred.given:
+                self._deferred.given[name] = samples.spread(self._measured[name], otherwise)
+
+    def _of_targets(self, samples: Samples, count: int) -> dict[str, Tensor]:
+        """What a box loss reads that no box says, of the samples that `count` boxes belong to."""
+        given = {}
+        if "score" in self._box_reads:
+            given["score"] = samples.score(count)
+        if "progress" in self._box_reads:
+            given["progress"] = self.told("progress")
+        if "frequency" in self._box_reads:
+            frequency = self._with_background()
+            given["frequency"] = frequency[samples.of_boxes(samples.labels, count).clamp(0, len(frequency) - 1)]
+        return given
+
+    def _with_background(self) -> Tensor:
+        """Frequencies (C + 1,), 1 for the background."""
+        frequency = self.told("frequency")
+        return torch.cat((frequency, frequency.new_ones(1)))
 
 
-class CenternessIoUAware(IoUAware):
+class DenseIoUAware(IoUAware):
+    """The same for a one-stage head, which is told of the images, and asks for its losses level by level."""
+
+    def loss(self, x: Any, batch_data_samples: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """See BaseDenseHead.loss."""
+        self.images = shapes(batch_data_samples)
+        return super().loss(x, batch_data_samples, *args, **kwargs)
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; the samples of a level lie image by image."""
+        assert self._samples is not None
+        return areas.repeat_interleave(len(self._samples.labels) // len(areas))
+
+
+def shapes(samples: Any) -> list[tuple[int, ...]]:
+    """Height and width of the images of a batch, as the network takes them, without padding."""
+    return [tuple(sample.metainfo["img_shape"][:2]) for sample in samples]
+
+
+def resolved(value: Any) -> Any:
+    """A head's loss with every deferred part of it computed."""
+    if isinstance(value, list):
+        return [resolved(item) for item in value]
+    return value.compute() if isinstance(value, DeferredClassLoss) else value
+
+
+class CenternessIoUAware(DenseIoUAware):
     """The same for a head with a centerness branch, where the IoU can also take the place of the centerness.
 
     The stock head asks `centerness_target` before it decodes any box, on every process also without positives, and
@@ -344,11 +473,15 @@ class CenternessIoUAware(IoUAware):
 
 
 class PointIoUAware(CenternessIoUAware):
-    """The same for FCOS, which predicts distances from points to the sides of boxes."""
+    """The same for FCOS, which predicts distances from points to the sides of boxes, and asks once for all levels."""
+
+    norm_on_bbox: bool
+    strides: Sequence[float]
 
     def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
         """See FCOSHead.loss_by_feat."""
         self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
+        self._places = [level[0, 0].numel() for level in bbox_preds]
         return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)
 
     def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
@@ -361,6 +494,12 @@ class PointIoUAware(CenternessIoUAware):
         """See CenternessIoUAware.positives; the boxes lie around their points, which the IoU does not depend on."""
         sides = targets[0].new_tensor([-1, -1, 1, 1])
         return self._positive.float() * sides, targets[0].float() * sides
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; with `norm_on_bbox` a pixel is a stride."""
+        units = [float(stride) if self.norm_on_bbox else 1.0 for stride in self.strides]
+        levels = zip(self._places, units, strict=True)
+        return torch.cat([areas.repeat_interleave(places) / unit**2 for places, unit in levels])
 
 
 class AnchorCenternessIoUAware(CenternessIoUAware):
@@ -386,7 +525,7 @@ class AnchorCenternessIoUAware(CenternessIoUAware):
         return get_box_tensor(self.bbox_coder.decode(anchors, self._positive)).float(), boxes.float()
 
 
-class AnchorIoUAware(IoUAware):
+class AnchorIoUAware(DenseIoUAware):
     """A head with anchors hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
 
     reg_decoded_bbox: bool
@@ -404,22 +543,49 @@ class AnchorIoUAware(IoUAware):
         return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
 
 
+class QualityIoUAware(DenseIoUAware):
+    """The same for GFL, which asks for its box loss before its class loss, and knows the IoU by then."""
+
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        stride: Sequence[int],
+        *rest: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """See GFLHead.loss_by_feat_single."""
+        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, cls_score.shape[1])
+        self._samples = Samples(scores, labels.reshape(-1), self.num_classes)
+        self._stride, self._measured, self._deferred = float(stride[0]), {}, None
+        return super().loss_by_feat_single(
+            anchors, cls_score, bbox_pred, labels, label_weights, bbox_targets, stride, *rest, **kwargs
+        )
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; a pixel is a stride."""
+        return super().room(areas) / self._stride**2
+
+    def _take_scores(self, loss: nn.Module, cls_score: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
+        found = super()._take_scores(loss, cls_score, target, *args, **kwargs)
+        if self._measured and self._samples is not None:
+            self._give(self._samples)
+        return found
+
+
 def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Boxes (N, 4) xyxy of deltas from priors (N, 4) xyxy."""
     first, second = (get_box_tensor(coder.decode(priors, deltas)) for deltas in (pred, target))
     return first, second
 
 
-def resolved(value: Any) -> Any:
-    """A head's loss with every deferred part of it computed."""
-    if isinstance(value, list):
-        return [resolved(item) for item in value]
-    return value.compute() if isinstance(value, DeferredClassLoss) else value
-
-
 if MODELS is not None:
     try:
-        from mmdet.models.dense_heads import ATSSHead, FCOSHead, RetinaHead
+        from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
@@ -427,19 +593,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class QualityFocalFCOSHead_be78066f(PointIoUAware, FCOSHead):
-        """FCOSHead that hands the IoU of its boxes to `QualityFocalClassLoss_be78066f`."""
+    class QualityFocalFCOSHead_69715c94(PointIoUAware, FCOSHead):
+        """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalATSSHead_be78066f(AnchorCenternessIoUAware, ATSSHead):
-        """ATSSHead that hands the IoU of its boxes to `QualityFocalClassLoss_be78066f`."""
+    class QualityFocalATSSHead_69715c94(AnchorCenternessIoUAware, ATSSHead):
+        """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalRetinaHead_be78066f(AnchorIoUAware, RetinaHead):
-        """RetinaHead that hands the IoU of its boxes to `QualityFocalClassLoss_be78066f`."""
+    class QualityFocalRetinaHead_69715c94(AnchorIoUAware, RetinaHead):
+        """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
+
+    @MODELS.register_module(force=True)
+    class QualityFocalGFLHead_69715c94(QualityIoUAware, GFLHead):
+        """GFLHead that hands over what losses read beside prediction and target."""
+
+        stands_for = "GFLHead"

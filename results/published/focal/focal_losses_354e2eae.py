@@ -1,12 +1,11 @@
-"""BinaryCrossEntropyClassLoss_ac856fcb.
+"""FocalClassLoss_354e2eae.
 
-binary cross-entropy. Source: textbook.
+focal (gamma 2). Source: Lin et al. 2017, arXiv 1708.02002, eq. 5.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['binary_cross_entropy_losses_ac856fcb']) with this folder on
-PYTHONPATH, and BinaryCrossEntropyClassLoss_ac856fcb as the type of loss_cls or loss_bbox. config.py beside this file
-does it.
+In an mmdetection config: custom_imports = dict(imports=['focal_losses_354e2eae']) with this folder on PYTHONPATH, and
+FocalClassLoss_354e2eae as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
-    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over: (N,) each, but
+    for `progress`, a scalar, and the `frequency` of class losses, a number a column of the logits.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -150,25 +150,28 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def binary_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+def focal_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: sub(softplus(x), mul(x, y))
-    LaTeX: - x y + \\log{\\left(e^{x} + 1 \\right)}
+    Formula: mul(mul(sub(y, sigmoid(x)), sub(y, sigmoid(x))), sub(softplus(x), mul(x, y)))
+    LaTeX: \\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
     """
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
-    hit = (labels < x.shape[1])[:, None].to(x.dtype)
+    hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
-    loss = functional.softplus(x)
-    at_label = -(hit * x_at)
-    return loss.sum(-1) + at_label[:, 0]
+    at1 = 1.0 - torch.sigmoid(x_at)
+    at_label = at1 * at1 * (functional.softplus(x_at) - x_at)
+    t1 = -torch.sigmoid(x)
+    off_label = t1 * t1 * functional.softplus(x)
+    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
+    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class BinaryCrossEntropyClassLoss_ac856fcb(ClassLoss):
-    """`binary_cross_entropy_class_loss` as a `loss_cls`.
+class FocalClassLoss_354e2eae(ClassLoss):
+    """`focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -181,18 +184,18 @@ class BinaryCrossEntropyClassLoss_ac856fcb(ClassLoss):
     use_sigmoid = True
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.601237
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See binary_cross_entropy_class_loss."""
-        return binary_cross_entropy_class_loss(x, labels)
+        """See focal_class_loss."""
+        return focal_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": BinaryCrossEntropyClassLoss_ac856fcb}
+LOSSES = {"loss_cls": FocalClassLoss_354e2eae}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

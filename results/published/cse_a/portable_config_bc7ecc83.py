@@ -68,10 +68,10 @@ _NO_TRAINING = dict.fromkeys(("train_dataloader", "train_cfg", "optim_wrapper", 
 
 
 @HOOKS.register_module(force=True)
-class PortableConfig_dc98ea8c(Hook):  # type: ignore[misc]
+class PortableConfig_bc7ecc83(Hook):  # type: ignore[misc]
     """Writes the config of the work dir anew, with the modules that it needs beside it; and that of checkpoints."""
 
-    makes_portable = True
+    comes_along = True
 
     def before_run(self, runner: Any) -> None:
         """See mmengine's Hook; mmengine has written its config, and told the checkpoints, before."""
@@ -94,7 +94,7 @@ def portable(config: Config, folder: str) -> tuple[str, dict[str, str]]:
         Its text, and the text of the modules that go beside it by their names.
     """
     hooks = config.get("custom_hooks") or []
-    own_hooks = [hook for hook in hooks if hasattr(_class(HOOKS, hook), "makes_portable")]
+    own_hooks = [hook for hook in hooks if hasattr(_class(HOOKS, hook), "comes_along")]
     classes = [*(_own(node) for node in _nodes(config.model)), *(_class(HOOKS, hook) for hook in own_hooks)]
     names = sorted({kind.__module__ for kind in classes if kind is not None})
     files = {name: Path(str(sys.modules[name].__file__)) for name in names if "." not in name}
@@ -150,7 +150,7 @@ def _stock(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     kind = _own(value)
-    if kind is None or "loss_cls" in value:
+    if kind is None or "loss_cls" in value or "bbox_head" in value:
         parts = {key: _stock(part) for key, part in value.items() if kind is None or key != "centerness_target"}
         return parts if kind is None else {**parts, "type": kind.stands_for}
     sigmoid = getattr(MODELS.build(dict(value)), "use_sigmoid", None)

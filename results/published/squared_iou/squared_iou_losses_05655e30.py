@@ -1,11 +1,11 @@
-"""IouBoxLoss_68c8d380.
+"""SquaredIouBoxLoss_05655e30.
 
-IoU (linear). Source: Rahman and Wang 2016, ISVC.
+IoU (squared). Source: mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['iou_losses_68c8d380']) with this folder on PYTHONPATH, and
-IouBoxLoss_68c8d380 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['squared_iou_losses_05655e30']) with this folder on
+PYTHONPATH, and SquaredIouBoxLoss_05655e30 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ REDUCTIONS = ("none", "mean", "sum")
 class Loss(nn.Module):
     """Reduction, weights and the average factor.
 
-    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over, (N,) each.
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over: (N,) each, but
+    for `progress`, a scalar, and the `frequency` of class losses, a number a column of the logits.
 
     Args:
         reduction: `none`, `mean` or `sum`.
@@ -134,11 +135,11 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def squared_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: sub(1, div(i, u))
-    LaTeX: - \\frac{i}{u} + 1
+    Formula: sub(1, mul(div(i, u), div(i, u)))
+    LaTeX: - \\frac{i^{2}}{u^{2}} + 1
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
@@ -152,11 +153,12 @@ def iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
-    return 1.0 - i / u
+    t1 = i / u
+    return 1.0 - t1 * t1
 
 
-class IouBoxLoss_68c8d380(BoxLoss):
-    """`iou_box_loss` as a `loss_bbox`, on decoded boxes.
+class SquaredIouBoxLoss_05655e30(BoxLoss):
+    """`squared_iou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -165,15 +167,15 @@ class IouBoxLoss_68c8d380(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 12.8721) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 13.8798) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See iou_box_loss."""
-        return iou_box_loss(pred, target)
+        """See squared_iou_box_loss."""
+        return squared_iou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": IouBoxLoss_68c8d380}
+LOSSES = {"loss_bbox": SquaredIouBoxLoss_05655e30}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
