@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from autoloss.commands.options import (
-    MOST,
     CfgOptions,
     Data,
     GroupBy,
@@ -41,7 +40,7 @@ def headroom(
     seeds: Annotated[
         int | None,
         typer.Option(
-            min=2, max=MOST, help="Trainings of each loss. Default: those of the config's last rung, at least 3."
+            min=2, max=1000, help="Trainings of each loss. Default: those of the config's last rung, at least 3."
         ),
     ] = None,
     cfg_options: CfgOptions = None,
