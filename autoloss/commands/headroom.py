@@ -43,6 +43,13 @@ def headroom(
             min=2, max=1000, help="Trainings of each loss. Default: those of the config's last rung, at least 3."
         ),
     ] = None,
+    loss_cls: Annotated[
+        list[str] | None,
+        typer.Option("--loss-cls", metavar="TEXT", help="A class loss beside the known ones; may be given often."),
+    ] = None,
+    loss_bbox: Annotated[
+        list[str] | None, typer.Option("--loss-bbox", metavar="TEXT", help="The same for a box loss.")
+    ] = None,
     cfg_options: CfgOptions = None,
     workers: Workers = None,
     data: Data = None,
@@ -77,7 +84,12 @@ def headroom(
     options = list(cfg_options or [])
     given = (data, images, val_data, val_images, test_data, test_images)
     if config.is_dir():
-        if options or any(value is not None for value in (run, seeds, workers, group_by, size, *given)):
+        if (
+            options
+            or loss_cls
+            or loss_bbox
+            or any(value is not None for value in (run, seeds, workers, group_by, size, *given))
+        ):
             raise InputError(f"{config} is a measurement that is read, not a config; it takes --plot and --json alone")
         with Run.open(config) as store:
             found = analysed(store)
@@ -86,7 +98,8 @@ def headroom(
             if value is not None:
                 options.append(f"search.{key}={value}")
         settings = on_data(config, options, *given, group_by=group_by)
-        found = _measured(settings, run or Path("runs") / f"headroom-{config.stem}", seeds)
+        texts = {"loss_cls": loss_cls or [], "loss_bbox": loss_bbox or []}
+        found = _measured(settings, run or Path("runs") / f"headroom-{config.stem}", seeds, texts)
     if plot is not None:
         headroom_plot.draw(found, plot)
     if as_json:
@@ -95,17 +108,17 @@ def headroom(
         stdout().print(headroom_table.table(found))
 
 
-def _measured(search: Any, directory: Path, seeds: int | None) -> Any:
+def _measured(search: Any, directory: Path, seeds: int | None, texts: dict[str, list[str]]) -> Any:
     """Measures what is missing, with the progress on the screen."""
     from autoloss.report.live import Screen
     from autoloss.search.headroom import known, verdict
     from autoloss.store.run import Run
 
-    settings, console = known.of_known(search, seeds), stderr()
+    settings, others, console = known.of_known(search, seeds), known.of_texts(search, texts), stderr()
     with Run.create(directory, settings.identity(), known.FREE) as store:
         try:
             with Screen(settings, console) as screen:
-                known.measure(search, settings, store, screen)
+                known.measure(search, settings, store, others, screen)
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None

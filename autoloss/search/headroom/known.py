@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from autoloss.candidate import Candidate, How, Kind, Origin
+from autoloss.gates.calibration import calibrated
 from autoloss.search import profiling
 from autoloss.search.fidelity import same_tasks
 from autoloss.search.population import Population
@@ -13,11 +16,11 @@ from autoloss.search.progress import Watcher
 from autoloss.search.runner import prepare, running
 from autoloss.settings import Budget, Rung, Settings
 from autoloss.store.run import Run
-from primitives.catalog import GRAMMARS, KNOWN
+from primitives.catalog import GRAMMARS, KNOWN, named
 from primitives.errors import InputError
 
-FREE = ("ladder",)
-"""Settings that may change when a measurement goes on: its rung may get more seeds."""
+FREE = ("ladder", "known", "controls")
+"""Settings that may change when a measurement goes on: more seeds, and losses that a newer catalog has."""
 FACTORS = (0.5, 2.0)
 """Of the weight of the own loss in each slot; with weight 1 it is trained as formulas in all slots at once."""
 SECONDS = "seconds of the search"
@@ -71,13 +74,44 @@ def _fitting(settings: Settings) -> Iterator[dict[str, str]]:
     yield from (row for row in settings.known if row not in rows and any(own[slot] != row[slot] for slot in row))
 
 
-def measure(search: Settings, settings: Settings, run: Run, watch: Watcher = lambda _: None) -> None:
+def of_texts(settings: Settings, texts: Mapping[str, Sequence[str]]) -> list[Candidate]:
+    """Losses that a person names, at the gradient norm of the loss that they replace; their numbers come later.
+
+    Args:
+        settings: of the search.
+        texts: for each slot names of known losses, or formulas of its grammar.
+
+    Raises:
+        InputError: a slot that the search does not fill, or a text that is no loss for it.
+    """
+    found = []
+    for slot, text in ((slot, text) for slot, several in texts.items() for text in several):
+        if slot not in settings.slots:
+            raise InputError(f"{text!r} is for slot {slot!r}; choices: {', '.join(settings.slots)}")
+        rules = settings.slots[slot]
+        expression, grammar, alpha = named(text, None if text in KNOWN else rules.grammar)
+        if grammar.kind is not GRAMMARS[rules.grammar].kind:
+            raise InputError(f"{text!r} is of grammar {grammar.name}; {slot} takes losses of {rules.grammar}")
+        loss = calibrated(expression, grammar, alpha, rules.like, rules.weight)
+        origin = Origin(How.OTHER, titles=(f"given: {text}",))
+        found.append(Candidate(0, Kind.KNOWN, 0, {slot: loss}, origin, (), False))
+    return found
+
+
+def measure(
+    search: Settings,
+    settings: Settings,
+    run: Run,
+    others: Sequence[Candidate] = (),
+    watch: Watcher = lambda _: None,
+) -> None:
     """Trains what has not been trained, and measures what the search would take.
 
     Args:
         search: the search that would be paid for.
         settings: of the measurement, as `of_known` makes them.
         run: holds what is done already; made with `FREE` settings.
+        others: losses beside the known ones, as `of_texts` makes them.
         watch: sees the progress.
 
     Raises:
@@ -86,8 +120,10 @@ def measure(search: Settings, settings: Settings, run: Run, watch: Watcher = lam
     takes = run.description.get(SECONDS)
     prepare(settings, run)
     same_tasks(run, settings.ladder)
-    if not run.candidates():
-        run.born(Population(settings).given(), [])
+    there = [one.losses for one in run.candidates()]
+    new = [one for one in (*Population(settings).given(), *others) if one.losses not in there]
+    if new:
+        run.born([replace(one, number=number) for number, one in enumerate(new, start=len(there))], [])
     with running(settings, run, watch) as runner:
         if takes is None:
             forecast = profiling.forecast(search, runner.executor)

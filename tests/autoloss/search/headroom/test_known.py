@@ -72,6 +72,32 @@ def test_it_measures_and_goes_on_with_more_seeds(tmp_path: Path) -> None:
     assert not before.failed
 
 
+def test_losses_that_a_person_names_are_added_to_what_is_there(tmp_path: Path) -> None:
+    rules = from_mapping(section())
+    before = measured(tmp_path / "run", rules, 2)
+    settings = known.of_known(rules, 2)
+    others = known.of_texts(rules, {"loss_cls": ["abs(y - sigmoid(x))", "varifocal"], "loss_bbox": ["1 - i/e"]})
+    with Run.create(tmp_path / "run", settings.identity(), known.FREE) as run:
+        known.measure(rules, settings, run, others)
+        after = verdict.analysed(run)
+    new = {one.name for one in after.losses} - {one.name for one in before.losses}
+    assert new == {"given: abs(y - sigmoid(x))", "given: 1 - i/e"}  # the catalog has varifocal
+    assert len({one.number for one in after.losses}) == len(before.losses) + 2
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"loss_cls": ["giou"]}, "'giou' is of grammar box; loss_cls takes losses of sigmoid"),
+        ({"loss_bbox": ["1 - q/u"]}, "unknown name 'q' at column 5 of '1 - q/u' in grammar box"),
+        ({"loss_mask": ["1 - i/u"]}, "'1 - i/u' is for slot 'loss_mask'; choices: loss_cls, loss_bbox"),
+    ],
+)
+def test_a_text_that_is_no_loss_of_its_slot_is_refused(texts: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        known.of_texts(search(), texts)
+
+
 def test_two_workers_measure_what_one_does(tmp_path: Path) -> None:
     one = measured(tmp_path / "one", from_mapping(section()), 2)
     two = measured(tmp_path / "two", from_mapping(section(workers=2, isolate=True)), 2)
