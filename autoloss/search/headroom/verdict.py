@@ -105,11 +105,13 @@ def analysed(run: Run) -> Headroom:
     """What a measurement says, as far as it has come: of the seeds with which every loss has been trained.
 
     Raises:
-        InputError: these are fewer than two, or no known loss trains.
+        InputError: these are fewer than two, no known loss trains, or the run is a search.
     """
     rung = run.settings.ladder[-1]
     evaluations = run.evaluations(rung.name)
     candidates = {one.number: one for one in run.candidates()}
+    if any(one.kind is Kind.FOUND for one in candidates.values()):
+        raise InputError(f"{run.directory} holds a search, no measurement of headroom; `autoloss show` reads it")
     ended = {seed: {e.candidate for e in evaluations if e.seed == seed and e.ended} for seed in rung.seeds}
     seeds = tuple(seed for seed in rung.seeds if candidates and ended[seed] == candidates.keys())
     if len(seeds) < 2:

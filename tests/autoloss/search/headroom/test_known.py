@@ -9,6 +9,7 @@ from PIL import Image
 
 from autoloss.config import from_mapping
 from autoloss.search.headroom import known, verdict
+from autoloss.search.population import Population
 from autoloss.search.stopping import BudgetEnded
 from autoloss.settings import Settings
 from autoloss.store.run import Run
@@ -112,6 +113,14 @@ def test_half_a_measurement_says_how_far_it_is(tmp_path: Path) -> None:
         with pytest.raises(BudgetEnded):
             known.measure(search(), short, run)
         with pytest.raises(InputError, match=r"5 of \d+ trainings are done; needed: all losses with two seeds"):
+            verdict.analysed(run)
+
+
+def test_a_search_is_no_measurement(tmp_path: Path) -> None:
+    rules = search(generations=1, births=1)
+    with Run.create(tmp_path / "run", rules.identity()) as run:
+        run.born(Population(rules).ask(0).candidates, [])
+        with pytest.raises(InputError, match="holds a search, no measurement of headroom"):
             verdict.analysed(run)
 
 
