@@ -22,7 +22,7 @@ _TEXTS = Field(default=None, min_length=1, description="a list of different name
 _SHARE = Field(default=0.0, ge=0, lt=1, description="a share from 0 to below 1")
 _EDGE = Field(default=0.0, ge=0, le=0.5, description="a share of a box's sides from 0 to 0.5")
 _SEED = Field(default=0, ge=0, le=2**32 - 1, description="a whole number from 0")
-_TAIL = "how many times as frequent the first class is as the last, a number from 1"
+_TAIL = "a number from 1, how many times as frequent digit 0 is as digit 9"
 _SPOIL = "a dict of label_noise and missing (shares below 1), box_noise (to 0.5), seed (a whole number), val (a bool)"
 _VERIFY = Field(default=1, ge=1, le=MOST, description="a whole number of images per class from 1")
 

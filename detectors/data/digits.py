@@ -168,19 +168,22 @@ def _free_place(
     return None
 
 
-def write(folder: str | Path, counts: Mapping[str, int], seed: int = 0) -> None:
+def write(
+    folder: str | Path, counts: Mapping[str, int], seed: int = 0, harm: Mapping[str, float] | None = None
+) -> None:
     """Writes the scenes as files: an annotation file and a folder of images for each split.
 
     Args:
         folder: made where it is missing.
         counts: number of scenes of each split.
         seed: of the drawing.
+        harm: `long_tail`, `label_noise`, `box_noise` and `missing`, as of `Digits`.
 
     Raises:
-        InputError: a count or the seed is no whole number, a split would get no digits, or the folder holds such
-            files already.
+        InputError: a count or the seed is no whole number, a share is none, a split would get no digits, or the folder
+            holds such files already.
     """
-    data = Digits.read({**counts, "seed": seed}, "data of type 'digits'", "data.")
+    data = Digits.read({**counts, "seed": seed, **(harm or {})}, "data of type 'digits'", "data.")
     for split, source in digit_scenes(data).items():
         file, images = Path(folder) / f"{split}.json", Path(folder) / split
         if file.exists() or images.exists():

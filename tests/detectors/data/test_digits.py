@@ -10,6 +10,7 @@ from detectors.data.coco import CocoSource
 from detectors.data.description import Digits
 from detectors.data.digits import digit_scenes
 from primitives.errors import InputError
+from tests.helpers.command import autoloss
 
 SMALL = {"train": 30, "val": 6, "test": 9}
 
@@ -123,14 +124,21 @@ def test_a_long_tail_falls_from_class_to_class_and_says_how_far() -> None:
     assert counts[0] > counts[3] > counts[6] > counts[9] > 0
 
 
+def test_the_command_writes_spoilt_scenes_and_refuses_a_share_that_is_none(tmp_path: Path) -> None:
+    counts = [text for split, count in SMALL.items() for text in (f"--{split}", count)]
+    assert autoloss("data", "digits", "--out", tmp_path / "noisy", *counts, "--missing", 0.5).returncode == 0
+    kept = json.loads((tmp_path / "noisy" / "train.json").read_text())["annotations"]
+    whole = content(digit_scenes(Digits(**SMALL))["train"])["annotations"]
+    assert kept == content(digit_scenes(Digits(**SMALL, missing=0.5))["train"])["annotations"]
+    assert 0.3 * len(whole) < len(kept) < 0.7 * len(whole)
+    done = autoloss("data", "digits", "--out", tmp_path / "none", *counts, "--missing", 1)
+    assert (done.returncode, "data.missing must be a share from 0 to below 1" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "rule"),
     [
-        (
-            "long_tail",
-            0.5,
-            "must be how many times as frequent the first class is as the last, a number from 1, got 0.5",
-        ),
+        ("long_tail", 0.5, "must be a number from 1, how many times as frequent digit 0 is as digit 9, got 0.5"),
         ("label_noise", 1, "must be a share from 0 to below 1, got 1"),
         ("box_noise", 0.7, "must be a share of a box's sides from 0 to 0.5, got 0.7"),
         ("missing", "0.1", "must be a share from 0 to below 1, got '0.1'"),
