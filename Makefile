@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-scaling fidelity funnel clean
+.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-scaling fidelity headroom funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, 5 to 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
@@ -40,6 +40,11 @@ benchmark-frozen: .venv/installed  ## A candidate on frozen features beside a tr
 fidelity: .venv/installed  ## The tables and plots of results/fidelity, from the runs that are kept there.
 	for folder in results/fidelity/*/; do \
 	  $(BIN)/autoloss fidelity $$folder --plot $${folder}rungs.png | sed 's/ *$$//' > $${folder}table.txt || exit 1; \
+	done
+
+headroom: .venv/installed  ## The tables and plots of results/headroom, from the runs that are kept there.
+	for folder in results/headroom/*/; do \
+	  $(BIN)/autoloss headroom $$folder --plot $${folder}losses.png | sed 's/ *$$//' > $${folder}table.txt || exit 1; \
 	done
 
 benchmark-estimate: .venv/installed  ## What two reduced searches are estimated to cost, and cost; about 8 minutes.

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from autoloss.commands import configs, data, estimate, export, fidelity, formulas, search, show, train
+from autoloss.commands import configs, data, estimate, export, fidelity, formulas, headroom, search, show, train
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
@@ -42,6 +42,7 @@ for command in (
     export.export,
     train.train,
     estimate.estimate,
+    headroom.headroom,
     fidelity.fidelity,
     formulas.check,
     formulas.inspect,

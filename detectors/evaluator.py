@@ -147,6 +147,7 @@ class DetectorEvaluator:
         """The detector, its own losses and the data as plain values."""
         from detectors.training.config import slots
 
+        spoilt = {split: list(source.spoilt) for split, source in self.sources.items() if source.spoilt}
         return {
             "detector": self.detector,
             **self._elsewhere(),
@@ -154,6 +155,7 @@ class DetectorEvaluator:
             "classes": list(self.sources["train"].classes),
             "images": {split: source.count for split, source in self.sources.items()},
             "boxes left out": {split: source.left_out for split, source in self.sources.items()},
+            **({"spoilt": spoilt} if spoilt else {}),
             **({} if "test" in self.sources else {"test": "val"}),
             **({} if self.metric.name == "mAP" else {"metric": self.metric.name}),
             **({"size": self._fitted} if self._fitted else {}),

@@ -40,7 +40,7 @@ def printed(command: str) -> str | None:
         with tempfile.TemporaryDirectory() as folder:
             for line in dict.fromkeys(["autoloss data digits --out digits", command]):
                 text = autoloss(*shlex.split(line)[1:], cwd=Path(folder)).stdout
-    elif command.startswith("autoloss fidelity"):  # of a run that is kept: nothing is left to train
+    elif command.startswith(("autoloss fidelity", "autoloss headroom results/")):  # of runs that are kept
         text = autoloss(*shlex.split(command)[1:], cwd=ROOT).stdout
     else:
         return None

@@ -213,13 +213,22 @@ def digits(
     val: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 200,
     test: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Of the drawing.")] = 0,
+    long_tail: Annotated[
+        float, typer.Option(min=1, help="How many times as frequent digit 0 is as digit 9; not in test.")
+    ] = 1.0,
+    label_noise: Annotated[float, typer.Option(min=0, help="Share of boxes with a wrong class; not in test.")] = 0.0,
+    box_noise: Annotated[
+        float, typer.Option(min=0, help="Most that an edge is off by, as a share of the box's side; not in test.")
+    ] = 0.0,
+    missing: Annotated[float, typer.Option(min=0, help="Share of boxes that are left out; not in test.")] = 0.0,
 ) -> None:
     """Write the scenes of handwritten digits as a data set in COCO format: train, val and test.
 
-    Example: `autoloss data digits --out digits`
+    Examples: `autoloss data digits --out digits`, `autoloss data digits --out noisy --label-noise 0.3`
     """
     counts = {"train": train, "val": val, "test": test}
-    _reach(DIGITS)(out, counts, seed)
+    harm = {"long_tail": long_tail, "label_noise": label_noise, "box_noise": box_noise, "missing": missing}
+    _reach(DIGITS)(out, counts, seed, harm)
     typer.echo("\n".join(f"{out / split}.json: {count} images in {out / split}" for split, count in counts.items()))
 
 

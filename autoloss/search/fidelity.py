@@ -84,7 +84,7 @@ def measure_fidelity(
     """
     settings = settings.model_copy(update={"budget": Budget()})  # it is for searches
     prepare(settings, run)
-    _same_tasks(settings, run)
+    same_tasks(run, rungs(settings))
     if not run.candidates():
         run.born(population or Population(settings).ask(0).candidates, [])
     elif population and [one.losses for one in population] != [one.losses for one in run.candidates()]:
@@ -94,9 +94,17 @@ def measure_fidelity(
             runner.evaluate(list(runner.candidates), rung)
 
 
-def _same_tasks(settings: Settings, run: Run) -> None:
-    """Refuses a rung whose name stands for something else in the run."""
-    for rung in rungs(settings):
+def same_tasks(run: Run, measured: Sequence[Rung]) -> None:
+    """Refuses a rung whose name stands for something else in the run.
+
+    Args:
+        run: of a measurement.
+        measured: rungs at which it goes on.
+
+    Raises:
+        InputError: one was measured with another task.
+    """
+    for rung in measured:
         now = rung.model_dump(mode="json", include={"task", "batch"})
         if not run.evaluations(rung.name) or not run.measured_task(rung.name):
             run.keep_measured_task(rung.name, now)

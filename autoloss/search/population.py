@@ -67,7 +67,7 @@ class Population:
         """
         birth = Birth()
         if generation == 0:
-            for candidate in self._given():
+            for candidate in self.given():
                 self._add(candidate)
                 birth.candidates.append(candidate)
         for _ in range(self.settings.births):
@@ -84,8 +84,8 @@ class Population:
             if slot in candidate.losses:
                 self._proved[candidate.losses[slot]] = certificates
 
-    def _given(self) -> list[Candidate]:
-        """The detector's own loss, and a row per known loss of the config."""
+    def given(self) -> list[Candidate]:
+        """The detector's own loss, and a row per known loss and control of the config."""
         breeds = self.settings.init == "known"
         own = {name: slot.like for name, slot in self.settings.slots.items()}
         given = [Candidate(OWN, Kind.OWN, 0, {}, Origin(How.OWN), (), breeds, self._identity({}))]

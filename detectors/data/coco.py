@@ -40,6 +40,7 @@ class CocoSource:
         left_out: number of boxes of the file that have no width or height inside their image.
         held_out_of: number of images of the training set that these were held out of, 0 where they were not.
         bare: classes that no box shows.
+        spoilt: what was made wrong in it on purpose, for people.
         given: the file that a person named and these come from, for messages; empty where that is `annotations`.
     """
 
@@ -50,6 +51,7 @@ class CocoSource:
     left_out: int = 0
     held_out_of: int = 0
     bare: tuple[str, ...] = ()
+    spoilt: tuple[str, ...] = ()
     given: str = field(default="", compare=False)
 
     @property
@@ -299,7 +301,8 @@ def resized(source: CocoSource, longest: int) -> CocoSource:
     key = hashlib.sha256(f"{source.annotations} {source.images} {longest}".encode()).hexdigest()[:12]
     place = once(cache_folder() / f"resized-{key}", lambda fresh: _write_resized(source, longest, fresh))
     found = coco_source(place / "annotations.json", place / "images", source.name)
-    return replace(found, left_out=source.left_out + found.left_out, held_out_of=source.held_out_of)
+    left_out = source.left_out + found.left_out
+    return replace(found, left_out=left_out, held_out_of=source.held_out_of, spoilt=source.spoilt)
 
 
 def _write_resized(source: CocoSource, longest: int, folder: Path) -> None:

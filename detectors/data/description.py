@@ -16,8 +16,14 @@ from primitives.text.printable import printable
 SPLITS = ("train", "val", "test")
 _SCENES = "a whole number from 1"
 _MOST_SCENES = 1_000_000
+_MOST_TAIL = 10_000
 _PART = "a dict of annotations and images, two paths"
 _TEXTS = Field(default=None, min_length=1, description="a list of different names of classes")
+_SHARE = Field(default=0.0, ge=0, lt=1, description="a share from 0 to below 1")
+_EDGE = Field(default=0.0, ge=0, le=0.5, description="a share of a box's sides from 0 to 0.5")
+_SEED = Field(default=0, ge=0, le=2**32 - 1, description="a whole number from 0")
+_TAIL = "a number from 1, how many times as frequent digit 0 is as digit 9"
+_SPOIL = "a dict of label_noise and missing (shares below 1), box_noise (to 0.5), seed (a whole number), val (a bool)"
 _VERIFY = Field(default=1, ge=1, le=MOST, description="a whole number of images per class from 1")
 
 
@@ -30,19 +36,47 @@ class Digits(Strict):
         test: number of scenes.
         seed: of the drawing.
         verify: images for each class of the verification set.
+        long_tail: how many times as frequent digit 0 is as digit 9 in training; those between follow a geometric row.
+        label_noise: share of the boxes of training with a wrong class.
+        box_noise: every edge of a box of training is off by up to this share of the box's side.
+        missing: share of the boxes of training that are left out.
+        spoil_val: whether `val` is as `train` is, as a person's own would be; `test` is clean and balanced.
     """
 
     type: Literal["digits"] = "digits"
     train: int = Field(default=1000, ge=1, le=_MOST_SCENES, description=_SCENES)
     val: int = Field(default=200, ge=1, le=_MOST_SCENES, description=_SCENES)
     test: int = Field(default=300, ge=1, le=_MOST_SCENES, description=_SCENES)
-    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="a whole number from 0")
+    seed: int = _SEED
     verify: int = _VERIFY
+    long_tail: float = Field(default=1.0, ge=1, le=_MOST_TAIL, description=_TAIL)
+    label_noise: float = _SHARE
+    box_noise: float = _EDGE
+    missing: float = _SHARE
+    spoil_val: bool = Field(default=True, description="True or False")
 
     @property
     def counts(self) -> dict[str, int]:
         """Number of scenes of each split."""
         return {"train": self.train, "val": self.val, "test": self.test}
+
+
+class Spoil(Strict):
+    """Harm that is done to labels on purpose, to see what a loss makes of them.
+
+    Args:
+        label_noise: share of the boxes with a wrong class.
+        box_noise: every edge of a box is off by up to this share of the box's side.
+        missing: share of the boxes that are left out.
+        seed: of what falls on which box.
+        val: whether `val` is spoilt as `train` is.
+    """
+
+    label_noise: float = _SHARE
+    box_noise: float = _EDGE
+    missing: float = _SHARE
+    seed: int = _SEED
+    val: bool = False
 
 
 class Part(Strict):
@@ -73,6 +107,7 @@ class Coco(Strict):
         group_by: regular expression on file names; images for which its first bracket, or all of it, matches the same
             text are held out together. None for every image by itself.
         classes: names in the order to train them; None for that of `train`.
+        spoil: what is made wrong in `train` on purpose; None for nothing.
     """
 
     type: Literal["coco"] = "coco"
@@ -84,6 +119,7 @@ class Coco(Strict):
     verify: int = _VERIFY
     group_by: str | None = Field(default=None, description="a regular expression on file names")
     classes: list[str] | None = _TEXTS
+    spoil: Spoil | None = Field(default=None, description=_SPOIL)
 
     @property
     def parts(self) -> dict[str, Part]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 from detectors.data.cache import cache_folder, once
 from detectors.data.coco import CocoSource
 from detectors.data.description import Digits
+from detectors.data.spoilt.labels import Harm, spoilt
 from primitives.errors import InputError
 
 SCENE = 96
@@ -27,13 +30,13 @@ def digit_scenes(data: Digits) -> dict[str, CocoSource]:
     Train, val and test are made from disjoint digits of scikit-learn's 1,797. They are drawn once and kept.
 
     Args:
-        data: number of scenes of each split, and seed.
+        data: number of scenes of each split, and seed; what of train and val is spoilt, which test never is.
 
     Returns:
         A source per split.
 
     Raises:
-        InputError: a split would get no digits.
+        InputError: a split would get no digits, or `missing` leaves none.
 
     Source: Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits, through scikit-learn.
     """
@@ -41,12 +44,27 @@ def digit_scenes(data: Digits) -> dict[str, CocoSource]:
     for split, count in counts.items():
         if not _share(count, counts):
             raise InputError(f"{split}: {count} of {sum(counts.values())} scenes leaves it none of {_DIGITS} digits")
-    key = hashlib.sha256(json.dumps([_VERSION, sorted(counts.items()), seed]).encode()).hexdigest()[:12]
-    folder = once(cache_folder() / f"digits-{key}", lambda fresh: _draw_splits(fresh, counts, seed))
+    harmed = ("train", "val") if data.spoil_val else ("train",)
+    tails = dict.fromkeys(harmed, data.long_tail) if data.long_tail > 1 else {}
+    facts = [_VERSION, sorted(counts.items()), seed, *([sorted(tails.items())] if tails else [])]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    folder = once(cache_folder() / f"digits-{key}", lambda fresh: _draw_splits(fresh, counts, seed, tails))
     classes = tuple(str(digit) for digit in range(10))
-    return {
+    found = {
         split: CocoSource(folder / f"{split}.json", folder / split, classes, count) for split, count in counts.items()
     }
+    harm = Harm(data.label_noise, data.box_noise, data.missing, seed)
+    found |= {split: spoilt(found[split], harm, split) for split in harmed}
+    return found | {split: _with_tail(found[split]) for split in tails}
+
+
+def _with_tail(source: CocoSource) -> CocoSource:
+    """What a person should know of a split with a long tail."""
+    boxes = Counter(entry["category_id"] for entry in json.loads(source.annotations.read_text())["annotations"])
+    bare = tuple(name for number, name in enumerate(source.classes) if not boxes[number])
+    most, least = (boxes[number] for number in (0, len(source.classes) - 1))
+    tail = f"a long tail of {most:,} boxes of '{source.classes[0]}' to {least:,} of '{source.classes[-1]}'"
+    return replace(source, bare=bare, spoilt=(tail, *source.spoilt))
 
 
 def _share(count: int, counts: Mapping[str, int]) -> int:
@@ -54,7 +72,15 @@ def _share(count: int, counts: Mapping[str, int]) -> int:
     return round(_DIGITS * count / sum(counts.values()))
 
 
-def _draw_splits(folder: Path, counts: Mapping[str, int], seed: int) -> None:
+def _frequencies(digits: Sequence[int], tail: float) -> np.ndarray[Any, Any]:
+    """Chance of each digit: class c has tail^(-c / 9) of that of class 0, as in Cui et al. 2019, arXiv 1901.05555."""
+    labels = np.asarray(digits)
+    chances = tail ** (-labels / 9) / np.bincount(labels, minlength=10)[labels]
+    found: np.ndarray[Any, Any] = chances / chances.sum()
+    return found
+
+
+def _draw_splits(folder: Path, counts: Mapping[str, int], seed: int, tails: Mapping[str, float]) -> None:
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -65,11 +91,14 @@ def _draw_splits(folder: Path, counts: Mapping[str, int], seed: int) -> None:
         last = first + _share(count, counts)
         mine, rng = order[first:last], np.random.default_rng([seed, number])
         first = last
+        chances = _frequencies(digits.target[mine], tails[split]) if split in tails else None
         (folder / split).mkdir()
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for index in range(count):
-            picks = [int(mine[k]) for k in rng.integers(len(mine), size=rng.integers(2, 7))]
+            size = rng.integers(2, 7)
+            drawn = rng.integers(len(mine), size=size) if chances is None else rng.choice(len(mine), size, p=chances)
+            picks = [int(mine[k]) for k in drawn]
             scene, boxes = _draw_scene([digits.images[k] for k in picks], rng)
             name = f"{index:05d}.png"
             Image.fromarray(scene).save(folder / split / name)
@@ -139,19 +168,22 @@ def _free_place(
     return None
 
 
-def write(folder: str | Path, counts: Mapping[str, int], seed: int = 0) -> None:
+def write(
+    folder: str | Path, counts: Mapping[str, int], seed: int = 0, harm: Mapping[str, float] | None = None
+) -> None:
     """Writes the scenes as files: an annotation file and a folder of images for each split.
 
     Args:
         folder: made where it is missing.
         counts: number of scenes of each split.
         seed: of the drawing.
+        harm: `long_tail`, `label_noise`, `box_noise` and `missing`, as of `Digits`.
 
     Raises:
-        InputError: a count or the seed is no whole number, a split would get no digits, or the folder holds such
-            files already.
+        InputError: a count or the seed is no whole number, a share is none, a split would get no digits, or the folder
+            holds such files already.
     """
-    data = Digits.read({**counts, "seed": seed}, "data of type 'digits'", "data.")
+    data = Digits.read({**counts, "seed": seed, **(harm or {})}, "data of type 'digits'", "data.")
     for split, source in digit_scenes(data).items():
         file, images = Path(folder) / f"{split}.json", Path(folder) / split
         if file.exists() or images.exists():

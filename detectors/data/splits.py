@@ -17,6 +17,7 @@ from detectors.data.description import SPLITS, Coco, Description, Digits, Part, 
 from detectors.data.digits import digit_scenes
 from detectors.data.formats import as_path, look_at
 from detectors.data.names import alike
+from detectors.data.spoilt.labels import Harm, spoilt
 from primitives.errors import InputError, reading
 from primitives.system import places
 from primitives.text.printable import printable
@@ -131,6 +132,8 @@ def say(found: Mapping[str, CocoSource], data: Mapping[str, Any] | str | Path | 
     if group_by is not None:
         _say_what_stands_on_both_sides(found, group_by)
     for split, source in found.items():
+        if source.spoilt:
+            _log.warning("data.%s: spoilt on purpose: %s", split, "; ".join(source.spoilt))
         if source.left_out:
             _log.warning("data.%s: left out %d boxes without width or height", split, source.left_out)
         if source.held_out_of:
@@ -175,6 +178,10 @@ def _coco(data: Coco) -> dict[str, CocoSource]:
         found = {**hold_out(found["train"], missing, data.hold_out, data.group_by), **_but_train(found)}
     if data.longest is not None:
         found = {split: resized(source, data.longest) for split, source in found.items()}
+    if data.spoil is not None:
+        harm = Harm(data.spoil.label_noise, data.spoil.box_noise, data.spoil.missing, data.spoil.seed)
+        harmed = [split for split in (("train", "val") if data.spoil.val else ("train",)) if split in found]
+        found |= {split: spoilt(found[split], harm, split) for split in harmed}
     return {split: found[split] for split in SPLITS if split in found}
 
 

@@ -76,7 +76,7 @@ def test_a_rung_that_asks_for_something_else_is_named(
     [
         ({"type": "photos"}, "unknown data type 'photos'; choices: digits, coco"),
         ({}, "unknown data type None"),
-        ({"type": "digits", "trian": 3}, "unknown key 'trian' .*; it may have train, val, test, seed and verify"),
+        ({"type": "digits", "trian": 3}, "unknown key 'trian' .*; it may have train, val, test, seed, verify,"),
         ({"type": "digits", "train": "many"}, "data.train must be a whole number from 1, got 'many'"),
         ({"type": "digits", "val": 0}, "data.val must be a whole number from 1, got 0"),
         ({"type": "digits", "seed": -1}, "data.seed must be a whole number from 0, got -1"),

@@ -18,7 +18,14 @@ from primitives.errors import InputError
 GROUP: Any = typer.main.get_command(cli.app)
 ParserError: type[Exception] = typer.BadParameter.__mro__[2]
 NEEDED = {"funnel": ["--grammar", "box"], "show": ["run"], "search": ["c.py"], "estimate": ["c.py"], "train": ["c.py"]}
-NEEDED |= {"fidelity": ["c.py"], "check": ["div(i, u)"], "export": ["run"], "thresholds": [], "inspect": ["div(i, u)"]}
+NEEDED |= {
+    "fidelity": ["c.py"],
+    "headroom": ["c.py"],
+    "check": ["div(i, u)"],
+    "export": ["run"],
+    "thresholds": [],
+    "inspect": ["div(i, u)"],
+}
 TRIED = ["nan", "inf", "-inf", "-1", "0", "-0.0", "1e-400", "1e300", "1e999", str(10**25), str(-(10**25)), "9" * 5000]
 TRIED += ["true", "", "one", "1_000", "0x10", "१", "1e3", " 1", "\x1b[31m", "1\n", "x" * 10_000]
 
@@ -73,7 +80,7 @@ def test_the_options_that_take_numbers_are_found() -> None:
 def test_a_number_is_within_its_range_or_refused(command: str, option: str) -> None:
     refused = {text for text in TRIED if refused_or_sane(command, option, text)}
     assert refused >= {"nan", "inf", "-inf", "1e300", "1e999", str(10**25), "one", "", "-1"}
-    assert not refused_or_sane(command, option, "1" if option != "--last" else "2")
+    assert not refused_or_sane(command, option, "1" if option not in ("--last", "--seeds") else "2")
 
 
 @given(st.sampled_from(OPTIONS), st.one_of(st.floats().map(str), st.integers().map(str), st.text()))

@@ -43,7 +43,7 @@ def test_paths_may_be_of_bytes_that_are_no_text() -> None:
         ({"train": {**PART, "images": None}}, "data.train must be a dict of annotations and images, two paths, got"),
         (
             {"valid": PART},
-            "unknown key 'valid' .*; it needs train, and may have val, test, hold_out, longest, verify, group_by and",
+            "unknown key 'valid' .*; it needs train, and may have val, test, hold_out, longest, verify, group_by,",
         ),
     ],
 )

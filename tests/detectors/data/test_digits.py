@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from detectors.data.coco import CocoSource
 from detectors.data.description import Digits
 from detectors.data.digits import digit_scenes
 from primitives.errors import InputError
+from tests.helpers.command import autoloss
 
 SMALL = {"train": 30, "val": 6, "test": 9}
 
@@ -90,3 +92,59 @@ def test_scenes_do_not_depend_on_the_order_of_their_counts() -> None:
         path.unlink() if path.is_file() else path.rmdir()
     sources["train"].annotations.parent.rmdir()
     assert [content(source) for source in digit_scenes(Digits(**SMALL)).values()] == mixed
+
+
+SPOILT: dict[str, Any] = {"long_tail": 40, "label_noise": 0.3, "box_noise": 0.1, "missing": 0.15}
+
+
+def test_test_scenes_of_spoilt_digits_are_those_of_clean_ones_and_training_and_validation_are_not() -> None:
+    clean, harmed = digit_scenes(Digits(**SMALL)), digit_scenes(Digits(**SMALL, **SPOILT))
+    assert content(clean["test"]) == content(harmed["test"])
+    for split in ("train", "val"):
+        assert len(harmed[split].spoilt) == 4
+        assert content(clean[split]) != content(harmed[split])
+    switched = digit_scenes(Digits(**SMALL, **SPOILT, spoil_val=False))
+    assert content(switched["val"]) == content(clean["val"])
+    assert content(switched["train"]) == content(harmed["train"])
+    assert not switched["val"].spoilt
+
+
+def test_noisy_labels_stand_on_the_scenes_of_clean_digits() -> None:
+    clean, harmed = digit_scenes(Digits(**SMALL)), digit_scenes(Digits(**SMALL, label_noise=0.3))
+    assert harmed["train"].images == clean["train"].images
+    pairs = zip(content(clean["train"])["annotations"], content(harmed["train"])["annotations"], strict=True)
+    assert all(one["bbox"] == other["bbox"] for one, other in pairs)
+
+
+def test_a_long_tail_falls_from_class_to_class_and_says_how_far() -> None:
+    found = digit_scenes(Digits(train=300, val=30, test=30, long_tail=40))["train"]
+    counts = np.bincount([entry["category_id"] for entry in content(found)["annotations"]], minlength=10)
+    assert found.spoilt == (f"a long tail of {counts[0]} boxes of '0' to {counts[9]} of '9'",)
+    assert 20 < counts[0] / counts[9] < 80
+    assert counts[0] > counts[3] > counts[6] > counts[9] > 0
+
+
+def test_the_command_writes_spoilt_scenes_and_refuses_a_share_that_is_none(tmp_path: Path) -> None:
+    counts = [text for split, count in SMALL.items() for text in (f"--{split}", count)]
+    assert autoloss("data", "digits", "--out", tmp_path / "noisy", *counts, "--missing", 0.5).returncode == 0
+    kept = json.loads((tmp_path / "noisy" / "train.json").read_text())["annotations"]
+    whole = content(digit_scenes(Digits(**SMALL))["train"])["annotations"]
+    assert kept == content(digit_scenes(Digits(**SMALL, missing=0.5))["train"])["annotations"]
+    assert 0.3 * len(whole) < len(kept) < 0.7 * len(whole)
+    done = autoloss("data", "digits", "--out", tmp_path / "none", *counts, "--missing", 1)
+    assert (done.returncode, "data.missing must be a share from 0 to below 1" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("long_tail", 0.5, "must be a number from 1, how many times as frequent digit 0 is as digit 9, got 0.5"),
+        ("label_noise", 1, "must be a share from 0 to below 1, got 1"),
+        ("box_noise", 0.7, "must be a share of a box's sides from 0 to 0.5, got 0.7"),
+        ("missing", "0.1", "must be a share from 0 to below 1, got '0.1'"),
+        ("spoil_val", 1, "must be True or False, got 1"),
+    ],
+)
+def test_a_share_that_is_none_is_told_with_its_rule(key: str, value: object, rule: str) -> None:
+    with pytest.raises(InputError, match=f"data.{key} {rule}"):
+        Digits.read({key: value}, "data of type 'digits'", "data.")

@@ -1,0 +1,5 @@
+"""One-stage search on digits with a long tail: digit 0 is 40 times as frequent as digit 9; the test is balanced."""
+
+_base_ = "digits_fcos.py"
+
+search = dict(evaluator=dict(data=dict(long_tail=40)))
