@@ -185,8 +185,7 @@ def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
         texts = {GRAMMARS[one.grammar].slot: one.name for one in KNOWN.values() if one.name.rpartition("_")[0] == name}
         found[name] = of_text(texts, setup={**(setup or {}), **more})
     for known in KNOWN.values():
-        # Those of the wide grammars may want more of a head than a stock one gives; a person names the one to export.
-        if known.name.rpartition("_")[0] not in PAIRS and GRAMMARS[known.grammar].edition == 1:
+        if known.name.rpartition("_")[0] not in PAIRS:
             found[known.name] = of_text({GRAMMARS[known.grammar].slot: known.name}, setup=setup)
     return found
 

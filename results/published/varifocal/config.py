@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-VarifocalClassLoss_15b7e51a.
+VarifocalClassLoss_128801b6.
 
 varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
 
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'varifocal_losses_15b7e51a']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'varifocal_losses_128801b6']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,13 +56,13 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'varifocal_losses_15b7e51a',
+        'varifocal_losses_128801b6',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.944632,
-            type='VarifocalClassLoss_15b7e51a',
+            type='VarifocalClassLoss_128801b6',
             use_sigmoid=True),
-        type='VarifocalFCOSHead_15b7e51a'))
+        type='VarifocalFCOSHead_128801b6'))

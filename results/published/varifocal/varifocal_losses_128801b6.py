@@ -1,12 +1,11 @@
-"""QualityFocalClassLoss_69715c94.
+"""VarifocalClassLoss_128801b6.
 
-quality focal (beta 2). Source: Li et al. 2020, arXiv 2006.04388, eq. 2.
+varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['quality_focal_losses_69715c94']) with this folder on
-PYTHONPATH, and QualityFocalClassLoss_69715c94 as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['varifocal_losses_128801b6']) with this folder on PYTHONPATH,
+and VarifocalClassLoss_128801b6 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -152,29 +151,30 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def quality_focal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
+def varifocal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: mul(mul(sub(w, sigmoid(x)), sub(w, sigmoid(x))), sub(softplus(x), mul(x, w)))
-    LaTeX: \\left(w - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- w x + \\log{\\left(e^{x} + 1 \\right)}\\right)
+    Formula: mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), sub(softplus(x), mul(x, w)))
+    LaTeX: \\left(w + \\frac{3 \\left(1 - y\\right)}{4 \\left(1 + e^{- x}\\right)^{2}}\\right) \\left(- w x +
+        \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
-        w: IoU of the predicted box, detached (IoU), argument `iou`
+        y: target (one-hot)
+        w: IoU of the predicted box, detached (IoU)
     """
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
     w_at = iou.detach().to(x.dtype)[:, None]
-    at1 = w_at - torch.sigmoid(x_at)
-    at_label = at1 * at1 * (functional.softplus(x_at) - x_at * w_at)
-    t1 = -torch.sigmoid(x)
-    off_label = t1 * t1 * functional.softplus(x)
+    at_label = w_at * (functional.softplus(x_at) - x_at * w_at)
+    t1 = torch.sigmoid(x)
+    off_label = 0.75 * (t1 * t1) * functional.softplus(x)
     others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class QualityFocalClassLoss_69715c94(ClassLoss):
-    """`quality_focal_class_loss` as a `loss_cls`.
+class VarifocalClassLoss_128801b6(ClassLoss):
+    """`varifocal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -188,18 +188,18 @@ class QualityFocalClassLoss_69715c94(ClassLoss):
     reads = ("iou",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.734046
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944632
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See quality_focal_class_loss."""
-        return quality_focal_class_loss(x, labels, **given)
+        """See varifocal_class_loss."""
+        return varifocal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": QualityFocalClassLoss_69715c94}
+LOSSES = {"loss_cls": VarifocalClassLoss_128801b6}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -593,25 +593,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class QualityFocalFCOSHead_69715c94(PointIoUAware, FCOSHead):
+    class VarifocalFCOSHead_128801b6(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalATSSHead_69715c94(AnchorCenternessIoUAware, ATSSHead):
+    class VarifocalATSSHead_128801b6(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalRetinaHead_69715c94(AnchorIoUAware, RetinaHead):
+    class VarifocalRetinaHead_128801b6(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalGFLHead_69715c94(QualityIoUAware, GFLHead):
+    class VarifocalGFLHead_128801b6(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

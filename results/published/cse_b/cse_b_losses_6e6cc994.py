@@ -1,11 +1,13 @@
-"""VarifocalClassLoss_15b7e51a.
+"""CseBClassLoss_6e6cc994 and CseBBoxLoss_6e6cc994.
 
-varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
+CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
+authors' repository.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['varifocal_losses_15b7e51a']) with this folder on PYTHONPATH,
-and VarifocalClassLoss_15b7e51a as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['cse_b_losses_6e6cc994']) with this folder on PYTHONPATH, and
+CseBClassLoss_6e6cc994 and CseBBoxLoss_6e6cc994 as the type of loss_cls or loss_bbox. config.py beside this file does
+it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -79,6 +80,52 @@ class Loss(nn.Module):
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
+
+
+class BoxLoss(Loss):
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
+
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **given: Tensor,
+    ) -> Tensor:
+        """Loss of aligned boxes.
+
+        Args:
+            pred: predicted boxes, (N, 4) xyxy in pixels.
+            target: target boxes, (N, 4) xyxy in pixels.
+            weight: (N,), or (N, 4), which is averaged over its last axis.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            given: what the formula reads beside, by the names in `reads`.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
+                the head did not hand over what the formula reads.
+            TypeError: any other argument; nothing is taken and left unused.
+        """
+        how, given = self._how(avg_factor, reduction_override), self._given(given)
+        pred, target = at_least_float32(pred), at_least_float32(target)
+        if weight is not None:
+            weight = weight.mean(-1) if weight.dim() == 2 else weight
+            pred = alive(pred, weight)
+        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 class ClassLoss(Loss):
@@ -151,30 +198,38 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def varifocal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
+def cse_b_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), sub(softplus(x), mul(x, w)))
-    LaTeX: \\left(w + \\frac{3 \\left(1 - y\\right)}{4 \\left(1 + e^{- x}\\right)^{2}}\\right) \\left(- w x +
-        \\log{\\left(e^{x} + 1 \\right)}\\right)
+    Formula: neg(add(mul(w, mul(add(1, erf(sigmoid(sub(1, y)))), log(sigmoid(x)))), mul(add(gd(x), neg(w)),
+        mul(add(add(1, neg(w)), neg(add(1, neg(sigmoid(x))))), log(add(1, neg(sigmoid(x))))))))
+    LaTeX: - w \\left(\\frac{\\operatorname{erf}{\\left(\\frac{\\sqrt{\\pi}}{4 \\left(e^{y - 1} + 1\\right)} \\right)}}{2} +
+        \\frac{3}{2}\\right) \\log{\\left(\\frac{1}{1 + e^{- x}} \\right)} - \\left(- w + \\frac{1}{1 + e^{- x}}\\right)
+        \\left(- w + \\frac{2 \\operatorname{atan}{\\left(\\tanh{\\left(\\frac{\\pi x}{8} \\right)} \\right)}}{\\pi} +
+        \\frac{1}{2}\\right) \\log{\\left(1 - \\frac{1}{1 + e^{- x}} \\right)}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
-        w: IoU of the predicted box, detached (IoU), argument `iou`
+        w: IoU of the predicted box, detached (IoU)
     """
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
     w_at = iou.detach().to(x.dtype)[:, None]
-    at_label = w_at * (functional.softplus(x_at) - x_at * w_at)
-    t1 = torch.sigmoid(x)
-    off_label = 0.75 * (t1 * t1) * functional.softplus(x)
-    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
-    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
+    at1 = torch.sigmoid(x_at)
+    at2 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x_at * 0.39269908169872414))
+    at3 = 1.0 - at1
+    at4 = w_at * (1.6229844632358301 * torch.log(at1 + 1e-20)) + (at2 - w_at) * ((1.0 - w_at - at3) * torch.log(at3 + 1e-20))
+    at_label = -at4
+    t1 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x * 0.39269908169872414))
+    t2 = 1.0 - torch.sigmoid(x)
+    off_label = -(t1 * ((1.0 - t2) * torch.log(t2 + 1e-20)))
+    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
+    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class VarifocalClassLoss_15b7e51a(ClassLoss):
-    """`varifocal_class_loss` as a `loss_cls`.
+class CseBClassLoss_6e6cc994(ClassLoss):
+    """`cse_b_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -188,18 +243,63 @@ class VarifocalClassLoss_15b7e51a(ClassLoss):
     reads = ("iou",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944632
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0126
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See varifocal_class_loss."""
-        return varifocal_class_loss(x, labels, **given)
+        """See cse_b_class_loss."""
+        return cse_b_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": VarifocalClassLoss_15b7e51a}
+def cse_b_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
+
+    Formula: neg(div(add(div(neg(add(neg(e), add(1, i))), neg(add(3, add(2, u)))), add(div(e, e), div(neg(e),
+        neg(1)))), neg(add(div(neg(add(u, div(i, 1))), neg(3)), neg(e)))))
+    LaTeX: - \\frac{e + 1 + \\frac{e - i - 1}{- u - 5}}{e - \\frac{i}{3} - \\frac{u}{3}}
+    Inputs:
+        i: intersection of the predicted box and its target (square pixel)
+        u: union of the predicted box and its target (square pixel)
+        e: smallest box around both (square pixel)
+    """
+    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
+    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
+    w_t, h_t = x2_t - x1_t, y2_t - y1_t
+    w_p, h_p = x2_p - x1_p, y2_p - y1_p
+    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
+    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
+    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
+    area = w_t * h_t
+    i = w_i * h_i
+    u = w_p * h_p + area - i + 1e-7
+    e = w_e * h_e + 1e-7
+    t1 = -(1.0 + i - e) / (-(3.0 + (2.0 + u)) + 1e-20) + (e / (e + 1e-20) + -e / (-1.0))
+    return -(t1 / (-(-(u + i) / (-3.0) - e) + 1e-20))
+
+
+class CseBBoxLoss_6e6cc994(BoxLoss):
+    """`cse_b_box_loss` as a `loss_bbox`, on decoded boxes.
+
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 0.803812) -> None:
+        super().__init__(reduction, loss_weight)
+
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See cse_b_box_loss."""
+        return cse_b_box_loss(pred, target)
+
+
+LOSSES = {"loss_cls": CseBClassLoss_6e6cc994, "loss_bbox": CseBBoxLoss_6e6cc994}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -593,25 +693,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class VarifocalFCOSHead_15b7e51a(PointIoUAware, FCOSHead):
+    class CseBFCOSHead_6e6cc994(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class VarifocalATSSHead_15b7e51a(AnchorCenternessIoUAware, ATSSHead):
+    class CseBATSSHead_6e6cc994(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class VarifocalRetinaHead_15b7e51a(AnchorIoUAware, RetinaHead):
+    class CseBRetinaHead_6e6cc994(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class VarifocalGFLHead_15b7e51a(QualityIoUAware, GFLHead):
+    class CseBGFLHead_6e6cc994(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

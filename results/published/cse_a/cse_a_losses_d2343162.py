@@ -1,12 +1,12 @@
-"""CseAClassLoss_84e49ae0 and CseABoxLoss_84e49ae0.
+"""CseAClassLoss_d2343162 and CseABoxLoss_d2343162.
 
 CSE-Autoloss-A class and CSE-Autoloss-A box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['cse_a_losses_84e49ae0']) with this folder on PYTHONPATH, and
-CseAClassLoss_84e49ae0 and CseABoxLoss_84e49ae0 as the type of loss_cls or loss_bbox. config.py beside this file does
+In an mmdetection config: custom_imports = dict(imports=['cse_a_losses_d2343162']) with this folder on PYTHONPATH, and
+CseAClassLoss_d2343162 and CseABoxLoss_d2343162 as the type of loss_cls or loss_bbox. config.py beside this file does
 it.
 """
 
@@ -208,7 +208,7 @@ def cse_a_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
-        w: IoU of the predicted box, detached (IoU), argument `iou`
+        w: IoU of the predicted box, detached (IoU)
     """
     w_at = torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0)
     ce = functional.cross_entropy(x, labels, reduction="none")
@@ -217,7 +217,7 @@ def cse_a_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     return at_label
 
 
-class CseAClassLoss_84e49ae0(ClassLoss):
+class CseAClassLoss_d2343162(ClassLoss):
     """`cse_a_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -268,7 +268,7 @@ def cse_a_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     return 1.0 - (i / (u + 1e-20) - (e - (i + 2.0)) / (e + 1e-20))
 
 
-class CseABoxLoss_84e49ae0(BoxLoss):
+class CseABoxLoss_d2343162(BoxLoss):
     """`cse_a_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -286,7 +286,7 @@ class CseABoxLoss_84e49ae0(BoxLoss):
         return cse_a_box_loss(pred, target)
 
 
-LOSSES = {"loss_cls": CseAClassLoss_84e49ae0, "loss_bbox": CseABoxLoss_84e49ae0}
+LOSSES = {"loss_cls": CseAClassLoss_d2343162, "loss_bbox": CseABoxLoss_d2343162}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -546,13 +546,13 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class CseAShared2FCBBoxHead_84e49ae0(RoIIoUAware, Shared2FCBBoxHead):
+    class CseAShared2FCBBoxHead_d2343162(RoIIoUAware, Shared2FCBBoxHead):
         """Shared2FCBBoxHead that hands over what losses read beside prediction and target."""
 
         stands_for = "Shared2FCBBoxHead"
 
     @MODELS.register_module(force=True)
-    class CseAShared4Conv1FCBBoxHead_84e49ae0(RoIIoUAware, Shared4Conv1FCBBoxHead):
+    class CseAShared4Conv1FCBBoxHead_d2343162(RoIIoUAware, Shared4Conv1FCBBoxHead):
         """Shared4Conv1FCBBoxHead that hands over what losses read beside prediction and target."""
 
         stands_for = "Shared4Conv1FCBBoxHead"
