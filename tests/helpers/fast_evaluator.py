@@ -55,12 +55,17 @@ class DescentEvaluator:
         pred = (target + torch.randn(32, 4, generator=generator) * 4).requires_grad_()
         logits = torch.zeros(32, 4, requires_grad=True)
         labels = torch.arange(32) % 4
-        for _ in range(int(str(rung["steps"]))):
+        steps_of_all = int(str(rung["steps"]))
+        for step in range(steps_of_all):
             total = (pred.sum() + logits.sum()) * 0
             for slot, loss in losses.items():
                 grammar = GRAMMARS[str(loss["grammar"])]
                 boxes, given = slot == "loss_bbox", {"iou": aligned_iou(pred, target).detach()}
-                sample = Sample(pred, target) if boxes else Sample(logits, labels, given)
+                frequency = torch.linspace(1, 0.1, 4)
+                given |= {"progress": torch.tensor(step / steps_of_all), "size": torch.full((32,), 0.3)}
+                given |= {"score": logits.detach().softmax(-1)[range(32), labels]}
+                given |= {"frequency": frequency[labels] if boxes else frequency}
+                sample = Sample(pred, target, given) if boxes else Sample(logits, labels, given)
                 value = grammar.losses(grammar.parse(str(loss["expression"])), sample)
                 total = total + value.mean() * float(str(loss["loss_weight"]))
             steps = torch.autograd.grad(total, (pred, logits))
