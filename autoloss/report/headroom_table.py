@@ -49,6 +49,12 @@ def _says(found: Headroom) -> str:
         lines.append(f"failed: {', '.join(printable(name, _LONGEST) for name in found.failed)}")
     if found.needed is not None and found.needed > len(found.seeds):
         lines.append(f"to show what the best known loss gains would take {found.needed} seeds")
+    if found.ranks:
+        shown = ", ".join(
+            f"{printable(rung)} {r:.2f} [{low:.2f}, {high:.2f}]" for rung, (r, low, high) in found.ranks.items()
+        )
+        lines.append(f"cheap rungs of the search rank these losses as {printable(found.rung)} does: {shown}")
+        lines.append("  (Spearman's correlation, 95 % intervals by bootstrap over losses)")
     span = " to ".join(dict.fromkeys(map(clock, found.seconds)))
     lines.append(f"the search would take about {span} here" if span else "what the search would take is not known")
     return "\n".join(lines)

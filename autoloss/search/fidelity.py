@@ -122,7 +122,7 @@ def rungs(settings: Settings) -> list[Rung]:
     """
     if settings.finale is None:
         raise InputError("fidelity needs search.finale: its rung is the training that cheaper rungs are compared with")
-    return [*settings.ladder, settings.finale.rung]
+    return settings.rungs
 
 
 def late(search: Run, count: int) -> list[Candidate]:
@@ -155,12 +155,15 @@ def _origin_elsewhere(one: Candidate) -> Origin:
 
 
 def analysed(run: Run) -> list[RungFidelity]:
-    """Every rung of a measurement beside its truth; a loss that failed at a rung stands below all others there.
+    """Every rung of a measurement beside the last, the truth; a loss that failed at a rung is below all others there.
+
+    Args:
+        run: of a measurement of fidelity, or of headroom.
 
     Raises:
         InputError: the truth is not there yet.
     """
-    *ladder, truth = rungs(run.settings)
+    *ladder, truth = run.settings.rungs
     wanted = _means(run, truth)
     if len(wanted) < 4:
         raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth.name!r}; needed: 4")

@@ -2,4 +2,7 @@
 
 _base_ = "digits_fcos.py"
 
-search = dict(evaluator=dict(data=dict(long_tail=40)))
+search = dict(
+    finale=dict(rung=dict(task=dict(iterations=1200))),
+    evaluator=dict(data=dict(long_tail=40)),
+)

@@ -6,4 +6,7 @@ headroom configs/search/digits_noisy.py` says what known losses gain here.
 
 _base_ = "digits_fcos.py"
 
-search = dict(evaluator=dict(data=dict(label_noise=0.3, box_noise=0.1, missing=0.15)))
+search = dict(
+    finale=dict(rung=dict(task=dict(iterations=1200))),
+    evaluator=dict(data=dict(label_noise=0.3, box_noise=0.1, missing=0.15)),
+)

@@ -1,4 +1,4 @@
-"""Known: the losses of the catalog that fit a config, trained at its last rung with a few seeds."""
+"""Known: the losses of the catalog that fit a config, trained at its rungs, at the last one with a few seeds."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ SECONDS = "seconds of the search"
 def of_known(settings: Settings, seeds: int | None = None) -> Settings:
     """The measurement of a search: no search itself, but its population is a search's first generation.
 
+    Its ladder is that of the search, and the last rung, with these seeds: whether cheap rungs rank as that does.
+
     Args:
         settings: of the search.
         seeds: how many trainings of each loss, None for as many as the last rung has, at least 3. They begin with the
@@ -54,7 +56,7 @@ def of_known(settings: Settings, seeds: int | None = None) -> Settings:
             dict.fromkeys(settings.slots, 1.0),
             *({slot: factor} for slot in settings.slots for factor in FACTORS),
         ],
-        "ladder": [rung],
+        "ladder": [*(one for one in settings.ladder if one.name != last.name), rung],
         "finale": None,
         "budget": Budget(),  # it is for searches
     }
@@ -129,4 +131,5 @@ def measure(
             forecast = profiling.forecast(search, runner.executor)
             takes = [forecast.least, forecast.most] if forecast else []
         run.describe({**run.description, SECONDS: takes})
-        runner.evaluate(list(runner.candidates), settings.ladder[-1])
+        for rung in settings.ladder:
+            runner.evaluate(list(runner.candidates), rung)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from autoloss.candidate import OWN, Kind
+from autoloss.search import fidelity
 from autoloss.search.headroom.known import SECONDS
 from autoloss.store.run import Run
 from primitives.errors import InputError
@@ -67,6 +68,8 @@ class Headroom:
         needed: seeds that would show the gain of the best known loss over the own one; None where it has none.
         seconds: least and most that the search would take here; empty where that is not known.
         verdict: in a sentence.
+        ranks: how the search's cheap rungs rank these losses beside the last one: Spearman's correlation and its 95 %
+            interval, by rung; of those at which all have been.
     """
 
     rung: str
@@ -83,6 +86,7 @@ class Headroom:
     needed: int | None
     seconds: tuple[float, ...]
     verdict: str
+    ranks: dict[str, tuple[float, float, float]]
 
 
 def smallest_difference(noise: float, seeds: int, freedom: int) -> float:
@@ -147,7 +151,19 @@ def analysed(run: Run) -> Headroom:
         str(description.get("metric", "mAP")),
         failed,
         tuple(description.get(SECONDS, ())),
+        _ranks(run) if seeds == tuple(rung.seeds) else {},
     )
+
+
+def _ranks(run: Run) -> dict[str, tuple[float, float, float]]:
+    if len(run.settings.ladder) < 2:
+        return {}
+    everything = len(run.candidates())
+    return {
+        one.rung: one.agreement["all"].spearman
+        for one in fidelity.analysed(run)
+        if "all" in one.agreement and len(one.scores) == everything
+    }
 
 
 def judged(
@@ -157,13 +173,14 @@ def judged(
     metric: str = "mAP",
     failed: tuple[str, ...] = (),
     seconds: tuple[float, ...] = (),
+    ranks: Mapping[str, tuple[float, float, float]] | None = None,
 ) -> Headroom:
     """What scores say of a search.
 
     Args:
         losses: the detector's own, known ones and controls, each with a score for each seed.
         seeds: of the scores.
-        rung, metric, failed, seconds: as of `Headroom`.
+        rung, metric, failed, seconds, ranks: as of `Headroom`.
 
     Raises:
         InputError: no known loss trains.
@@ -194,6 +211,7 @@ def judged(
         _needed(best.mean - own.mean, noise, freedom),
         seconds,
         _sentence(best, own, tuned, noise, len(seeds), freedom, _differ(training)),
+        dict(ranks or {}),
     )
 
 

@@ -53,11 +53,12 @@ def test_every_known_loss_that_fits_is_trained_beside_the_own_one_and_its_weight
 
 
 def test_it_is_the_last_rung_with_its_seeds_and_others_that_no_rung_has() -> None:
-    rung = known.of_known(search()).ladder[0]
+    *cheap, rung = known.of_known(search()).ladder
+    assert cheap == search().ladder
     assert (rung.name, rung.task, rung.seeds) == ("full", {"steps": 8}, [2, 3, 4])
-    assert known.of_known(search(), 2).ladder[0].seeds == [2, 3]
-    assert known.of_known(search(), 6).ladder[0].seeds == [2, 3, 4, 5, 6, 7]
-    assert known.of_known(search(finale=None), 3).ladder[0].seeds == [1, 2, 3]
+    assert known.of_known(search(), 2).ladder[-1].seeds == [2, 3]
+    assert known.of_known(search(), 6).ladder[-1].seeds == [2, 3, 4, 5, 6, 7]
+    assert known.of_known(search(finale=None), 3).ladder[-1].seeds == [1, 2, 3]
     with pytest.raises(InputError, match="headroom needs two seeds at least, got 1"):
         known.of_known(search(), 1)
 
@@ -109,11 +110,23 @@ def test_two_workers_measure_what_one_does(tmp_path: Path) -> None:
 def test_half_a_measurement_says_how_far_it_is(tmp_path: Path) -> None:
     settings = known.of_known(search(), 2)
     with Run.create(tmp_path / "run", settings.identity(), known.FREE) as run:
-        short = settings.model_copy(update={"budget": search(budget={"evaluations": 5}).budget})
+        losses = 1 + len(settings.known) + len(settings.controls)
+        cheap = losses * sum(len(rung.seeds) for rung in settings.ladder[:-1])
+        short = settings.model_copy(update={"budget": search(budget={"evaluations": cheap + 5}).budget})
         with pytest.raises(BudgetEnded):
             known.measure(search(), short, run)
         with pytest.raises(InputError, match=r"5 of \d+ trainings are done; needed: all losses with two seeds"):
             verdict.analysed(run)
+
+
+def test_it_says_how_the_cheap_rungs_of_the_search_rank_the_same_losses(tmp_path: Path) -> None:
+    found = measured(tmp_path / "run", search(), 2)
+    assert list(found.ranks) == [rung.name for rung in search().ladder]
+    assert all(-1 <= low <= rank <= high <= 1 for rank, low, high in found.ranks.values())
+    read = autoloss("fidelity", tmp_path / "run", "--json")
+    assert {one["rung"]: one["agreement"]["all"]["spearman"] for one in json.loads(read.stdout)} == {
+        rung: list(values) for rung, values in found.ranks.items()
+    }
 
 
 def test_a_search_is_no_measurement(tmp_path: Path) -> None:
