@@ -3,6 +3,11 @@
 _base_ = "digits_fcos.py"
 
 search = dict(
+    slots=dict(
+        loss_cls=dict(grammar="sigmoid_wide"),
+        loss_bbox=dict(grammar="box_wide"),
+    ),
+    variation=dict(numbers="any"),
     finale=dict(rung=dict(task=dict(iterations=1200))),
     evaluator=dict(data=dict(long_tail=40)),
 )

@@ -1,12 +1,18 @@
 """One-stage search on digits whose labels are noisy, as people's own are: 30 % wrong, 15 % missing, boxes off by 10 %.
 
-What is trained on, and what chooses among candidates, is spoilt; what the finale compares on is clean. `autoloss
-headroom configs/search/digits_noisy.py` says what known losses gain here.
+What is trained on, and what chooses among candidates, is spoilt; what the finale compares on is clean. Formulas may read
+everything that a detector knows, and hold any number. `autoloss headroom configs/search/digits_noisy.py` says what known
+losses gain here.
 """
 
 _base_ = "digits_fcos.py"
 
 search = dict(
+    slots=dict(
+        loss_cls=dict(grammar="sigmoid_wide"),
+        loss_bbox=dict(grammar="box_wide"),
+    ),
+    variation=dict(numbers="any"),
     finale=dict(rung=dict(task=dict(iterations=1200))),
     evaluator=dict(data=dict(label_noise=0.3, box_noise=0.1, missing=0.15)),
 )

@@ -1,0 +1,243 @@
+"""Searches at equal wall-clock: what each recommends, on held-out data, against the time it had.
+
+A study names variants of a search. Every one of them searches on a core of its own, with nothing prepared, for the
+same minutes and several search seeds, as many at a time as there are workers; the variants of one seed run side by
+side. What each would have recommended after some shares of that time is then trained with three seeds of its own, and
+scored on images that took no part in the search.
+
+`python tests/benchmarks/bench_searches.py ladders --minutes 6` goes on where it stopped; its facts lie in
+results/ladders/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from autoloss.candidate import OWN
+from autoloss.config import load
+from autoloss.evaluator import build
+from autoloss.search import ladder
+from autoloss.search.results import mean_scores
+from autoloss.store.run import Run
+
+ROOT = Path(__file__).parents[2]
+SEARCHES = ROOT / "configs" / "search"
+TASK = {"iterations": 1200, "train_on": "train", "evaluate_on": "test"}
+SEEDS = (71, 72, 73)
+ALWAYS = ("search.finale=None", "search.generations=1000")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Variants of a search that are compared.
+
+    Args:
+        question: that it answers.
+        config: whose data and detector judge.
+        variants: a config's name and options of each.
+        shares: of the time after which a search is asked what it recommends.
+    """
+
+    question: str
+    config: str
+    variants: dict[str, tuple[str, ...]]
+    shares: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+
+
+PAPER = ("search.slots.loss_cls.language=paper", "search.slots.loss_bbox.language=paper")
+STUDIES = {
+    "ladders": Study(
+        "two ladders, on clean digits",
+        "digits_fcos.py",
+        {"default": ("digits_fcos.py",), "paper": ("paper_ladder.py",)},
+    ),
+    "language": Study(
+        "formulas of the paper's inputs, operators and constants beside those of all, on noisy digits",
+        "digits_noisy.py",
+        {
+            "all inputs": ("digits_noisy.py",),
+            "the paper's": ("digits_noisy.py", *PAPER, "search.variation.numbers=constants"),
+        },
+    ),
+}
+
+
+def searched(study: str, variant: str, seed: int, minutes: float) -> None:
+    """A search, stopped after the time."""
+    place = _place(study, variant, seed)
+    if (place / "begun").exists():
+        return
+    config, *changes = STUDIES[study].variants[variant]
+    line = [sys.executable, "-m", "autoloss", "search", str(SEARCHES / config), str(place / "run"), "--workers", "1"]
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
+    place.mkdir(parents=True, exist_ok=True)
+    begun = time.time()
+    process = subprocess.Popen(
+        [*line, "--cfg-options", f"search.seed={seed}", *ALWAYS, *changes],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _, said = process.communicate(timeout=60 * minutes)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    else:
+        raise SystemExit(f"{variant}, seed {seed}: the search ended before its time: {said[-1000:]}")
+    (place / "begun").write_text(str(begun))
+
+
+def recommended(study: str, variant: str, seed: int, share: float, minutes: float) -> dict[str, Any]:
+    """What a search stood at after a share of its time: the best by mean rank, and how many it had scored."""
+    place = _place(study, variant, seed)
+    until = float((place / "begun").read_text()) + 60 * minutes * share
+    with Run.open(place / "run") as run:
+        rungs = run.settings.ladder
+        candidates = {one.number: one for one in run.candidates()}
+        ended = {rung.name: [e for e in run.evaluations(rung.name) if e.ended <= until] for rung in rungs}
+    scores = [mean_scores(ended[rung.name], rung.seeds) for rung in rungs if rung.ranks or rung is rungs[-1]]
+    standing = ladder.mean_ranked(scores)
+    best = candidates[standing[0] if standing else OWN]
+    return {
+        "variant": variant,
+        "seed": seed,
+        "minutes": minutes * share,
+        "candidates": len({e.candidate for e in ended[rungs[0].name]}),
+        "recommends": str(best.origin),
+        "losses": best.spec(),
+    }
+
+
+def held_out(config: str, losses: dict[str, Any], seed: int) -> float:
+    """mAP on held-out images after a long training."""
+    import torch
+
+    torch.set_num_threads(1)
+    return float(build(load(SEARCHES / config).evaluator).evaluate(losses, TASK, seed)["score"])
+
+
+def judged(study: str, rows: Sequence[dict[str, Any]], file: Path, workers: int) -> dict[str, list[float]]:
+    """Held-out scores of every distinct recommendation and of the detector's own loss, by their formulas."""
+    known: dict[str, list[float]] = json.loads(file.read_text()) if file.exists() else {}
+    wanted = {_key(losses): losses for losses in [{}, *(row["losses"] for row in rows)]}
+    config = STUDIES[study].config
+    with ProcessPoolExecutor(workers) as pool:
+        missing = [key for key in wanted if key not in known]
+        futures = {key: [pool.submit(held_out, config, wanted[key], seed) for seed in SEEDS] for key in missing}
+        for key, parts in futures.items():
+            known[key] = [part.result() for part in parts]
+            file.write_text(json.dumps(known, indent=1))
+    return known
+
+
+def _place(study: str, variant: str, seed: int) -> Path:
+    return ROOT / "runs" / study / f"{variant.replace(' ', '_')}_{seed}"
+
+
+def _key(losses: dict[str, Any]) -> str:
+    return json.dumps(losses, sort_keys=True)
+
+
+def _mean(scores: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+    return f"{statistics.fmean(scores):.3f}{spread}"
+
+
+def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file: Path) -> None:
+    """Best so far on held-out data against time, the mean and every search."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    panel = figure.subplots()
+    for index, name in enumerate(STUDIES[study].variants):
+        mine = [row for row in rows if row["variant"] == name]
+        times = sorted({row["minutes"] for row in mine})
+        for seed in sorted({row["seed"] for row in mine}):
+            panel.plot(times, [row["mean"] for row in mine if row["seed"] == seed], color=f"C{index}", alpha=0.3, lw=1)
+        means = [statistics.fmean(row["mean"] for row in mine if row["minutes"] == t) for t in times]
+        panel.plot(times, means, color=f"C{index}", marker="o", label=f"{name}, mean of the searches")
+    panel.axhline(statistics.fmean(own), color="grey", ls="--", label="the detector's own loss")
+    panel.set_title(STUDIES[study].question, fontsize=9)
+    panel.set_xlabel("minutes of search on one core")
+    panel.set_ylabel("mAP of what it recommends, held out")
+    panel.legend(fontsize=8)
+    panel.grid(alpha=0.3)
+    figure.savefig(file, dpi=120)
+
+
+def printed(study: str, found: dict[str, Any]) -> None:
+    """Every recommendation, and what stands at the end."""
+    rows, last = found["rows"], max(row["minutes"] for row in found["rows"])
+    title = f"What searches recommend after the same time, on held-out images: {STUDIES[study].question}"
+    table = Table(title=title, title_justify="left")
+    for name in ("variant", "search seed", "minutes", "scored", "recommends", "mAP held out"):
+        table.add_column(name, justify="left" if name in ("variant", "recommends") else "right")
+    for row in rows:
+        cells = (row["variant"], str(row["seed"]), f"{row['minutes']:g}", str(row["candidates"]), row["recommends"])
+        table.add_row(*cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=row["minutes"] == last)
+    console = Console(width=120)
+    console.print(table)
+    console.print(f"the detector's own loss: {_mean(found['own'])} over training seeds")
+    for name in STUDIES[study].variants:
+        final = [row["mean"] for row in rows if row["variant"] == name and row["minutes"] == last]
+        console.print(f"{name}, at the end: {_mean(final)} over search seeds")
+
+
+def main() -> None:
+    """Searches, judges, and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--results", type=Path, help="folder of the facts; results/STUDY")
+    arguments = parser.parse_args()
+    study, seeds, minutes = arguments.study, sorted(arguments.seeds), arguments.minutes
+    results = arguments.results or ROOT / "results" / study
+    results.mkdir(parents=True, exist_ok=True)
+    facts = results / f"{study}.json"
+    if facts.exists():
+        found = json.loads(facts.read_text())
+        kept = (max(row["minutes"] for row in found["rows"]), sorted({row["seed"] for row in found["rows"]}))
+        if kept != (minutes, seeds):
+            sys.exit(f"{facts} holds {kept[0]:g} minutes with seeds {kept[1]}; remove it to measure others")
+    else:
+        variants = STUDIES[study].variants
+        with ThreadPoolExecutor(arguments.workers) as pool:  # each waits for a process
+            running = [pool.submit(searched, study, name, seed, minutes) for seed in seeds for name in variants]
+            for one in running:
+                one.result()
+        rows = [
+            recommended(study, name, seed, share, minutes)
+            for name in variants
+            for seed in seeds
+            for share in STUDIES[study].shares
+        ]
+        scores = judged(study, rows, results / "held_out.json", arguments.workers)
+        for row in rows:
+            of = scores[_key(row["losses"])]
+            row |= {"mean": statistics.fmean(of), "sd": statistics.stdev(of)}
+        found = {"rows": rows, "own": scores[_key({})]}
+        facts.write_text(json.dumps(found, indent=1))
+    drawn(study, found["rows"], found["own"], results / f"{study}.png")
+    printed(study, found)
+
+
+if __name__ == "__main__":
+    main()
