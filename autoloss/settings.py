@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, field_validator, model_validator
 
-from autoloss.candidate import Loss
+from autoloss.candidate import GATES, Loss
 from autoloss.evaluator import BESIDE, named
 from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Names, Plain, Seconds, Seed, Share, alike
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
@@ -136,6 +136,13 @@ class Variation(_Frozen):
     numbers: Literal["constants", "any"] = "constants"
     extended: bool = False
 
+    @field_validator("constants")
+    @classmethod
+    def _plain(cls, constants: list[float]) -> list[float]:
+        if wrong := [constant for constant in constants if not in_range(constant)]:
+            raise ValueError(f"constants are {RANGE} (neg is an operator), got {wrong[0]:g}")
+        return constants
+
 
 _ASKED = {one.name: one for kind in kinds() for one in kind.outcomes if one.least is not None}
 
@@ -228,6 +235,8 @@ class Settings(_Frozen):
         evaluator: `type` as 'module:Class' and its arguments.
         strategy: who proposes candidates: `type` as 'module:Class' and its arguments.
         variation: how children come about.
+        gates: that judge formulas; fewer than all measure what the others are worth.
+        calibrate: False leaves losses at their slot's weight, whatever their gradient norm.
         thresholds: of the gate `converges`.
         workers: evaluations at a time, 0 for one per core, or for all that a Ray cluster has room for.
         isolate: False evaluates in this process when there is one worker, to look closely: nothing then saves the
@@ -249,6 +258,8 @@ class Settings(_Frozen):
     evaluator: Plain
     strategy: Plain = {"type": EVOLUTION}
     variation: Variation = Variation()
+    gates: list[Literal[GATES]] = Field(default=list(GATES), min_length=1)  # type: ignore[valid-type]
+    calibrate: bool = True
     thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0, le=MOST)
     isolate: bool = True
@@ -272,14 +283,6 @@ class Settings(_Frozen):
     def rungs(self) -> list[Rung]:
         """Those of the ladder, and that of the finale."""
         return [*self.ladder, *([self.finale.rung] if self.finale else [])]
-
-    @field_validator("variation")
-    @classmethod
-    def _plain_constants(cls, variation: Variation) -> Variation:
-        for constant in variation.constants:
-            if not in_range(constant):
-                raise ValueError(f"constants are {RANGE} (neg is an operator), got {constant:g}")
-        return variation
 
     @field_validator("slots")
     @classmethod
@@ -311,16 +314,12 @@ class Settings(_Frozen):
             raise ValueError(f"the finale compares trained detectors; {DESCEND!r} trains none")
         if self.finale and len(set(self.finale.known)) != len(self.finale.known):
             raise ValueError(f"finale.known names a row twice: {', '.join(map(str, self.finale.known))}")
-        for row in self.known:
-            for slot, name in row.items():
-                if slot not in self.slots:
-                    raise ValueError(f"known loss for slot {slot!r}; choices: {', '.join(self.slots)}")
-                if grammar(known_loss(name).grammar).slot != slot:
-                    raise ValueError(f"known loss {name!r} is not for {slot}")
-        for control in self.controls:
-            for slot in control:
-                if slot not in self.slots:
-                    raise ValueError(f"control for slot {slot!r}; choices: {', '.join(self.slots)}")
+        for what, rows in (("known loss", self.known), ("control", self.controls)):
+            for slot in (slot for row in rows for slot in row if slot not in self.slots):
+                raise ValueError(f"{what} for slot {slot!r}; choices: {', '.join(self.slots)}")
+        for slot, name in (pair for row in self.known for pair in row.items()):
+            if grammar(known_loss(name).grammar).slot != slot:
+                raise ValueError(f"known loss {name!r} is not for {slot}")
         for index in self.finale.known if self.finale else []:
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from autoloss.candidate import GATES as NAMES
 from autoloss.gates import equivalence
 from autoloss.gates.distinct import GATE, Distinct
 from autoloss.gates.simulation import STEPS, descend_all
@@ -77,6 +78,10 @@ class Trial:
         )
         return verdicts
 
+    def on_course(self, gate: str) -> Verdict:
+        """What the course says; a gate behind one that refused, and was left out, is passed."""
+        return next((one for one in self.course if one.gate == gate), Verdict(gate, True, "not looked at"))
+
     def _finite_everywhere(self) -> Verdict:
         kind = self.grammar.kind
         inputs = kind.whole(self.grammar.terminals).inputs
@@ -100,17 +105,17 @@ def structure(trial: Trial) -> Verdict:
 
 def finite(trial: Trial) -> Verdict:
     """Its values are finite."""
-    return trial.course[0]
+    return trial.on_course("finite")
 
 
 def minimum(trial: Trial) -> Verdict:
     """They are lowest where the prediction is right."""
-    return trial.course[1]
+    return trial.on_course("minimum")
 
 
 def monotone(trial: Trial) -> Verdict:
     """They fall on the way there."""
-    return trial.course[2]
+    return trial.on_course("monotone")
 
 
 def gradient(trial: Trial) -> Verdict:
@@ -153,6 +158,7 @@ def judge(
     alpha: float | None = None,
     thresholds: Mapping[str, float] | None = None,
     seen: Distinct = _NONE,
+    names: Collection[str] = NAMES,
 ) -> Judgement:
     """Leads a formula through the gates: structure, finite, minimum, monotone, gradient, distinct, converges.
 
@@ -162,18 +168,29 @@ def judge(
         alpha: weight of the target outside the formula.
         thresholds: least numbers of the simulation; None for those of the kind.
         seen: what is not to come again.
+        names: of the gates that judge.
     """
-    return converged([sifted(expression, grammar, alpha, seen)], grammar, alpha, thresholds)[0]
+    judgement = sifted(expression, grammar, alpha, seen, names)
+    return converged([judgement], grammar, alpha, thresholds)[0] if "converges" in names else judgement
 
 
-def sifted(expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Distinct = _NONE) -> Judgement:
+def sifted(
+    expression: Expression,
+    grammar: Grammar,
+    alpha: float | None = None,
+    seen: Distinct = _NONE,
+    names: Collection[str] = NAMES,
+) -> Judgement:
     """Leads a formula through all gates but the last, `converges`."""
     trial, verdicts = Trial(expression, grammar, alpha, seen), []
     for gate in GATES:
-        verdicts.append(gate(trial))
-        if not verdicts[-1].passed:
-            break
-    known = trial.direction if verdicts[-1].gate == GATE else ("", 0.0)
+        if gate.__name__ in names:
+            verdicts.append(gate(trial))
+            if not verdicts[-1].passed:
+                break
+    known = trial.direction if verdicts[-1].passed or verdicts[-1].gate == GATE else ("", 0.0)
+    if "minimum" not in names:  # who does not look which way it runs does not turn it round
+        trial.negated = False
     return Judgement(trial.expression, tuple(verdicts), trial.negated, *known)
 
 

@@ -130,7 +130,7 @@ class Population:
                 self._identities |= attempts.identities
                 identity = self._identity(draft.losses)
                 verdict = self._distinct.verdict(identity)
-                if verdict.passed:
+                if verdict.passed or verdict.gate not in self.settings.gates:
                     return Candidate(
                         attempts.number,
                         Kind.FOUND,
@@ -168,17 +168,22 @@ class _Attempts:
         self, slot: str, formula: Expression, alpha: float | None = None, parent: Expression | None = None
     ) -> Loss | None:
         """The loss of a formula that passes every gate; see `strategy.Gates`."""
-        if parent is not None and not (verdict := from_parent(formula, parent)).passed:
+        names = self._settings.gates
+        if parent is not None and "distinct" in names and not (verdict := from_parent(formula, parent)).passed:
             self.refuse(slot, formula, verdict)
             return None
         rules, grammar = self._settings.slots[slot], self.grammars[slot]
         least = {**grammar.kind.thresholds, **self._settings.thresholds.model_dump()}
-        judgement = pipeline.judge(formula, grammar, alpha, least)
+        judgement = pipeline.judge(formula, grammar, alpha, least, names=names)
         if not judgement.passed:
             self.refuse(slot, formula, judgement.verdicts[-1])
             return None
         found, norm = judgement.expression, judgement.norm
-        loss = weighted(found, GRAMMARS[rules.grammar], alpha, norm, rules.like, rules.weight)
+        whole = GRAMMARS[rules.grammar]
+        if self._settings.calibrate and norm:
+            loss = weighted(found, whole, alpha, norm, rules.like, rules.weight)
+        else:
+            loss = Loss(found, whole, rules.weight, alpha)
         self.identities[loss] = judgement.identity
         return loss
 

@@ -88,6 +88,20 @@ def test_the_gates_have_the_names_that_are_stored() -> None:
     assert (*(gate.__name__ for gate in pipeline.GATES), "converges") == GATES
 
 
+def test_gates_may_be_left_out_to_measure_what_they_are_worth() -> None:
+    grammar = GRAMMARS["box"]
+    reward = grammar.parse("div(i, u)")
+    names = [verdict.gate for verdict in pipeline.judge(reward, grammar, names=("finite",)).verdicts]
+    assert names == ["finite"]
+    assert pipeline.judge(reward, grammar).negated
+    assert not pipeline.judge(reward, grammar, names=("finite", "distinct")).negated
+    without = pipeline.judge(grammar.parse("sub(1, div(i, u))"), grammar, names=set(GATES) - {"converges"})
+    assert without.passed
+    assert [verdict.gate for verdict in without.verdicts] == list(GATES[:-1])
+    flat = pipeline.judge(grammar.parse("1"), grammar, names=("finite", "monotone"))
+    assert [verdict.reason for verdict in flat.verdicts][-1] == "not looked at"
+
+
 def test_thresholds_are_settings() -> None:
     giou = KNOWN["giou"].expression
     verdict = pipeline.judge(giou, GRAMMARS["box"], thresholds={"disjoint": 0.5}).verdicts[-1]

@@ -152,6 +152,15 @@ def test_the_constants_of_formulas_are_a_setting() -> None:
     assert drawn == {5.0}
 
 
+def test_vanilla_evolution_trains_whatever_is_finite_at_the_weight_of_its_slot() -> None:
+    birth = Population(from_mapping(section(gates=["finite"], calibrate=False, births=12))).ask(0)
+    assert {refusal.gate for refusal in birth.refusals} <= {"finite"}
+    assert {loss.loss_weight for one in birth.candidates if one.kind is Kind.FOUND for loss in one.losses.values()} == {
+        1.0
+    }
+    assert len(birth.candidates) >= 12
+
+
 def test_refusals_are_kept_with_their_reason() -> None:
     birth = Population(from_mapping(section())).ask(0)
     found = [c for c in birth.candidates if c.kind is Kind.FOUND]
