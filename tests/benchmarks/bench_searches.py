@@ -29,18 +29,19 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from autoloss.candidate import OWN
+from autoloss.candidate import GATES, OWN
 from autoloss.config import load
 from autoloss.evaluator import build
 from autoloss.search import ladder
 from autoloss.search.results import mean_scores
 from autoloss.store.run import Run
+from primitives.catalog import slots
 
 ROOT = Path(__file__).parents[2]
 SEARCHES = ROOT / "configs" / "search"
 TASK = {"iterations": 1200, "train_on": "train", "evaluate_on": "test"}
 SEEDS = (71, 72, 73)
-ALWAYS = ("search.finale=None", "search.generations=1000")
+ALWAYS = {"finale": None, "generations": 1000}
 
 
 @dataclass(frozen=True)
@@ -50,30 +51,54 @@ class Study:
     Args:
         question: that it answers.
         config: whose data and detector judge.
-        variants: a config's name and options of each.
+        variants: a config's name, and what is changed in its `search`.
         shares: of the time after which a search is asked what it recommends.
+        target: the variant whose last score the others are timed to, if any.
     """
 
     question: str
     config: str
-    variants: dict[str, tuple[str, ...]]
+    variants: dict[str, tuple[str, dict[str, Any]]]
     shares: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    target: str = ""
 
 
-PAPER = ("search.slots.loss_cls.language=paper", "search.slots.loss_bbox.language=paper")
+NOISY = "digits_noisy.py"
+PAPER = {"slots": {slot: {"language": "paper"} for slot in slots()}, "variation": {"numbers": "constants"}}
+IN_FULL = {"ladder": [{"name": "full", "task": {**TASK, "evaluate_on": "val"}, "seeds": [5]}]}
 STUDIES = {
     "ladders": Study(
         "two ladders, on clean digits",
         "digits_fcos.py",
-        {"default": ("digits_fcos.py",), "paper": ("paper_ladder.py",)},
+        {"default": ("digits_fcos.py", {}), "paper": ("paper_ladder.py", {})},
     ),
     "language": Study(
         "formulas of the paper's inputs, operators and constants beside those of all, on noisy digits",
-        "digits_noisy.py",
+        NOISY,
+        {"all inputs": (NOISY, {}), "the paper's": (NOISY, PAPER)},
+    ),
+    "speedup": Study(
+        "vanilla evolution beside the method, on noisy digits",
+        NOISY,
         {
-            "all inputs": ("digits_noisy.py",),
-            "the paper's": ("digits_noisy.py", *PAPER, "search.variation.numbers=constants"),
+            "the method": (NOISY, {}),
+            "vanilla": (NOISY, {"gates": ["finite"], "calibrate": False, **IN_FULL}),
         },
+        shares=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0),
+        target="vanilla",
+    ),
+    "ablation": Study(
+        "the method without one of its parts, on noisy digits",
+        NOISY,
+        {
+            "the method": (NOISY, {}),
+            "no gates": (NOISY, {"gates": ["finite", "distinct", "converges"]}),
+            "no simulation": (NOISY, {"gates": [name for name in GATES if name != "converges"]}),
+            "duplicates": (NOISY, {"gates": [name for name in GATES if name != "distinct"]}),
+            "no frozen rungs": (NOISY, IN_FULL),
+            "no calibration": (NOISY, {"calibrate": False}),
+        },
+        shares=(1.0,),
     ),
 }
 
@@ -83,18 +108,15 @@ def searched(study: str, variant: str, seed: int, minutes: float) -> None:
     place = _place(study, variant, seed)
     if (place / "begun").exists():
         return
-    config, *changes = STUDIES[study].variants[variant]
-    line = [sys.executable, "-m", "autoloss", "search", str(SEARCHES / config), str(place / "run"), "--workers", "1"]
-    environment = {**os.environ, "AUTOLOSS_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
     place.mkdir(parents=True, exist_ok=True)
-    begun = time.time()
-    process = subprocess.Popen(
-        [*line, "--cfg-options", f"search.seed={seed}", *ALWAYS, *changes],
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
+    config, changes = STUDIES[study].variants[variant]
+    (place / "config.py").write_text(
+        f"_base_ = {str(SEARCHES / config)!r}\nsearch = {ALWAYS | changes | {'seed': seed}!r}\n"
     )
+    line = [sys.executable, "-m", "autoloss", "search", str(place / "config.py"), str(place / "run"), "--workers", "1"]
+    environment = {**os.environ, "AUTOLOSS_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
+    begun = time.time()
+    process = subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         _, said = process.communicate(timeout=60 * minutes)
     except subprocess.TimeoutExpired:
@@ -170,8 +192,9 @@ def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file
         times = sorted({row["minutes"] for row in mine})
         for seed in sorted({row["seed"] for row in mine}):
             panel.plot(times, [row["mean"] for row in mine if row["seed"] == seed], color=f"C{index}", alpha=0.3, lw=1)
-        means = [statistics.fmean(row["mean"] for row in mine if row["minutes"] == t) for t in times]
-        panel.plot(times, means, color=f"C{index}", marker="o", label=f"{name}, mean of the searches")
+        panel.plot(
+            times, _curve(rows, name).values(), color=f"C{index}", marker="o", label=f"{name}, mean of the searches"
+        )
     panel.axhline(statistics.fmean(own), color="grey", ls="--", label="the detector's own loss")
     panel.set_title(STUDIES[study].question, fontsize=9)
     panel.set_xlabel("minutes of search on one core")
@@ -197,6 +220,25 @@ def printed(study: str, found: dict[str, Any]) -> None:
     for name in STUDIES[study].variants:
         final = [row["mean"] for row in rows if row["variant"] == name and row["minutes"] == last]
         console.print(f"{name}, at the end: {_mean(final)} over search seeds")
+    if target := STUDIES[study].target:
+        curves = {name: _curve(rows, name) for name in STUDIES[study].variants}
+        level = curves[target][last]
+        when = {
+            name: min((t for t, mean in curve.items() if mean >= level), default=None) for name, curve in curves.items()
+        }
+        for name, minutes in when.items():
+            ratio = (
+                f", {when[target] / minutes:.0f} times sooner" if minutes and when[target] and name != target else ""
+            )
+            reached = f"after {minutes:.1f} minutes{ratio}" if minutes else "not in this time"
+            console.print(f"{name} reaches what {target} has at the end, {level:.3f}: {reached}")
+
+
+def _curve(rows: Sequence[dict[str, Any]], variant: str) -> dict[float, float]:
+    """Mean score over searches by minutes."""
+    mine = [row for row in rows if row["variant"] == variant]
+    times = sorted({row["minutes"] for row in mine})
+    return {t: statistics.fmean(row["mean"] for row in mine if row["minutes"] == t) for t in times}
 
 
 def main() -> None:

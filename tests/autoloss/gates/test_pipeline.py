@@ -98,7 +98,7 @@ def test_gates_may_be_left_out_to_measure_what_they_are_worth() -> None:
     without = pipeline.judge(grammar.parse("sub(1, div(i, u))"), grammar, names=set(GATES) - {"converges"})
     assert without.passed
     assert [verdict.gate for verdict in without.verdicts] == list(GATES[:-1])
-    flat = pipeline.judge(grammar.parse("1"), grammar, names=("finite", "monotone"))
+    flat = pipeline.judge(grammar.parse("e"), grammar, names=("finite", "monotone"))
     assert [verdict.reason for verdict in flat.verdicts][-1] == "not looked at"
 
 
