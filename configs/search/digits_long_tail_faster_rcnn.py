@@ -2,4 +2,11 @@
 
 _base_ = "digits_faster_rcnn.py"
 
-search = dict(evaluator=dict(data=dict(long_tail=40)))
+search = dict(
+    slots=dict(
+        loss_cls=dict(grammar="softmax_wide"),
+        loss_bbox=dict(grammar="box_wide"),
+    ),
+    variation=dict(numbers="any"),
+    evaluator=dict(data=dict(long_tail=40)),
+)

@@ -1,8 +1,8 @@
 """One-stage search on digits whose labels are noisy, as people's own are: 30 % wrong, 15 % missing, boxes off by 10 %.
 
-What is trained on, and what chooses among candidates, is spoilt; what the finale compares on is clean. Formulas may read
-everything that a detector knows, and hold any number. `autoloss headroom configs/search/digits_noisy.py` says what known
-losses gain here.
+What is trained on, and what chooses among candidates, is spoilt; what the finale compares on is clean. Formulas may
+read everything that a detector knows, and hold any number. `autoloss headroom configs/search/digits_noisy.py` says what
+known losses gain here.
 """
 
 _base_ = "digits_fcos.py"
