@@ -218,7 +218,8 @@ def digits(
     ] = 1.0,
     label_noise: Annotated[float, typer.Option(min=0, help="Share of boxes with a wrong class; not in test.")] = 0.0,
     box_noise: Annotated[
-        float, typer.Option(min=0, help="Most that an edge is off by, as a share of the box's side; not in test.")
+        float,
+        typer.Option(min=0, help="How far edges are off: s.d. as a share of the side; not in test."),
     ] = 0.0,
     missing: Annotated[float, typer.Option(min=0, help="Share of boxes that are left out; not in test.")] = 0.0,
 ) -> None:

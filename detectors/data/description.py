@@ -38,7 +38,7 @@ class Digits(Strict):
         verify: images for each class of the verification set.
         long_tail: how many times as frequent digit 0 is as digit 9 in training; those between follow a geometric row.
         label_noise: share of the boxes of training with a wrong class.
-        box_noise: every edge of a box of training is off by up to this share of the box's side.
+        box_noise: how far edges of boxes of training are off: standard deviation, as a share of the box's side.
         missing: share of the boxes of training that are left out.
         spoil_val: whether `val` is as `train` is, as a person's own would be; `test` is clean and balanced.
     """
@@ -66,7 +66,7 @@ class Spoil(Strict):
 
     Args:
         label_noise: share of the boxes with a wrong class.
-        box_noise: every edge of a box is off by up to this share of the box's side.
+        box_noise: how far edges of boxes are off: standard deviation, as a share of the box's side.
         missing: share of the boxes that are left out.
         seed: of what falls on which box.
         val: whether `val` is spoilt as `train` is.

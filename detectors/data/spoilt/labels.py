@@ -24,7 +24,8 @@ class Harm:
 
     Args:
         label_noise: share of the boxes that get another class, any of the others alike.
-        box_noise: every edge of a box moves by up to this share of the box's width or height, uniformly.
+        box_noise: every edge of a box moves by this share of the box's width or height, the standard deviation of a
+            normal distribution: most are off by little, some by much.
         missing: share of the boxes that are left out.
         seed: of what falls on which box.
     """
@@ -53,7 +54,7 @@ def spoilt(source: CocoSource, harm: Harm, split: str) -> CocoSource:
     Raises:
         InputError: there is no other class to mistake one for, or no box is left.
 
-    Source: box noise as Li et al. 2020, arXiv 2003.01285, section 4.1, adds it; label noise is their symmetric one.
+    Source: label noise is the symmetric one of Li et al. 2020, arXiv 2003.01285, section 4.1; its boxes move evenly.
     """
     if not harm:
         return source
@@ -68,7 +69,7 @@ def spoilt(source: CocoSource, harm: Harm, split: str) -> CocoSource:
         kept = {"left_out": source.left_out, "held_out_of": source.held_out_of, "spoilt": told}
         store(fresh, {**content, "annotations": entries}, **kept)
 
-    key = digest(source.annotations, split, *harm.__dict__.values())
+    key = digest(source.annotations, split, "normal", *harm.__dict__.values())
     place = once(cache_folder() / f"spoilt-{key}", write)
     return replace(prepared(place, source.images), given=source.given)
 
@@ -80,7 +81,7 @@ def _spoilt(content: Mapping[str, Any], harm: Harm, stream: int) -> tuple[list[d
     ids = [category["id"] for category in content["categories"]]
     rng = np.random.default_rng([harm.seed, stream])
     wrong, lost = rng.random(len(entries)) < harm.label_noise, rng.random(len(entries)) < harm.missing
-    steps, shifts = rng.random(len(entries)), rng.uniform(-1, 1, (len(entries), 4))
+    steps, shifts = rng.random(len(entries)), rng.standard_normal((len(entries), 4))
     left, counts = [], {"lost": 0, "wrong": 0, "moved": 0, "boxes": 0}
     for number, entry in enumerate(entries):
         if is_ignored(entry):
@@ -122,5 +123,5 @@ def _told(harm: Harm, counts: Mapping[str, int]) -> list[str]:
     if harm.label_noise:
         says.append(f"{counts['wrong']:,} of {shown:,} have a wrong class")
     if harm.box_noise:
-        says.append(f"{counts['moved']:,} are off by up to {harm.box_noise:.3g} of their sides")
+        says.append(f"{counts['moved']:,} are off, by {harm.box_noise:.3g} of their sides (s.d.)")
     return says

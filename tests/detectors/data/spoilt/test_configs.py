@@ -16,12 +16,18 @@ BASES = {"": "digits_fcos", "_faster_rcnn": "digits_faster_rcnn"}
 
 @pytest.mark.parametrize("stages", BASES)
 @pytest.mark.parametrize(("name", "harm"), [("digits_noisy", NOISY), ("digits_long_tail", {"long_tail": 40})])
-def test_a_search_on_spoilt_digits_is_the_default_one_but_for_its_data(
+def test_a_search_on_spoilt_digits_is_the_default_one_but_for_its_data_and_language(
     name: str, harm: dict[str, float], stages: str
 ) -> None:
     found, clean = load(f"{name}{stages}").identity(), load(BASES[stages]).identity()
     assert found["evaluator"].pop("data") == {"type": "digits", **harm}
     assert clean["evaluator"].pop("data") == {"type": "digits"}
+    for slot in found["slots"].values():
+        assert slot["grammar"].endswith("_wide")
+        slot["grammar"] = slot["grammar"].removesuffix("_wide")
+    assert found["variation"].pop("numbers") == "any"
+    assert clean["variation"].pop("numbers") == "constants"
+    clean["finale"]["rung"]["task"]["iterations"] = 1200
     assert found == clean
     assert description_of({"type": "digits", **harm}) == Digits(**harm)
 

@@ -64,7 +64,7 @@ def test_what_is_told_is_what_was_done(tmp_path: Path) -> None:
     assert found.spoilt == (
         f"{len(lost)} of 60 boxes are missing",
         f"{len(wrong)} of {60 - len(lost)} have a wrong class",
-        f"{60 - len(lost)} are off by up to 0.1 of their sides",
+        f"{60 - len(lost)} are off, by 0.1 of their sides (s.d.)",
     )
     assert 5 < len(lost) < 20
     assert 5 < len(wrong) < 30
@@ -72,9 +72,10 @@ def test_what_is_told_is_what_was_done(tmp_path: Path) -> None:
     assert found.classes == clean.classes
 
 
-def test_an_edge_is_off_by_its_share_at_most_and_stays_inside_the_image(tmp_path: Path) -> None:
+def test_edges_are_off_by_their_share_and_stay_inside_the_image(tmp_path: Path) -> None:
     clean = source(tmp_path)
     found = spoilt(clean, Harm(box_noise=0.1), "train")
+    off = []
     for key, entry in entries(found).items():
         x, y, w, h = entry["bbox"]
         a, b, c, d = entries(clean)[key]["bbox"]
@@ -82,10 +83,11 @@ def test_an_edge_is_off_by_its_share_at_most_and_stays_inside_the_image(tmp_path
         assert y >= 0
         assert x + w <= 64.01
         assert y + h <= 48.01
-        assert abs(x - a) <= 0.1 * c + 0.01
-        assert abs(x + w - a - c) <= 0.1 * c + 0.02
-        assert abs(y + h - b - d) <= 0.1 * d + 0.02
         assert entry["iscrowd"] or entry["area"] == pytest.approx(w * h)
+        if not entry["iscrowd"]:
+            off += [(x - a) / c, (y - b) / d, (x + w - a - c) / c, (y + h - b - d) / d]
+    assert abs(np.mean(off)) < 0.03
+    assert 0.08 < np.std(off) < 0.12
 
 
 def test_with_larger_shares_the_same_boxes_and_more_are_spoilt(tmp_path: Path) -> None:
