@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from autoloss.rungs.rung import Rung
 from autoloss.search import ladder
-from autoloss.settings import Rung, Settings
+from autoloss.settings import Settings
 
 BEGIN, PROPOSE = "start", "proposing"
 """Stages beside the rungs."""

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autoloss.candidate import OWN, Candidate, Kind, Origin
+from autoloss.rungs.rung import Rung
 from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.search.results import mean_scores
 from autoloss.search.runner import prepare, running
-from autoloss.settings import Budget, Rung, Settings
+from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 from primitives.catalog import slots
 from primitives.errors import InputError

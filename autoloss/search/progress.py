@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from autoloss.candidate import OWN, Candidate, Evaluation
+from autoloss.rungs.rung import Rung
 from autoloss.search.results import Results
-from autoloss.settings import Rung, Settings
+from autoloss.settings import Settings
 from autoloss.workers.executors import Workers
 from autoloss.workers.limits import WorkerState
 

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from autoloss.candidate import OWN, Crash, Evaluation, State
+from autoloss.rungs.rung import Rung
 from autoloss.search.progress import Reporter, Watcher
 from autoloss.search.results import Results
 from autoloss.search.stopping import Interrupts, Stopping
-from autoloss.settings import Rung, Settings
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from autoloss.workers import executors
 from autoloss.workers.limits import Limited, Limits, WorkerError, current_limits
@@ -81,7 +82,7 @@ class Runner:
     ) -> None:
         self.settings, self.store, self.executor = settings, run, executor
         self.candidates = {candidate.number: candidate for candidate in run.candidates()}
-        self.results = Results(run)
+        self.results = Results(run, settings.given)
         self.stopping = Stopping(interrupts, settings.budget, self.results, run)
         refused = sum(run.refused_by_gate().values())
         metric = str(run.description.get("metric", "mAP"))

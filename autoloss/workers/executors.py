@@ -15,7 +15,8 @@ import torch
 
 from autoloss.candidate import Candidate, Evaluation, Loss, State
 from autoloss.evaluator import SideBySide, class_of
-from autoloss.settings import Rung, Settings
+from autoloss.rungs.rung import Rung
+from autoloss.settings import Settings
 from autoloss.workers.limits import WorkerError, WorkerState, share_of
 from autoloss.workers.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.workers.pool import Processes

@@ -9,12 +9,13 @@ from typing import Any
 
 from autoloss.candidate import Candidate, How, Kind, Origin
 from autoloss.gates.calibration import calibrated
+from autoloss.rungs.rung import Rung
 from autoloss.search import profiling
 from autoloss.search.fidelity import same_tasks
 from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.search.runner import prepare, running
-from autoloss.settings import Budget, Rung, Settings
+from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, named
 from primitives.errors import InputError

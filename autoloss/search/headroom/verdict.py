@@ -12,13 +12,12 @@ from scipy import stats
 
 from autoloss.candidate import OWN, Kind
 from autoloss.search.headroom.known import SECONDS
+from autoloss.search.results import TRAINS
 from autoloss.store.run import Run
 from primitives.errors import InputError
 
 LEVEL, POWER = 0.05, 0.8
 """Chance to take noise for a difference, and to see a difference that is there."""
-TRAINS = 0.5
-"""Share of the own loss's score below which a loss has not trained; its scatter says nothing of noise."""
 _MOST_SEEDS = 1000
 
 
