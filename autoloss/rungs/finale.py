@@ -44,6 +44,11 @@ class Finale(Section):
         for count, pairs in itertools.groupby(zip(counts, self.rung.seeds, strict=True), key=lambda pair: pair[0]):
             yield count, [seed for _, seed in pairs]
 
+    def shrunk(self, divisor: int) -> Finale:
+        """The same with so many times fewer of the best."""
+        race = self.race and [max(count // divisor, 1) for count in self.race]
+        return self.model_copy(update={"count": self.count // divisor, "race": race})
+
     @model_validator(mode="after")
     def _consistent(self) -> Finale:
         if self.rung.descends:

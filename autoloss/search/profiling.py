@@ -17,9 +17,10 @@ import torch
 from autoloss.candidate import OWN, Candidate, Evaluation, Kind, Refusal, State
 from autoloss.evaluator import Measurable, class_of
 from autoloss.rungs.rung import Rung
-from autoloss.search.cost_model import Cost, MachineCosts, Parts, project, reaching
+from autoloss.search.cost_model import Cost, MachineCosts, Parts, project
 from autoloss.search.population import Birth, Population
 from autoloss.search.progress import Forecast
+from autoloss.search.selection.visits import reaching
 from autoloss.settings import Settings
 from autoloss.store.file import FILE
 from autoloss.store.run import Run
