@@ -54,3 +54,4 @@ def show(
     console = stdout()
     console.print(tables.leaderboard(found, top, canonical=canonical))
     console.print(tables.counts(found.counts))
+    console.print(tables.against_own(found))

@@ -17,12 +17,13 @@ _SPLITS = {"val": "val-", "test": "test-"}
 
 
 def commands(found: Leaderboard) -> list[str]:
-    """Exporting, showing and training the best that was found; where nothing was, showing the run."""
+    """Exporting, showing and training what is recommended; where nothing is, showing the run."""
     run = shlex.quote(found.run)
     show = [f"autoloss show {run}", f"autoloss show {run} --json > leaderboard.json"]
-    if not found.found:
+    picked = found.picks()
+    if not picked:
         return show
-    number = found.found[0].candidate.number
+    number = picked[0].candidate.number
     chosen = f"--candidate {number}"
     detector = _detector(found)
     if detector and found.settings.evaluator.get("size"):  # the export has the detector as it was fitted, and the data

@@ -16,21 +16,20 @@ class Choice:
     Args:
         candidate: its number.
         best: number of the best one.
-        rung: whose scores decide; empty where none does.
+        rung: whose scores decide.
         error: standard error of a difference of two there; None where noise is not known.
     """
 
     candidate: int
     best: int
-    rung: str = ""
+    rung: str
     error: float | None = None
 
     @property
     def rule(self) -> str:
         """Why it is this one, in a sentence."""
         if self.error is None:
-            where = f" at {self.rung}" if self.rung else ""
-            return f"the best found{where}; with no seeds to tell noise by, none is taken for as good"
+            return f"the best found at {self.rung}; no two seeds tell the noise, so none is taken for as good"
         near = f"within one standard error ({self.error:.3f}) of the best"
         if self.candidate == self.best:
             return f"the best found at {self.rung}; none {near} is shorter"
@@ -64,15 +63,13 @@ def recommended(
         noise: of it; None where it is not known.
 
     Returns:
-        None where there are no candidates.
+        None where the best one has no score there.
 
     Source: one-standard-error rule, Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees.
     """
-    if not order:
+    if not order or order[0] not in scores:
         return None
     best = order[0]
-    if best not in scores:
-        return Choice(best, best)
     if noise is None:
         return Choice(best, best, rung)
     seeds = scores[best]

@@ -78,20 +78,21 @@ def noise(scores: Scores, least: float = -math.inf) -> Noise | None:
         scores: of a rung.
         least: mean score below which a loss has not trained, so that its scatter says nothing.
     """
-    several = {n: mine for n, mine in scores.items() if len(mine) > 1 and statistics.fmean(mine.values()) >= least}
-    rows = [(place, seed, score) for place, mine in enumerate(several.values()) for seed, score in mine.items()]
-    seeds = sorted({seed for _, seed, _ in rows})
-    design = np.zeros((len(rows), len(several) + len(seeds)))
-    for row, (place, seed, _) in enumerate(rows):
-        design[row, place] = design[row, len(several) + seeds.index(seed)] = 1
-    values = np.array([score for *_, score in rows])
-    if not rows:
+    several = [mine for mine in scores.values() if len(mine) > 1 and statistics.fmean(mine.values()) >= least]
+    seeds = sorted(set().union(*several))
+    values, design = [], []
+    for mine in several:  # less the means of each candidate, whose effect is gone then (Frisch and Waugh 1933)
+        rows, value = np.array([[seed == one for one in seeds] for seed in mine], float), np.array([*mine.values()])
+        design.append(rows - rows.mean(0))
+        values.append(value - value.mean())
+    if not several:
         return None
-    effects, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
-    freedom = len(rows) - int(rank)
+    left, right = np.concatenate(design), np.concatenate(values)
+    effects, _, rank, _ = np.linalg.lstsq(left, right, rcond=None)
+    freedom = len(right) - len(several) - int(rank)
     if freedom < 1:
         return None
-    return Noise(math.sqrt(float(((values - design @ effects) ** 2).sum()) / freedom), freedom)
+    return Noise(math.sqrt(float(((right - left @ effects) ** 2).sum()) / freedom), freedom)
 
 
 def level_scores(scores: Scores, seeds: Iterable[int], standard: Iterable[int]) -> dict[int, float]:
@@ -104,7 +105,7 @@ def level_scores(scores: Scores, seeds: Iterable[int], standard: Iterable[int]) 
     """
     common = list(seeds)
     standards = [scores[number] for number in standard if number in scores]
-    every = set.union(set(), *(mine.keys() for mine in scores.values()))
+    every = set(common).union(*(mine.keys() for mine in scores.values()))
     standards = [mine for mine in standards if every <= mine.keys()]
     if not standards:  # the standards are still being trained
         every = set(common)
