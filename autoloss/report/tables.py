@@ -75,7 +75,7 @@ def against_own(found: Leaderboard) -> RenderableType:
             interval = f"{one.low:+.3f} to {one.high:+.3f}"
             origin = printable(str(row.candidate.origin), _LONGEST)
             table.add_row(str(row.candidate.number), origin, f"{one.mean:+.3f}", interval, str(one.seeds))
-        said = "paired by seed, Student's t; the best of many looks better than it is, with new seeds too"
+        said = "paired by seed, Student's t, each for itself: the best of several looks better than it is"
         parts += [table, Text(said, style="dim")]
     if found.choice:
         parts.append(Text(f"Recommended: {found.choice.candidate}, {printable(found.choice.rule, _LONGEST)}."))

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import io
 import random
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from autoloss.config import from_mapping
+from autoloss.export import selection
+from autoloss.report import tables
+from autoloss.report.leaderboard import Leaderboard
 from autoloss.rungs.rung import Rung
+from autoloss.search.loop import discover
 from autoloss.search.selection.final import compare
 from autoloss.settings import Settings
+from autoloss.store.run import Run
 from tests.helpers.made_up import MadeUp
 from tests.helpers.small import section
 
@@ -98,3 +107,58 @@ def test_a_finale_that_ended_anywhere_and_goes_on_is_the_uninterrupted_one() -> 
         assert {(e.candidate, e.rung, e.seed, e.score) for e in again.done} == {
             (e.candidate, e.rung, e.seed, e.score) for e in whole.done
         }
+
+
+RACING: dict[str, Any] = {
+    "generations": 2,
+    "ladder": [
+        {
+            "name": "first",
+            "task": {"steps": 2},
+            "seeds": [1],
+            "keep": {"of_own": 0.5, "count": 2, "more_seeds": [11, 12]},
+        },
+        {"name": "second", "task": {"steps": 8}, "seeds": [2]},
+    ],
+    "finale": {
+        "rung": {"name": "full", "task": {"steps": 8}, "seeds": [3, 4, 5]},
+        "count": 3,
+        "race": [3, 3, 1],
+        "check": {"name": "whole", "task": {"steps": 4}, "seeds": [9], "keep": {"of_own": 0.9}},
+    },
+}
+
+
+def whole(directory: Path, **changes: Any) -> list[tuple[Any, ...]]:
+    """The evaluations of a search."""
+    settings = from_mapping(section(**RACING, **changes))
+    with Run.create(directory, settings.identity()) as run:
+        discover(settings, run)
+        return [(e.candidate, e.rung, e.seed, e.state, e.score, e.error) for e in run.evaluations()]
+
+
+def test_a_search_that_races_is_the_same_with_two_processes_and_after_any_budget(tmp_path: Path) -> None:
+    first = whole(tmp_path / "one")
+    assert {rung for _, rung, *_ in first} == {"first", "second", "whole", "full"}
+    assert {seed for number, rung, seed, *_ in first if (number, rung) == (0, "first")} == {1, 11, 12}
+    assert whole(tmp_path / "two", workers=2) == first
+    for most in (4, len(first) // 2, len(first) - 3):
+        assert len(whole(tmp_path / "budget", budget={"evaluations": most})) == most
+    assert whole(tmp_path / "budget") == first
+
+
+def test_the_end_of_a_search_says_what_is_recommended_and_by_how_much_it_is_better(tmp_path: Path) -> None:
+    whole(tmp_path / "one")
+    with Run.open(tmp_path / "one") as run:
+        found = Leaderboard.of(run)
+        (exported,) = selection.of_run(run)
+    out = io.StringIO()
+    tables.ending(found, Console(file=out, width=120))
+    text = out.getvalue()
+    assert "Over the detector's own loss at full" in text
+    assert found.choice is not None
+    assert f"Recommended: {found.choice.candidate}, " in text
+    (export,) = (line for line in text.splitlines() if line.strip().startswith("autoloss export"))
+    assert f"--candidate {found.choice.candidate} " in export
+    assert exported.name == f"Candidate{found.choice.candidate}"
+    assert {row.candidate.number for row in found.rows if row.pareto} == set(found.front)
