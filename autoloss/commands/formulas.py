@@ -82,8 +82,8 @@ def inspect(
 ) -> None:
     """See a formula from all sides: derivatives, its ways to the optimum, certificates, and the nearest known loss.
 
-    Of a run it is what it recommends, or --candidate N. SymPy has 5 seconds for each question; what it does not answer in
-    that time says so.
+    Of a run it is what that recommends, or --candidate N. SymPy has 5 seconds for each question; what it does not
+    answer in that time says so.
 
     Examples: `autoloss inspect "3 - i/u"`, `autoloss inspect runs/digits_fcos --candidate 51`
     """
