@@ -15,11 +15,13 @@ from autoloss.rungs.finale import Finale
 from autoloss.rungs.rung import DESCEND, Rung
 from autoloss.values import MOST, Count, Factor, Names, Plain, Seconds, Section, Seed, Share, alike
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
+from primitives.errors import InputError
 from primitives.grammar import Grammar
 from primitives.parser import RANGE, in_range
 from primitives.system.names import split
 
 EVOLUTION = "autoloss.search.strategies.evolution:Evolution"
+SEVERAL = "autoloss.workers.several:SeveralEvaluators"
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
 
@@ -162,6 +164,8 @@ class Settings(Section):
         ladder: rungs in the order they are climbed; the last one chooses parents and finalists.
         finale: the comparison after the last generation, None for none.
         evaluator: `type` as 'module:Class' and its arguments.
+        evaluators: several of them in its place; each trains every candidate.
+        objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's.
         strategy: who proposes candidates: `type` as 'module:Class' and its arguments.
         variation: how children come about.
         thresholds: of the gate `converges`.
@@ -182,7 +186,9 @@ class Settings(Section):
     slots: dict[str, Slot] = Field(min_length=1)
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
-    evaluator: Plain
+    evaluator: Plain = Field(default={})
+    evaluators: list[Plain] = Field(default=[])
+    objective: Literal["mean", "worst"] | None = None
     strategy: Plain = Field(default={"type": EVOLUTION})
     variation: Variation = Variation()
     thresholds: Thresholds = Thresholds()
@@ -202,7 +208,13 @@ class Settings(Section):
     @property
     def evaluator_spec(self) -> dict[str, Any]:
         """What the evaluator is built of: as the config has it, and where it looks for paths."""
-        return {BESIDE: list(self._beside), **self.evaluator}
+        several = {"type": SEVERAL, "evaluators": self.evaluators, "objective": self.objective}
+        return {BESIDE: list(self._beside), **(several if self.evaluators else self.evaluator)}
+
+    @property
+    def first_evaluator(self) -> dict[str, Any]:
+        """The evaluator, or the first of several, as the config has it: what a loss is taken home to."""
+        return self.evaluators[0] if self.evaluators else self.evaluator
 
     @property
     def rungs(self) -> list[Rung]:
@@ -261,9 +273,17 @@ class Settings(Section):
         for index in self.finale.known if self.finale else []:
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
-        named(self.evaluator.get("type"))
+        self._check_evaluators()
         split(self.strategy.get("type"), "strategy", EVOLUTION)
         return self
+
+    def _check_evaluators(self) -> None:
+        if self.evaluator and self.evaluators:
+            raise ValueError("evaluator and evaluators: name one set-up, or several, not both")
+        if bool(self.evaluators) != bool(self.objective):
+            raise ValueError("several evaluators need an objective, 'mean' or 'worst', and one needs none")
+        for spec in self.evaluators or [self.evaluator]:
+            named(spec.get("type"))
 
     @property
     def stand_ins(self) -> dict[str, Loss]:
@@ -278,7 +298,12 @@ class Settings(Section):
 
         Args:
             data: a description, as the evaluator takes it.
+
+        Raises:
+            InputError: there are several evaluators.
         """
+        if self.evaluators:
+            raise InputError("search.evaluators names the data of each; --data is for a config of one evaluator")
         changed = self.model_copy(update={"evaluator": {**self.evaluator, "data": dict(data)}})
         return changed.beside([str(Path.cwd()), *self._beside])  # these paths are of who types, not of the config
 

@@ -100,7 +100,7 @@ def _of_row(found: Leaderboard, row: Row, name: str) -> Export:
         f"{_images(found.trained)}, by autoloss {__version__}.",
     ]
     looked = {BESIDE: found.trained[BESIDE]} if BESIDE in found.trained else {}
-    evaluator = {**settings.evaluator, **looked}
+    evaluator = {**settings.first_evaluator, **looked}
     setup = {"evaluator": evaluator, "task": rung.task, "seed": rung.seeds[0]}
     return Export(_checked_name(name), one.losses, about, setup, found.evidence(row))
 

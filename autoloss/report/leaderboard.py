@@ -10,6 +10,7 @@ from typing import Any
 from autoloss.candidate import GATES, OWN, Candidate, Crash, Evaluation, Kind, State
 from autoloss.search.selection.choice import Choice
 from autoloss.search.selection.noise import Difference
+from autoloss.search.selection.objective import relative
 from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
 from autoloss.store.run import Run
@@ -162,14 +163,15 @@ class Leaderboard:
         """The leaderboard of a run as it stands."""
         settings, evaluations, candidates = run.settings, run.evaluations(), run.candidates()
         rungs = tuple(rung.name for rung in settings.rungs)
-        places = Places(settings, candidates, evaluations)
+        scored = relative(evaluations, settings.objective)
+        places = Places(settings, candidates, scored)
         front, over = places.front(), places.over_own()
         return cls(
             run=str(run.directory),
             trained=run.description,
             rungs=rungs,
             rows=tuple(
-                _row(candidate, evaluations, rungs, over.get(candidate.number), candidate.number in front)
+                _row(candidate, scored, rungs, over.get(candidate.number), candidate.number in front)
                 for candidate in places.ranked
             ),
             counts=_counts(run, candidates, evaluations, rungs),

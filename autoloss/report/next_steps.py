@@ -26,7 +26,9 @@ def commands(found: Leaderboard) -> list[str]:
     number = picked[0].candidate.number
     chosen = f"--candidate {number}"
     detector = _detector(found)
-    if detector and found.settings.evaluator.get("size"):  # the export has the detector as it was fitted, and the data
+    if detector and found.settings.first_evaluator.get(
+        "size"
+    ):  # the export has the detector as it was fitted, and the data
         folder = f"exports/{slug(Path(found.run).name)}_{number}"
         export = f"autoloss export {run} {chosen} --out {folder}"
         return [export, *show, f"autoloss train {folder}/config.py"]
@@ -36,7 +38,7 @@ def commands(found: Leaderboard) -> list[str]:
 
 def _detector(found: Leaderboard) -> str:
     """The config of the run's detector, where this folder finds it; empty where the evaluator trains none."""
-    spec = found.settings.evaluator
+    spec = found.settings.first_evaluator
     written = spec.get("detector")
     if spec.get("type") != "detectors.evaluator:DetectorEvaluator" or not isinstance(written, str):
         return ""
@@ -50,7 +52,7 @@ def _detector(found: Leaderboard) -> str:
 
 def _training(found: Leaderboard, detector: str, losses: str) -> list[str]:
     """The commands that train the detector of a run on its data; none where they cannot be said."""
-    data = found.settings.evaluator.get("data")
+    data = found.settings.first_evaluator.get("data")
     if not detector:
         return []
     train = f"autoloss train {shlex.quote(detector)} {losses}"

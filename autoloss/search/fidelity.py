@@ -16,6 +16,7 @@ from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.search.results import mean_scores
 from autoloss.search.runner import prepare, running
+from autoloss.search.selection.objective import relative
 from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 from primitives.catalog import slots
@@ -240,7 +241,7 @@ def _kind(candidate: Candidate) -> str:
 
 
 def _means(run: Run, rung: Rung) -> dict[int, float]:
-    return mean_scores(run.evaluations(rung.name), rung.seeds)
+    return mean_scores(relative(run.evaluations(rung.name), run.settings.objective), rung.seeds)
 
 
 def _seconds(run: Run, rung: Rung) -> float:

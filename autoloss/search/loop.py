@@ -62,7 +62,7 @@ class Loop:
         for generation in range(self._settings.generations):
             runner.reporter.tell(generation=generation, stage="gates", done=0, total=0, running="")
             climb(runner, generation, self._born(generation))
-            self._population.tell(runner.results.standing(self._settings))
+            self._population.tell(runner.results.standing())
         if self._settings.finale:
             compare(runner, self._settings.finale)
 

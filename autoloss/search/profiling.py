@@ -111,7 +111,7 @@ def forecast(settings: Settings, workers: executors.Workers) -> Forecast | None:
         None where it cannot be measured: by an evaluator without the methods, on a cluster, or because something is
         wrong, which the search will say.
     """
-    if settings.ray is not None or not issubclass(class_of(settings.evaluator), Measurable):
+    if settings.ray is not None or not issubclass(class_of(settings.evaluator_spec), Measurable):
         return None
     begin = time.perf_counter()
     try:

@@ -108,7 +108,7 @@ class Reporter:
     def tell(self, **changes: Any) -> None:
         """Tells what changed; the scores and the time left follow from the results."""
         scores = self._results.scores(self._settings.ladder[-1])
-        top = next((number for number in self._results.standing(self._settings) if number != OWN), None)
+        top = next((number for number in self._results.standing() if number != OWN), None)
         best = None if top is None else (self._candidates[top], scores[top])
         self.now = replace(self.now, own=scores.get(OWN), best=best, **changes)
         self.now = replace(self.now, left=self._left())
@@ -142,7 +142,7 @@ class Reporter:
         """Evaluations of the finale that are still to do, by rung, if nobody collapses at its check."""
         settings, line = self._settings, finale.count
         if self.now.generation == settings.generations:
-            line = sum(number >= settings.given for number in self._results.standing(settings))
+            line = sum(number >= settings.given for number in self._results.standing())
         given = 1 + len(finale.known) + min(1, len(settings.controls))
         todo = {finale.rung.name: sum((given + min(count, line)) * len(seeds) for count, seeds in finale.rounds())}
         if finale.check and self.now.stage != finale.rung.name:

@@ -11,6 +11,7 @@ from autoloss.rungs.rung import Rung
 from autoloss.search.ladder import mean_ranked
 from autoloss.search.selection import noise
 from autoloss.search.selection.noise import Noise
+from autoloss.search.selection.objective import relative
 from autoloss.settings import Settings
 from autoloss.store.run import Run
 
@@ -77,11 +78,11 @@ class Results:
 
     Args:
         run: holds what ended before.
-        given: how many candidates the config gives.
+        settings: of the search.
     """
 
-    def __init__(self, run: Run, given: int) -> None:
-        self._run, self._given = run, given
+    def __init__(self, run: Run, settings: Settings) -> None:
+        self._run, self._settings = run, settings
         self._ended: dict[str, list[Evaluation]] = {}
         self.count = sum(evaluation.state is not State.RUNNING for evaluation in run.evaluations())
 
@@ -100,8 +101,12 @@ class Results:
 
     def scores(self, rung: Rung) -> dict[int, float]:
         """Score of each candidate that finished at a rung; see `rung_scores`."""
-        return rung_scores(self.ended(rung), rung, self._given)
+        return rung_scores(self.scored(rung), rung, self._settings.given)
 
-    def standing(self, settings: Settings) -> list[int]:
+    def scored(self, rung: Rung) -> list[Evaluation]:
+        """Those of a rung with the scores that count; see `relative`."""
+        return relative(self.ended(rung), self._settings.objective)
+
+    def standing(self) -> list[int]:
         """Candidates that climbed the whole ladder, best mean rank first."""
-        return standing(settings, self.scores)
+        return standing(self._settings, self.scores)

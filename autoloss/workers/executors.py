@@ -120,7 +120,7 @@ def check_room(settings: Settings) -> None:
 
 def waiting(settings: Settings) -> bool:
     """Whether the evaluations only wait, so that cores and memory say nothing of how many can be had."""
-    return getattr(class_of(settings.evaluator), "waits", False) is True
+    return getattr(class_of(settings.evaluator_spec), "waits", False) is True
 
 
 def environments() -> list[dict[str, str]]:

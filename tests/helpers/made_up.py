@@ -63,8 +63,11 @@ class MadeUp:
     def scores(self, rung: Rung) -> dict[int, float]:
         return rung_scores(self.ended(rung), rung, self.settings.given)
 
-    def standing(self, settings: Settings) -> list[int]:
-        return standing(settings, self.scores)
+    def scored(self, rung: Rung) -> list[Evaluation]:
+        return self.ended(rung)
+
+    def standing(self) -> list[int]:
+        return standing(self.settings, self.scores)
 
     def seeds(self, number: int, rung: str) -> list[int]:
         """With which a candidate has been evaluated."""

@@ -13,6 +13,7 @@ from scipy import stats
 from autoloss.candidate import OWN, Kind
 from autoloss.search.headroom.known import SECONDS
 from autoloss.search.results import TRAINS
+from autoloss.search.selection.objective import relative
 from autoloss.store.run import Run
 from primitives.errors import InputError
 
@@ -107,7 +108,7 @@ def analysed(run: Run) -> Headroom:
         InputError: these are fewer than two, no known loss trains, or the run is a search.
     """
     rung = run.settings.ladder[-1]
-    evaluations = run.evaluations(rung.name)
+    evaluations = relative(run.evaluations(rung.name), run.settings.objective)
     candidates = {one.number: one for one in run.candidates()}
     if any(one.kind is Kind.FOUND for one in candidates.values()):
         raise InputError(f"{run.directory} holds a search, no measurement of headroom; `autoloss show` reads it")

@@ -64,7 +64,7 @@ def _seen(runner: Runner, generation: int, rung: Rung, seeds: Sequence[int]) -> 
     births, given = runner.candidates, runner.settings.given
     return [
         one
-        for one in runner.results.ended(rung)
+        for one in runner.results.scored(rung)
         if births[one.candidate].generation < generation
         or one.candidate < given
         or (births[one.candidate].generation == generation and one.seed in seeds)

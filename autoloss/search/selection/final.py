@@ -16,7 +16,7 @@ def compare(runner: Runner, finale: Finale) -> None:
 
     These have every seed; of the found those that a race leaves.
     """
-    standing = runner.results.standing(runner.settings)
+    standing = runner.results.standing()
     of_kind = {kind: [n for n in standing if runner.candidates[n].kind is kind] for kind in Kind}
     given = [OWN, *(index + 1 for index in finale.known), *of_kind[Kind.CONTROL][:1]]
     left = entrants(runner, finale, of_kind[Kind.FOUND])
@@ -24,7 +24,7 @@ def compare(runner: Runner, finale: Finale) -> None:
     seeds: list[int] = []
     for count, more in finale.rounds():
         if seeds:
-            scores = mean_scores(runner.results.ended(finale.rung), seeds)
+            scores = mean_scores(runner.results.scored(finale.rung), seeds)
             left = ranked({number: scores[number] for number in left if number in scores})
         left = left[:count]
         runner.evaluate([*given, *left], finale.rung.with_seeds(more))

@@ -44,12 +44,12 @@ def finished(settings: Settings, score: Any = noisy, done: Any = ()) -> MadeUp:
 
 def line(made: MadeUp) -> list[int]:
     """Who was found, best on the ladder first."""
-    return [number for number in made.standing(made.settings) if number >= made.settings.given]
+    return [number for number in made.standing() if number >= made.settings.given]
 
 
 def test_the_best_meet_the_own_loss_the_known_ones_named_and_the_best_control() -> None:
     made = finished(search([2, 3], count=3))
-    control = next(number for number in made.standing(made.settings) if number in (3, 4))
+    control = next(number for number in made.standing() if number in (3, 4))
     assert made.visits[1:] == [("final", [0, 2, control, *line(made)[:3]], [2, 3])]
 
 
