@@ -26,9 +26,8 @@ def commands(found: Leaderboard) -> list[str]:
     number = picked[0].candidate.number
     chosen = f"--candidate {number}"
     detector = _detector(found)
-    if detector and found.settings.first_evaluator.get(
-        "size"
-    ):  # the export has the detector as it was fitted, and the data
+    fitted = found.settings.first_evaluator.get("size")
+    if detector and fitted:  # the export has the detector as it was fitted, and the data
         folder = f"exports/{slug(Path(found.run).name)}_{number}"
         export = f"autoloss export {run} {chosen} --out {folder}"
         return [export, *show, f"autoloss train {folder}/config.py"]
