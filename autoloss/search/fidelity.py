@@ -11,11 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autoloss.candidate import OWN, Candidate, Kind, Origin
+from autoloss.rungs.rung import Rung
 from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.search.results import mean_scores
 from autoloss.search.runner import prepare, running
-from autoloss.settings import Budget, Rung, Settings
+from autoloss.search.selection.objective import relative
+from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 from primitives.catalog import slots
 from primitives.errors import InputError
@@ -122,7 +124,7 @@ def rungs(settings: Settings) -> list[Rung]:
     """
     if settings.finale is None:
         raise InputError("fidelity needs search.finale: its rung is the training that cheaper rungs are compared with")
-    return settings.rungs
+    return [*settings.ladder, settings.finale.rung]
 
 
 def late(search: Run, count: int) -> list[Candidate]:
@@ -163,7 +165,8 @@ def analysed(run: Run) -> list[RungFidelity]:
     Raises:
         InputError: the truth is not there yet.
     """
-    *ladder, truth = run.settings.rungs
+    finale = run.settings.finale
+    *ladder, truth = [*run.settings.ladder, *([finale.rung] if finale else [])]
     wanted = _means(run, truth)
     if len(wanted) < 4:
         raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth.name!r}; needed: 4")
@@ -242,7 +245,7 @@ def _kind(candidate: Candidate) -> str:
 
 
 def _means(run: Run, rung: Rung) -> dict[int, float]:
-    return mean_scores(run.evaluations(rung.name), rung.seeds)
+    return mean_scores(relative(run.evaluations(rung.name), run.settings.objective), rung.seeds)
 
 
 def _seconds(run: Run, rung: Rung) -> float:
