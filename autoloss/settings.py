@@ -7,25 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, field_validator, model_validator
+from pydantic import Field, PrivateAttr, create_model, field_validator, model_validator
 
 from autoloss.candidate import Loss
 from autoloss.evaluator import BESIDE, named
-from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Names, Plain, Seconds, Seed, Share, alike
+from autoloss.proposals.initial import Initial
+from autoloss.proposals.preselection import Preselection
+from autoloss.proposals.strategy import Named
+from autoloss.proposals.variation import Variation
+from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Names, Plain, Seconds, Seed, alike
+from autoloss.values import Section as _Frozen
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
 from primitives.grammar import Grammar
 from primitives.parser import RANGE, in_range
-from primitives.system.names import split
+from primitives.text.printable import printable
 
-EVOLUTION = "autoloss.search.strategies.evolution:Evolution"
 DESCEND = "descend"
 """Kind of the tasks that ask no evaluator: free predictions descend under the formulas alone."""
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Slot(_Frozen):
@@ -113,30 +113,6 @@ class Rung(_Frozen):
         return self
 
 
-class Variation(_Frozen):
-    """How children come about.
-
-    Args:
-        parents: size of the pool that parents are drawn from: the best candidates so far.
-        tournament: candidates drawn for each parent, the best of them wins.
-        crossover: share of children with two parents; the rest are mutations.
-        both: share of children whose two slots change; the rest change one.
-        draws: proposals for one slot before a candidate gives up.
-        constants: numbers that formulas are drawn with; what `primitives.grammar.RANGE` says.
-        numbers: `any` draws those of two digits from 0.01 to 100 in place of constants, and mutations turn them.
-        extended: draw the extended operators too.
-    """
-
-    parents: Count = 8
-    tournament: Count = 3
-    crossover: Share = 0.4
-    both: Share = 0.3
-    draws: Count = 50_000
-    constants: list[float] = Field(default=[1.0, 2.0, 3.0], min_length=1)
-    numbers: Literal["constants", "any"] = "constants"
-    extended: bool = False
-
-
 _ASKED = {one.name: one for kind in kinds() for one in kind.outcomes if one.least is not None}
 
 
@@ -161,7 +137,7 @@ class Finale(_Frozen):
 
     rung: Rung
     count: Count = 3
-    known: list[int] = []
+    known: list[int] = Field(default=[])
 
 
 class EvaluationLimits(_Frozen):
@@ -218,7 +194,8 @@ class Settings(_Frozen):
         seed: of every random choice of the search.
         generations: how many, the first included.
         births: candidates of each generation; the first also holds the detector's own and the known losses.
-        init: `known` lets the detector's own and the known losses have children, `random` does not.
+        init: `known` lets the detector's own and the known losses have children, `random` does not; of rows of one's
+            own (per slot a formula, or the name of a known loss) these are born first and have children.
         known: known losses to train in generation 0, a name per slot.
         controls: the loss that stands for the detector's own with its weight times a factor per slot: a gain must
             be more than a better weight. The best of them takes part in the finale.
@@ -226,7 +203,8 @@ class Settings(_Frozen):
         ladder: rungs in the order they are climbed; the last one chooses parents and finalists.
         finale: the comparison after the last generation, None for none.
         evaluator: `type` as 'module:Class' and its arguments.
-        strategy: who proposes candidates: `type` as 'module:Class' and its arguments.
+        strategy: who proposes candidates: `type`, a name such as 'evolution' or 'module:Class', and its arguments.
+        preselection: of what is trained among what passed the gates; None trains all of it.
         variation: how children come about.
         thresholds: of the gate `converges`.
         workers: evaluations at a time, 0 for one per core, or for all that a Ray cluster has room for.
@@ -240,14 +218,15 @@ class Settings(_Frozen):
     seed: Seed = 0
     generations: Count = 4
     births: Count = 12
-    init: Literal["known", "random"] = "known"
-    known: list[dict[str, str]] = []
-    controls: list[dict[str, Factor]] = []
+    init: Initial = "known"
+    known: list[dict[str, str]] = Field(default=[])
+    controls: list[dict[str, Factor]] = Field(default=[])
     slots: dict[str, Slot] = Field(min_length=1)
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
     evaluator: Plain
-    strategy: Plain = {"type": EVOLUTION}
+    strategy: Named = Field(default={"type": "evolution"})
+    preselection: Preselection | None = None
     variation: Variation = Variation()
     thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0, le=MOST)
@@ -272,6 +251,11 @@ class Settings(_Frozen):
     def rungs(self) -> list[Rung]:
         """Those of the ladder, and that of the finale."""
         return [*self.ladder, *([self.finale.rung] if self.finale else [])]
+
+    @property
+    def given(self) -> int:
+        """How many candidates the config gives, those with the first numbers: own, known, controls."""
+        return 1 + len(self.known) + len(self.controls)
 
     @field_validator("variation")
     @classmethod
@@ -325,7 +309,12 @@ class Settings(_Frozen):
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
         named(self.evaluator.get("type"))
-        split(self.strategy.get("type"), "strategy", EVOLUTION)
+        rows = [] if isinstance(self.init, str) else self.init
+        if len(rows) > self.births:
+            raise ValueError(f"init has {len(rows)} rows for the {self.births} births of the first generation")
+        for slot in (slot for row in rows for slot in row):
+            if slot not in self.slots:
+                raise ValueError(f"init has a loss for slot {printable(slot)!r}; choices: {', '.join(self.slots)}")
         return self
 
     @property
@@ -333,7 +322,8 @@ class Settings(_Frozen):
         """The known losses that stand for the detector's own, by slot."""
         found = {slot: known_loss(rules.like) for slot, rules in self.slots.items()}
         return {
-            slot: Loss(known.expression, GRAMMARS[known.grammar], alpha=known.alpha) for slot, known in found.items()
+            slot: Loss(known.expression, GRAMMARS[known.grammar], self.slots[slot].weight, known.alpha)
+            for slot, known in found.items()
         }
 
     def on(self, data: Mapping[str, Any]) -> Settings:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from autoloss.candidate import GATES, OWN, Candidate, Crash, Evaluation, Kind, State
+from autoloss.candidate import GATES, OWN, PRESELECTION, Candidate, Crash, Evaluation, Kind, State
 from autoloss.search.ladder import mean_ranked
 from autoloss.settings import Settings
 from autoloss.store.run import Run
@@ -255,7 +255,7 @@ def _counts(
 
     return Counts(
         proposed=born + sum(refused.values()),
-        refused={gate: refused.get(gate, 0) for gate in GATES},
+        refused={gate: refused.get(gate, 0) for gate in (*GATES, *({PRESELECTION} & refused.keys()))},
         passed=born,
         given=len(candidates) - born,
         trained=ended(State.DONE),

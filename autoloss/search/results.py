@@ -53,3 +53,13 @@ class Results:
         """Candidates that climbed the whole ladder, best mean rank first."""
         *below, last = settings.ladder
         return mean_ranked([self.scores(rung) for rung in (*(rung for rung in below if rung.ranks), last)])
+
+    def ranking(self, settings: Settings) -> list[dict[int, list[float]]]:
+        """Scores at every rung that ranks, one a seed, of the candidates that finished there with every seed."""
+        *below, last = settings.ladder
+        found: list[dict[int, list[float]]] = []
+        for rung in (*(rung for rung in below if rung.ranks), last):
+            scores = {(one.candidate, one.seed): one.score for one in self.ended(rung) if one.score is not None}
+            numbers = self.scores(rung)
+            found.append({number: [scores[number, seed] for seed in rung.seeds] for number in numbers})
+        return found
