@@ -17,3 +17,8 @@ class Preselection(Section):
     proposals: Count = 4
     random: Share = 0.25
     least: Count = 24
+
+    @property
+    def mean(self) -> float:
+        """Proposals for a candidate once the model picks, in the mean."""
+        return 1 + (self.proposals - 1) * (1 - self.random)

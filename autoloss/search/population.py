@@ -23,7 +23,7 @@ from autoloss.search.strategies.standing import Scores, Standing
 from autoloss.search.strategies.strategy import Draft
 from autoloss.search.strategies.variation import seeded
 from autoloss.settings import Settings
-from primitives.catalog import GRAMMARS, KNOWN, known_loss, named
+from primitives.catalog import GRAMMARS, KNOWN, known_loss
 from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.kinds.verdict import Verdict
@@ -117,7 +117,11 @@ class Population:
         fits = known is not None and GRAMMARS[rules.grammar].holds(GRAMMARS[known.grammar])
         if known is not None and not fits:
             raise InputError(f"{place}.{slot}: {text.strip()} is of grammar {known.grammar}, not of {rules.grammar}")
-        formula, _, alpha = named(known.text if known else text, rules.grammar, known.alpha if known else rules.alpha)
+        try:
+            formula = known.expression if known else GRAMMARS[rules.grammar].parse(text)
+        except InputError as error:
+            raise InputError(f"{place}.{slot}: {error}") from None
+        alpha = known.alpha if known else rules.alpha
         birth = Birth()
         attempts = _Attempts(0, self.settings, birth, lambda *_: None, self._identities, self._distinct)
         loss = attempts.loss(slot, formula, alpha)

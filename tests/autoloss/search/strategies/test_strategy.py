@@ -9,9 +9,11 @@ import pytest
 
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.config import from_mapping
+from autoloss.proposals.strategy import STRATEGIES
 from autoloss.search.loop import discover
 from autoloss.search.population import Population
 from autoloss.search.strategies.evolution import Evolution
+from autoloss.search.strategies.standing import Standing
 from autoloss.search.strategies.strategy import build
 from autoloss.search.strategies.variation import seeded
 from autoloss.settings import Settings
@@ -46,8 +48,17 @@ def test_parents_breed_without_their_dead_parts() -> None:
 
         grammars, own = {"loss_bbox": box}, {"loss_bbox": grown}
 
+        def factor(self, slot: str, loss: Loss) -> float:
+            """The usual weight."""
+            return 1.0
+
         def loss(
-            self, slot: str, formula: Expression, alpha: float | None = None, parent: Expression | None = None
+            self,
+            slot: str,
+            formula: Expression,
+            alpha: float | None = None,
+            parent: Expression | None = None,
+            factor: float = 1.0,
         ) -> Loss:
             """The formula as it comes."""
             assert slot == "loss_bbox"
@@ -55,7 +66,7 @@ def test_parents_breed_without_their_dead_parts() -> None:
             return Loss(formula, box, alpha=alpha)
 
     evolution = Evolution(rules.model_copy(update={"slots": {"loss_bbox": rules.slots["loss_bbox"]}}))
-    evolution.tell([parent])
+    evolution.tell(Standing([parent]))
     for number in range(100):
         with seeded("bred", number) as rng:
             evolution.ask(rng, Open())
@@ -112,6 +123,24 @@ def test_a_strategy_that_proposes_the_same_for_ever_is_ended_by_the_limit_of_pro
         ({"type": "nothing_here:A"}, "cannot be imported: No module named 'nothing_here'"),
         ({"type": f"{OTHERS}:Climber", "shares": 1}, "does not take these arguments: .*'shares'"),
         ({"type": f"{OTHERS}:Climber", "share": 2}, "does not take these arguments: share is 0 to 1, got 2"),
+        (
+            {"type": "ageing", "population": 0},
+            "ageing does not take these arguments: population is a whole number from",
+        ),
+        ({"type": "ageing", "sample": True}, "sample is a whole number from 1, got True"),
+        ({"type": "tune", "best": "3"}, "best is a whole number from 1, got '3'"),
+        ({"type": "nsga2", "slots": ["loss_mask"]}, "slots is a list of those of the search, loss_cls, loss_bbox, got"),
+        ({"type": "refine", "slots": "loss_cls"}, "slots is a list of those of the search"),
+        ({"type": "random", "slots": []}, "slots is a list of those of the search"),
+        ({"type": "schedule"}, "does not take these arguments: .*'steps'"),
+        ({"type": "schedule", "steps": []}, r"steps is a list such as \[\('random', 64\), .*, got \[\]"),
+        ({"type": "schedule", "steps": [["random", 3], "tune"]}, "; step 2 is 'tune'"),
+        ({"type": "schedule", "steps": [["random", 3, 4]]}, r"; step 1 is \['random', 3, 4\]"),
+        ({"type": "schedule", "steps": [["random", 0]]}, "the number of step 1 is a whole number from 1, got 0"),
+        ({"type": "schedule", "steps": [["evolve", 8]]}, "step 1: strategy needs a type: evolution, .*, got 'evolve'"),
+        ({"type": "schedule", "steps": [[{"slots": []}, 8]]}, "step 1: strategy needs a type: evolution"),
+        ({"type": "schedule", "steps": [[{"type": "tune", "best": 0}, 8]]}, "tune does not take .*best is a whole"),
+        ({"type": "schedule", "steps": [["schedule", 8]]}, "step 1 is a schedule; a step is another strategy"),
     ],
 )
 def test_what_is_named_and_no_strategy_is_one_line(strategy: dict[str, Any], message: str) -> None:
@@ -137,10 +166,19 @@ def test_what_is_no_draft_is_one_line(how: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [None, 3, "evolution", "a.b"], ids=repr)
+@pytest.mark.parametrize("name", [None, 3, "evolve", "a.b", ["evolution"]], ids=repr)
 def test_what_is_no_name_of_a_strategy_is_told_when_the_config_is_read(name: Any) -> None:
-    with pytest.raises(InputError, match="strategy needs a type such as 'autoloss.search.strategies.evolution:Evolut"):
+    choices = "evolution, ageing, nsga2, refine, tune, random, schedule, or one of your own as 'module:Class'"
+    with pytest.raises(InputError, match=f"strategy needs a type: {choices}"):
         settings(type=name)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_of_the_toolkit_is_the_same_by_its_short_name_and_by_its_class(name: str) -> None:
+    steps = {"steps": [["random", 2]]} if name == "schedule" else {}
+    by_class = settings(type=STRATEGIES[name], **steps)
+    assert by_class == settings(type=name, **steps)
+    assert f"{type(build(by_class)).__module__}:{type(build(by_class)).__name__}" == STRATEGIES[name]
 
 
 def test_another_strategy_is_another_search(tmp_path: Path) -> None:
