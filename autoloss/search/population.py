@@ -27,6 +27,7 @@ from primitives.catalog import GRAMMARS, KNOWN, known_loss
 from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.kinds.verdict import Verdict
+from primitives.text.printable import printable
 
 
 @dataclass
@@ -43,6 +44,9 @@ class Population:
     Args:
         settings: of the search.
         candidates: those of earlier generations.
+
+    Raises:
+        InputError: the strategy, or a formula of one's own, cannot be.
     """
 
     def __init__(self, settings: Settings, candidates: Iterable[Candidate] = ()) -> None:
@@ -55,6 +59,7 @@ class Population:
         self._proved: dict[Loss, list[dict[str, Any]]] = {}
         for candidate in candidates:
             self._add(candidate)
+        self._rows = {} if self.candidates else self._initial()
 
     def tell(self, standing: Sequence[int], rungs: Sequence[Scores] = ()) -> None:
         """Takes the candidates that climbed the ladder so far, best first, and the scores at the rungs that rank."""
@@ -73,11 +78,10 @@ class Population:
         """
         birth = Birth()
         if generation == 0:
-            initial = self._initial()
             for candidate in self.given():
-                row = initial.pop(candidate.identity, None) if self._native(candidate.losses) else None
+                row = self._rows.pop(candidate.identity, None) if self._native(candidate.losses) else None
                 self._bring(replace(candidate, breeds=candidate.breeds or row is not None), birth)
-            for draft in initial.values():
+            for draft in self._rows.values():
                 self._bring(self._born(len(self.candidates), generation, draft), birth)
         while sum(one.kind is Kind.FOUND for one in birth.candidates) < self.settings.births:
             attempts = _Attempts(len(self.candidates), self.settings, birth, watch, self._identities, self._distinct)
@@ -127,7 +131,7 @@ class Population:
         loss = attempts.loss(slot, formula, alpha)
         if loss is None:
             (refusal,) = birth.refusals
-            raise InputError(f"{place}.{slot}: {text} is refused by gate {refusal.gate}: {refusal.reason}")
+            raise InputError(f"{place}.{slot}: {printable(text)} is refused by gate {refusal.gate}: {refusal.reason}")
         return loss
 
     def given(self) -> list[Candidate]:

@@ -168,19 +168,19 @@ def test_formulas_of_ones_own_are_born_first_and_breed_and_nothing_else_that_was
     ],
 )
 def test_a_formula_of_ones_own_that_cannot_be_is_one_line(row: dict[str, str], message: str | None) -> None:
-    search = Population(from_mapping(section(init=[row], births=1)))
+    settings = from_mapping(section(init=[row], births=1))
     if message is None:
-        assert str(search.ask(0).candidates[-1].losses["loss_bbox"].expression) == "neg(div(i, u))"
+        assert str(Population(settings).ask(0).candidates[-1].losses["loss_bbox"].expression) == "neg(div(i, u))"
         return
     with pytest.raises(InputError, match=message) as caught:
-        search.ask(0)
+        Population(settings)
     assert "\n" not in str(caught.value)
 
 
 def test_two_rows_that_are_one_loss_are_one_line() -> None:
     rows = [{"loss_bbox": "1 - i/u"}, {"loss_bbox": "2 - 3*i/u"}]
     with pytest.raises(InputError, match=r"search.init.1: its gradients are those of a row before it"):
-        Population(from_mapping(section(init=rows))).ask(0)
+        Population(from_mapping(section(init=rows)))
 
 
 def test_a_loss_with_another_weight_is_another_candidate_and_its_children_inherit_the_factor() -> None:

@@ -20,8 +20,8 @@ from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS
 from primitives.errors import InputError
-from primitives.expression import Expression
 from tests.helpers import strategies_of_others
+from tests.helpers.open_gates import OpenGates
 from tests.helpers.small import section
 
 OTHERS = "tests.helpers.strategies_of_others"
@@ -41,37 +41,14 @@ def test_parents_breed_without_their_dead_parts() -> None:
     box = GRAMMARS["box"]
     grown = Loss(box.parse("sub(3, sub(div(i, u), div(sub(e, e), e)))"), box)
     parent = Candidate(7, Kind.FOUND, 0, {"loss_bbox": grown}, Origin(How.RANDOM))
-    asked: list[tuple[Expression | None, Expression]] = []
-
-    class Open:
-        """Gates that let everything pass."""
-
-        grammars, own = {"loss_bbox": box}, {"loss_bbox": grown}
-
-        def factor(self, slot: str, loss: Loss) -> float:
-            """The usual weight."""
-            return 1.0
-
-        def loss(
-            self,
-            slot: str,
-            formula: Expression,
-            alpha: float | None = None,
-            parent: Expression | None = None,
-            factor: float = 1.0,
-        ) -> Loss:
-            """The formula as it comes."""
-            assert slot == "loss_bbox"
-            asked.append((parent, formula))
-            return Loss(formula, box, alpha=alpha)
-
+    gates = OpenGates({"loss_bbox": grown})
     evolution = Evolution(rules.model_copy(update={"slots": {"loss_bbox": rules.slots["loss_bbox"]}}))
     evolution.tell(Standing([parent]))
     for number in range(100):
         with seeded("bred", number) as rng:
-            evolution.ask(rng, Open())
-    assert {str(one) for one, _ in asked} == {"sub(3, div(i, u))"}
-    assert max(formula.size for _, formula in asked) < grown.expression.size
+            evolution.ask(rng, gates)
+    assert {str(one) for one, _ in gates.asked} == {"sub(3, div(i, u))"}
+    assert max(formula.size for _, formula in gates.asked) < grown.expression.size
 
 
 def test_a_strategy_of_ones_own_proposes_and_is_told_how_candidates_stand(tmp_path: Path) -> None:
