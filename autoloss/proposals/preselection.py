@@ -16,7 +16,7 @@ class Preselection(Section):
 
     proposals: Count = 4
     random: Share = 0.25
-    least: Count = 24
+    least: Count = 40
 
     @property
     def mean(self) -> float:
