@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-scaling fidelity headroom funnel clean
+.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-preselection benchmark-scaling fidelity headroom funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, 5 to 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
@@ -51,6 +51,9 @@ benchmark-estimate: .venv/installed  ## What two reduced searches are estimated 
 	@mkdir -p results
 	@$(BIN)/autoloss estimate configs/search/digits_fcos.py 2> /dev/null > results/estimate_digits_fcos.txt
 	@$(BIN)/python tests/benchmarks/bench_estimate.py 2> /dev/null | tee results/estimate.txt
+
+benchmark-preselection: .venv/installed  ## A search with and without a model that picks what is trained, at equal wall-clock; about 80 minutes.
+	@$(BIN)/python tests/benchmarks/bench_searches.py preselection --minutes 10
 
 benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64 where 32 GB are free; about 25 minutes on an idle machine.
 	@$(BIN)/python tests/benchmarks/bench_scaling.py results/scaling

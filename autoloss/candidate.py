@@ -16,6 +16,8 @@ OWN = 0
 """Number of the candidate that keeps all of the detector's own losses."""
 GATES = ("structure", "finite", "minimum", "monotone", "gradient", "distinct", "converges")
 """Names of the gates, in their order."""
+PRESELECTION = "preselection"
+"""In place of a gate: a proposal that passed them all, and that a model passed over for another."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Loss:
         rules = grammar(spec["grammar"])
         return cls(rules.parse(spec["expression"]), rules, spec.get("loss_weight", 1.0), spec.get("alpha"))
 
+    @property
+    def plain(self) -> Loss:
+        """The same at weight 1: what does not depend on the weight is alike for all that have this in common."""
+        return replace(self, loss_weight=1.0)
+
+    def times(self, factor: float) -> Loss:
+        """The same with its weight times a factor."""
+        return replace(self, loss_weight=float(f"{self.loss_weight * factor:.6g}"))
+
     def spec(self) -> dict[str, Any]:
         """The loss in plain values: the formula as canonical text, its grammar by name."""
         return {
@@ -78,9 +89,12 @@ class How(Enum):
     OWN = "own"
     KNOWN = "known"
     CONTROL = "control"
+    INITIAL = "initial"
     RANDOM = "random"
     MUTATION = "mutation"
     CROSSOVER = "crossover"
+    REFINEMENT = "refinement"
+    TUNING = "tuning"
     OTHER = "other"
 
 
@@ -88,7 +102,11 @@ _OWN = "the detector's own loss"
 _AS_FORMULA = ", as a formula"
 _OF_SEARCH = re.compile(r"([0-9]{1,18}) of the search: (.*)", re.DOTALL)
 _GIVEN = re.compile(rf"(known|control): (.*?)({_AS_FORMULA})?", re.DOTALL)
-_BRED = re.compile(r"(random|mutation|crossover)(?: of ([0-9]{1,18})(?: and ([0-9]{1,18}))?)?: (.*)", re.DOTALL)
+_BRED = re.compile(
+    r"(initial|random|mutation|crossover|refinement|tuning)(?: of ([0-9]{1,18})(?: and ([0-9]{1,18}))?)?: "
+    r"(.*?)(?: \((.*)\))?",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +117,7 @@ class Origin:
         how: what made it.
         parents: numbers of those it was bred from.
         slots: that were varied.
-        titles: of the known losses that it is; of OTHER the sentence itself.
+        titles: of the known losses that it is; of what was refined or tuned the change; of OTHER the sentence itself.
         as_formula: the known losses are the detector's own.
         numbers: that it had in the searches it was taken from, the latest first.
     """
@@ -123,7 +141,8 @@ class Origin:
         if self.how in (How.KNOWN, How.CONTROL):
             return f"{self.how.value}: {' + '.join(self.titles)}{_AS_FORMULA if self.as_formula else ''}"
         parents = f" of {' and '.join(map(str, self.parents))}" if self.parents else ""
-        return f"{self.how.value}{parents}: {' and '.join(self.slots)}"
+        changed = f" ({'; '.join(self.titles)})" if self.titles else ""
+        return f"{self.how.value}{parents}: {' and '.join(self.slots)}{changed}"
 
     @classmethod
     def of(cls, text: str) -> Origin:
@@ -139,7 +158,8 @@ class Origin:
             found = cls(How(given[1]), titles=tuple(given[2].split(" + ")), as_formula=bool(given[3]))
         elif bred := _BRED.fullmatch(rest):
             parents = tuple(int(number) for number in (bred[2], bred[3]) if number)
-            found = cls(How(bred[1]), parents, tuple(bred[4].split(" and ")))
+            changed = tuple(bred[5].split("; ")) if bred[5] else ()
+            found = cls(How(bred[1]), parents, tuple(bred[4].split(" and ")), changed)
         found = replace(found, numbers=tuple(numbers))
         return found if str(found) == text else cls(How.OTHER, titles=(text,))
 

@@ -11,16 +11,18 @@ from pydantic import Field, PrivateAttr, create_model, field_validator, model_va
 
 from autoloss.candidate import GATES, Loss
 from autoloss.evaluator import BESIDE, named
+from autoloss.proposals.initial import Initial
+from autoloss.proposals.preselection import Preselection
+from autoloss.proposals.strategy import Named
+from autoloss.proposals.variation import Variation
 from autoloss.rungs.finale import Finale
 from autoloss.rungs.rung import DESCEND, Rung
-from autoloss.values import MOST, Count, Factor, Names, Plain, Seconds, Section, Seed, Share, alike
+from autoloss.values import MOST, Count, Factor, Names, Plain, Seconds, Section, Seed, alike
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
 from primitives.errors import InputError
 from primitives.grammar import Grammar
-from primitives.parser import RANGE, in_range
-from primitives.system.names import split
+from primitives.text.printable import printable
 
-EVOLUTION = "autoloss.search.strategies.evolution:Evolution"
 SEVERAL = "autoloss.workers.several:SeveralEvaluators"
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
@@ -63,37 +65,6 @@ class Slot(Section):
         rules = grammar(self.grammar)
         rules = rules.drawing(*(paper(rules) if self.language else (self.inputs, self.operators)))
         return replace(rules, constants=() if variation.numbers == "any" else tuple(variation.constants))
-
-
-class Variation(Section):
-    """How children come about.
-
-    Args:
-        parents: size of the pool that parents are drawn from: the best candidates so far.
-        tournament: candidates drawn for each parent, the best of them wins.
-        crossover: share of children with two parents; the rest are mutations.
-        both: share of children whose two slots change; the rest change one.
-        draws: proposals for one slot before a candidate gives up.
-        constants: numbers that formulas are drawn with; what `primitives.grammar.RANGE` says.
-        numbers: `any` draws those of two digits from 0.01 to 100 in place of constants, and mutations turn them.
-        extended: draw the extended operators too.
-    """
-
-    parents: Count = 8
-    tournament: Count = 3
-    crossover: Share = 0.4
-    both: Share = 0.3
-    draws: Count = 50_000
-    constants: list[float] = Field(default=[1.0, 2.0, 3.0], min_length=1)
-    numbers: Literal["constants", "any"] = "constants"
-    extended: bool = False
-
-    @field_validator("constants")
-    @classmethod
-    def _plain(cls, constants: list[float]) -> list[float]:
-        if wrong := [constant for constant in constants if not in_range(constant)]:
-            raise ValueError(f"constants are {RANGE} (neg is an operator), got {wrong[0]:g}")
-        return constants
 
 
 _ASKED = {one.name: one for kind in kinds() for one in kind.outcomes if one.least is not None}
@@ -163,7 +134,8 @@ class Settings(Section):
         seed: of every random choice of the search.
         generations: how many, the first included.
         births: candidates of each generation; the first also holds the detector's own and the known losses.
-        init: `known` lets the detector's own and the known losses have children, `random` does not.
+        init: `known` lets the detector's own and the known losses have children, `random` does not; of rows of one's
+            own (per slot a formula, or the name of a known loss) these are born first and have children.
         known: known losses to train in generation 0, a name per slot.
         controls: the loss that stands for the detector's own with its weight times a factor per slot: a gain must
             be more than a better weight. The best of them takes part in the finale.
@@ -173,7 +145,8 @@ class Settings(Section):
         evaluator: `type` as 'module:Class' and its arguments.
         evaluators: several of them in its place; each trains every candidate.
         objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's.
-        strategy: who proposes candidates: `type` as 'module:Class' and its arguments.
+        strategy: who proposes candidates: `type`, a name such as 'evolution' or 'module:Class', and its arguments.
+        preselection: of what is trained among what passed the gates; None trains all of it.
         variation: how children come about.
         gates: that judge formulas; fewer than all measure what the others are worth.
         calibrate: False leaves losses at their slot's weight, whatever their gradient norm.
@@ -189,7 +162,7 @@ class Settings(Section):
     seed: Seed = 0
     generations: Count = 4
     births: Count = 12
-    init: Literal["known", "random"] = "known"
+    init: Initial = "known"
     known: list[dict[str, str]] = Field(default=[])
     controls: list[dict[str, Factor]] = Field(default=[])
     slots: dict[str, Slot] = Field(min_length=1)
@@ -198,7 +171,8 @@ class Settings(Section):
     evaluator: Plain = Field(default={})
     evaluators: list[Plain] = Field(default=[])
     objective: Literal["mean", "worst"] | None = None
-    strategy: Plain = Field(default={"type": EVOLUTION})
+    strategy: Named = Field(default={"type": "evolution"})
+    preselection: Preselection | None = None
     variation: Variation = Variation()
     gates: list[Literal[GATES]] = Field(default=list(GATES), min_length=1)  # type: ignore[valid-type]
     calibrate: bool = True
@@ -273,7 +247,12 @@ class Settings(Section):
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
         self._check_evaluators()
-        split(self.strategy.get("type"), "strategy", EVOLUTION)
+        rows = [] if isinstance(self.init, str) else self.init
+        if len(rows) > self.births:
+            raise ValueError(f"init has {len(rows)} rows for the {self.births} births of the first generation")
+        for slot in (slot for row in rows for slot in row):
+            if slot not in self.slots:
+                raise ValueError(f"init has a loss for slot {printable(slot)!r}; choices: {', '.join(self.slots)}")
         return self
 
     def _check_evaluators(self) -> None:
@@ -289,7 +268,8 @@ class Settings(Section):
         """The known losses that stand for the detector's own, by slot."""
         found = {slot: known_loss(rules.like) for slot, rules in self.slots.items()}
         return {
-            slot: Loss(known.expression, GRAMMARS[known.grammar], alpha=known.alpha) for slot, known in found.items()
+            slot: Loss(known.expression, GRAMMARS[known.grammar], self.slots[slot].weight, known.alpha)
+            for slot, known in found.items()
         }
 
     def on(self, data: Mapping[str, Any]) -> Settings:

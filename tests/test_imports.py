@@ -49,6 +49,7 @@ def imported(file: Path) -> set[str]:
 OF_ONE_FILE = {
     "course.py": {"numpy"},  # where most formulas fall it takes half of the time of torch
     "config.py": {"mmengine"},
+    "preselection.py": {"sklearn"},
     "isolated_check.py": {"jax"},
     "ray_cluster.py": {"ray"},
     "ray_node.py": {"ray"},
@@ -77,7 +78,7 @@ ORDER = {
         ["catalog"],
     ],
     "autoloss": [
-        ["candidate", "evaluator", "rungs", "settings", "config", "values"],
+        ["candidate", "evaluator", "rungs", "proposals", "settings", "config", "values"],
         ["gates"],
         ["store"],
         ["workers"],

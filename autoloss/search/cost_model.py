@@ -187,7 +187,8 @@ def project(
     """
     numbers = sorted({*devices, measured.devices})
     first, later = measured.births
-    proposing = settings.births * (first + (settings.generations - 1) * later)
+    several = settings.preselection.mean if settings.preselection else 1.0
+    proposing = settings.births * (first + (settings.generations - 1) * later * several)
     births = settings.generations * settings.births
     alone = {BEGIN: measured.begin + measured.start, PROPOSE: proposing}
     disks = {BEGIN: measured.bytes_data, PROPOSE: births * measured.bytes_birth}

@@ -29,6 +29,7 @@ def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None, fore
         InputError: the set-up cannot work: the evaluator, its data, or the detector's own loss fails; a disk is full.
         KeyboardInterrupt: someone stopped it; what ended within seconds is kept.
     """
+    population = Population(settings, run.candidates())
     prepare(settings, run)
     ended = ""
     with running(settings, run, watch) as runner:
@@ -36,7 +37,7 @@ def discover(settings: Settings, run: Run, watch: Watcher = lambda _: None, fore
             if foretell and settings.budget == Budget() and not run.evaluations():
                 runner.reporter.tell(stage=MEASURING)
                 runner.reporter.tell(forecast=forecast(settings, runner.executor))
-            Loop(runner).run()
+            Loop(runner, population).run()
         except BudgetEnded as budget:
             ended = str(budget)
         finally:
@@ -50,11 +51,12 @@ class Loop:
 
     Args:
         runner: evaluates.
+        population: with all candidates of the run.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, population: Population) -> None:
         self._runner, self._settings = runner, runner.settings
-        self._population = Population(runner.settings, runner.candidates.values())
+        self._population = population
 
     def run(self) -> None:
         """The whole search."""
@@ -62,7 +64,7 @@ class Loop:
         for generation in range(self._settings.generations):
             runner.reporter.tell(generation=generation, stage="gates", done=0, total=0, running="")
             climb(runner, generation, self._born(generation))
-            self._population.tell(runner.results.standing())
+            self._population.tell(runner.results.standing(), runner.results.ranking())
         if self._settings.finale:
             compare(runner, self._settings.finale)
 

@@ -63,8 +63,13 @@ def standing(settings: Settings, scores: Callable[[Rung], Mapping[int, float]]) 
         settings: of the search.
         scores: of a rung.
     """
+    return mean_ranked([scores(rung) for rung in ranking_rungs(settings)])
+
+
+def ranking_rungs(settings: Settings) -> list[Rung]:
+    """The rungs of the ladder whose scores count; the last one's do."""
     *below, last = settings.ladder
-    return mean_ranked([scores(rung) for rung in (*(rung for rung in below if rung.ranks), last)])
+    return [*(rung for rung in below if rung.ranks), last]
 
 
 def collapsed(scores: Mapping[int, float], check: Rung) -> set[int]:
@@ -110,3 +115,12 @@ class Results:
     def standing(self) -> list[int]:
         """Candidates that climbed the whole ladder, best mean rank first."""
         return standing(self._settings, self.scores)
+
+    def ranking(self) -> list[dict[int, list[float]]]:
+        """Scores at every rung that ranks, one a seed, of the candidates that finished there with every seed."""
+        found: list[dict[int, list[float]]] = []
+        for rung in ranking_rungs(self._settings):
+            scores = {(one.candidate, one.seed): one.score for one in self.scored(rung) if one.score is not None}
+            numbers = self.scores(rung)
+            found.append({number: [scores[number, seed] for seed in rung.seeds] for number in numbers})
+        return found

@@ -4,7 +4,9 @@ search = dict(
     seed=0,
     generations=4,
     births=20,
-    init="known",
+    init="known",  # or "random", or formulas of your own, such as [dict(loss_cls="abs(y - sigmoid(x))")]
+    # Who proposes is evolution; for others, see "Strategies" in autoloss/README.md, such as
+    # strategy=dict(type="schedule", steps=[("evolution", 60), ("refine", 40), ("tune", 20)])
     known=[
         dict(loss_cls="quality_focal"),
         dict(loss_cls="varifocal"),

@@ -28,7 +28,14 @@ ORIGINS = st.one_of(
             st.sampled_from([(slot,) for slot in SLOTS] + [SLOTS]),
             numbers=st.lists(NUMBERS, max_size=2).map(tuple),
         )
-        for parents, how in enumerate((How.RANDOM, How.MUTATION, How.CROSSOVER))
+        for how, parents in ((How.RANDOM, 0), (How.INITIAL, 0), (How.MUTATION, 1), (How.CROSSOVER, 2))
+    ),
+    st.builds(
+        Origin,
+        st.sampled_from((How.REFINEMENT, How.TUNING)),
+        st.tuples(NUMBERS),
+        st.sampled_from([(slot,) for slot in SLOTS]),
+        st.sampled_from(("weight x 2", "2 to 1.4", "div to mul", "exp put in")).map(lambda what: (what,)),
     ),
 )
 
@@ -49,6 +56,8 @@ def test_origins_print_as_people_know_them() -> None:
     assert str(Origin(How.CONTROL, titles=("GIoU x 2",))) == "control: GIoU x 2"
     assert str(Origin(How.RANDOM, slots=SLOTS)) == "random: loss_cls and loss_bbox"
     assert str(Origin(How.CROSSOVER, (3, 1), ("loss_bbox",))) == "crossover of 3 and 1: loss_bbox"
+    assert str(Origin(How.INITIAL, slots=SLOTS)) == "initial: loss_cls and loss_bbox"
+    assert str(Origin(How.TUNING, (3,), ("loss_cls",), ("weight x 2",))) == "tuning of 3: loss_cls (weight x 2)"
     assert str(Origin(How.MUTATION, (3,), ("loss_cls",), numbers=(7,))) == "7 of the search: mutation of 3: loss_cls"
 
 

@@ -49,7 +49,7 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
         ({"ladder": [{"name": "a", "task": {}, "keep": {"best": 1}}]}, r"unknown key 'search.ladder.0.keep.best'"),
         ({"births": "many"}, r"search.births: Input should be a valid integer, got 'many'"),
         ({"births": 0}, r"search.births: Input should be greater than 0, got 0"),
-        ({"init": "nothing"}, r"search.init: Input should be 'known' or 'random', got 'nothing'"),
+        ({"init": "nothing"}, r"search.init: init is 'known', 'random', or rows of your own .*, got 'nothing'"),
         ({"ladder": []}, r"search.ladder"),
         ({"slots": {"loss_mask": {"grammar": "box", "like": "giou"}}}, r"unknown slot 'loss_mask'; choices: loss_cls"),
         ({"slots": {"loss_bbox": {"grammar": "boxes", "like": "giou"}}}, r"unknown grammar 'boxes'; known: box"),
@@ -94,6 +94,15 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
         *(({"variation": {"constants": [value]}}, "constants") for value in (math.inf, -math.inf, math.nan, 10**400)),
         ({"evaluator": {"type": "nothing"}}, r"evaluator needs a type such as"),
         ({"finale": {"rung": {"name": "proxy", "task": {}}}}, r"rungs need names of their own"),
+        ({"init": "best"}, r"search.init: init is 'known', 'random', or rows of your own such as .*, got 'best'"),
+        ({"init": []}, r"init is 'known', 'random', or rows of your own such as"),
+        ({"init": [{}]}, r"init is 'known', 'random', or rows of your own such as"),
+        ({"init": [{"loss_bbox": 1.0}]}, r"a row of init has a formula, or the name .*, got 'loss_bbox': 1.0"),
+        ({"init": [{"loss_mask": "i"}]}, r"init has a loss for slot 'loss_mask'; choices: loss_cls, loss_bbox"),
+        ({"init": [{"loss_bbox": "i"}] * 5}, r"init has 5 rows for the 4 births of the first generation"),
+        ({"preselection": {"proposal": 2}}, r"unknown key 'search.preselection.proposal' \(did you mean 'proposals'"),
+        ({"preselection": {"random": 1.5}}, r"search.preselection.random: .* less than or equal to 1, got 1.5"),
+        ({"strategy": {"type": "evolve"}}, r"strategy needs a type: evolution, ageing, .* got 'evolve'"),
         (
             {"finale": {"rung": {"name": "full", "task": {}, "seeds": [2]}, "known": [5]}},
             r"finale.known names row 5, known has 2",
@@ -134,6 +143,7 @@ def whole() -> dict[str, Any]:
     more = {
         "controls": [{"loss_bbox": 2.0}],
         "ray": {"address": "auto"},
+        "preselection": {"proposals": 3},
         "ladder": [
             {"name": "verify", "task": {"steps": 2, "deep": [{"share": 0.5}]}, "keep": {"of_own": 0.5}},
             {"name": "proxy", "task": {"steps": 8}, "seeds": [1]},
@@ -157,7 +167,7 @@ def numbers(annotation: Any, value: Any, path: tuple[Any, ...] = ()) -> Iterator
             if get_origin(part) is Annotated and value is None:
                 yield path
     elif get_origin(annotation) is list:
-        for index, one in enumerate(value):
+        for index, one in enumerate(value if isinstance(value, list) else ()):
             yield from numbers(get_args(annotation)[0], one, (*path, index))
     elif get_origin(annotation) is dict:
         for key, one in value.items():

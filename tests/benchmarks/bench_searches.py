@@ -77,6 +77,11 @@ STUDIES = {
         NOISY,
         {"all inputs": (NOISY, {}), "the paper's": (NOISY, PAPER)},
     ),
+    "preselection": Study(
+        "a search with and without the model that picks what is trained, on noisy digits",
+        NOISY,
+        {"picking": (NOISY, {"preselection": {"proposals": 4}}), "plain": (NOISY, {})},
+    ),
     "speedup": Study(
         "vanilla evolution beside the method, on noisy digits",
         NOISY,

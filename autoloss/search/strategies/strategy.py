@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from autoloss.candidate import Candidate, Loss, Origin
-from autoloss.settings import EVOLUTION, Settings
+from autoloss.candidate import Loss, Origin
+from autoloss.proposals.strategy import STRATEGIES
+from autoloss.search.strategies.standing import Standing
+from autoloss.settings import Settings
 from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.grammar import Grammar
@@ -35,15 +37,30 @@ class Gates(Protocol):
     """What a strategy is given to try formulas with; every refusal is kept, with its reason."""
 
     @property
+    def before(self) -> int:
+        """How many candidates were proposed in this run before the one that is asked for."""
+
+    @property
     def own(self) -> Mapping[str, Loss]:
-        """Known losses that stand for the detector's own, by slot."""
+        """Known losses that stand for the detector's own, by slot, with its weights."""
 
     @property
     def grammars(self) -> Mapping[str, Grammar]:
         """Those of the slots, with the constants of the config."""
 
+    def new(self, losses: Mapping[str, Loss]) -> bool:
+        """Whether no candidate has the gradients of these losses, and their weights; a slot left out has its own."""
+
+    def factor(self, slot: str, loss: Loss) -> float:
+        """How many times the weight that is usual for it a loss has: 1 unless it was tuned."""
+
     def loss(
-        self, slot: str, formula: Expression, alpha: float | None = None, parent: Expression | None = None
+        self,
+        slot: str,
+        formula: Expression,
+        alpha: float | None = None,
+        parent: Expression | None = None,
+        factor: float = 1.0,
     ) -> Loss | None:
         """The loss of a formula that passes every gate, weighted like the loss it replaces; None where one refuses.
 
@@ -52,6 +69,7 @@ class Gates(Protocol):
             formula: in the grammar of the slot.
             alpha: weight of the target outside the formula.
             parent: formula that it must differ from.
+            factor: of its weight.
 
         Raises:
             InputError: as many refusals for one candidate as `variation.draws` allows.
@@ -66,7 +84,7 @@ class Strategy(Protocol):
     seeded so for every candidate.
     """
 
-    def tell(self, standing: Sequence[Candidate]) -> None:
+    def tell(self, standing: Standing) -> None:
         """Takes all candidates that climbed the ladder so far, best first; before every generation but the first."""
 
     def ask(self, rng: random.Random, gates: Gates) -> Draft:
@@ -78,14 +96,20 @@ class Strategy(Protocol):
         """
 
 
-def build(settings: Settings) -> Strategy:
+def build(settings: Settings, spec: Mapping[str, Any] | None = None) -> Strategy:
     """The strategy that a config names.
+
+    Args:
+        settings: of the search.
+        spec: `type` and arguments; None for what the settings name.
 
     Raises:
         InputError: it cannot be imported, is no strategy, or does not take the arguments.
     """
-    kind = names.class_of(settings.strategy.get("type"), _PLACE, ("tell", "ask"), EVOLUTION)
-    return cast("Strategy", names.built(kind, settings.strategy, _PLACE, settings))
+    spec = settings.strategy if spec is None else spec
+    name = STRATEGIES.get(spec["type"], spec["type"])
+    kind = names.class_of(name, _PLACE, ("tell", "ask"), STRATEGIES["evolution"])
+    return cast("Strategy", names.built(kind, spec, _PLACE, settings))
 
 
 def checked(draft: Draft, settings: Settings) -> Draft:

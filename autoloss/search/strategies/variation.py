@@ -1,4 +1,4 @@
-"""Variation: random formulas, crossover and mutation by DEAP; the one file that imports it.
+"""Variation: random formulas, crossover and mutation by DEAP, and smaller changes: of one node, of one number.
 
 DEAP draws from Python's global random state, so every call happens inside `seeded`, which puts that state back.
 Only DEAP's trees and operators are used: nothing is compiled and no text is read.
@@ -39,18 +39,27 @@ def seeded(*key: object) -> Iterator[random.Random]:
 def _primitives(grammar: Grammar, extended: bool) -> gp.PrimitiveSet:
     """DEAP's view of a grammar."""
     view = gp.PrimitiveSet(grammar.name, 0)
-    for name in grammar.operators:
-        drawn = name in grammar.drawn if grammar.drawn else extended or not OPERATORS[name].extended
-        if drawn:
-            view.addPrimitive(OPERATORS[name].tensor, OPERATORS[name].arity, name=name)
-    for terminal in grammar.terminals:
-        if grammar.drawn_inputs is None or terminal.name in grammar.drawn_inputs:
-            view.addTerminal(terminal.name)
+    for operator in _operators(grammar, extended):
+        view.addPrimitive(operator.tensor, operator.arity, name=operator.name)
+    for name in _inputs(grammar):
+        view.addTerminal(name)
     for constant in grammar.constants:
         view.addTerminal(constant)
     if not grammar.constants:
         view.addEphemeralConstant("number", _number)
     return view
+
+
+def _operators(grammar: Grammar, extended: bool) -> list[Operator]:
+    """Those that are drawn."""
+    names = grammar.drawn or [name for name in grammar.operators if extended or not OPERATORS[name].extended]
+    return [OPERATORS[name] for name in grammar.operators if name in names]
+
+
+def _inputs(grammar: Grammar) -> list[str]:
+    """Those that are drawn."""
+    names = [terminal.name for terminal in grammar.terminals]
+    return [name for name in names if grammar.drawn_inputs is None or name in grammar.drawn_inputs]
 
 
 def _number() -> float:
@@ -59,17 +68,32 @@ def _number() -> float:
 
 
 def _two_digits(number: float) -> float:
-    return min(max(float(f"{number:.2g}"), _SMALLEST), _LARGEST)
+    return min(max(rounded(number), _SMALLEST), _LARGEST)
+
+
+def numbers(formula: Expression) -> dict[int, float]:
+    """Those of a formula that a factor changes, by their places in `walk()`."""
+    heads = {place: node.head for place, node in enumerate(formula.walk())}
+    return {place: head for place, head in heads.items() if isinstance(head, float) and head}
 
 
 def _turned(parent: Expression) -> Expression:
     """One of the numbers of a formula changed by a factor."""
-    places = [index for index, node in enumerate(parent.walk()) if isinstance(node.head, float)]
+    places = numbers(parent)
     if not places:
         return parent
-    index = random.choice(places)
-    number = float(next(node.head for place, node in enumerate(parent.walk()) if place == index))  # type: ignore[arg-type]
-    return parent.replace(index, Expression(_two_digits(number * math.exp(random.gauss(0, _FACTOR)))))
+    index = random.choice(list(places))
+    return parent.replace(index, Expression(_two_digits(places[index] * any_factor())))
+
+
+def any_factor() -> float:
+    """By which a number changes."""
+    return math.exp(random.gauss(0, _FACTOR))
+
+
+def rounded(number: float) -> float:
+    """To two digits."""
+    return float(f"{number:.2g}")
 
 
 def _from_deap(tree: Sequence[gp.Primitive | gp.Terminal]) -> Expression:
@@ -145,3 +169,57 @@ def mutated(parent: Expression, grammar: Grammar, *, extended: bool = False) -> 
 
 def _fits(tree: gp.PrimitiveTree, grammar: Grammar) -> bool:
     return len(tree) <= grammar.max_size and tree.height <= grammar.max_depth
+
+
+def neighbour(parent: Expression, grammar: Grammar, *, extended: bool = False) -> tuple[Expression, str]:
+    """`parent` after the smallest change of its form, and what that is.
+
+    In one place another operator or input stands, an operator is put in, or one is taken out.
+
+    Returns:
+        The child, or `parent` when no child kept the limits.
+    """
+    nodes = list(parent.walk())
+    for _ in range(_TRIES):
+        index = random.randrange(len(nodes))
+        node, kind = nodes[index], random.random()
+        if kind < 1 / 3 and node.arguments:
+            part, what = random.choice(node.arguments), f"{_written(node)} taken out"
+        elif kind < 2 / 3:
+            part, what = _put_in(node, grammar, extended)
+        else:
+            part, what = _another(node, grammar, extended)
+        child = parent.replace(index, part)
+        if child != parent and child.size <= grammar.max_size and child.depth <= grammar.max_depth:
+            return child, what
+    return parent, ""
+
+
+def _another(node: Expression, grammar: Grammar, extended: bool) -> tuple[Expression, str]:
+    """Another operator with the same arguments, or another input or number."""
+    if not isinstance(node.head, Operator):
+        other = _leaf(grammar)
+    else:
+        same = [one for one in _operators(grammar, extended) if one.arity == len(node.arguments)]
+        other = Expression(random.choice(same) if same else node.head, node.arguments)
+    return other, f"{_written(node)} to {_written(other)}"
+
+
+def _put_in(node: Expression, grammar: Grammar, extended: bool) -> tuple[Expression, str]:
+    """An operator around it, whose other arguments are inputs or numbers."""
+    operator = random.choice(_operators(grammar, extended))
+    arguments = [_leaf(grammar) for _ in range(operator.arity)]
+    arguments[random.randrange(operator.arity)] = node
+    return Expression(operator, tuple(arguments)), f"{operator.name} put in"
+
+
+def _leaf(grammar: Grammar) -> Expression:
+    """An input, or a number."""
+    heads: list[str | float] = [*_inputs(grammar), random.choice(grammar.constants) if grammar.constants else _number()]
+    return Expression(random.choice(heads))
+
+
+def _written(node: Expression) -> str:
+    if isinstance(node.head, Operator):
+        return node.head.name
+    return node.head if isinstance(node.head, str) else f"{node.head:g}"

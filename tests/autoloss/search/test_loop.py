@@ -15,40 +15,24 @@ from typing import Any
 
 import pytest
 
-from autoloss.candidate import Kind, State
+from autoloss.candidate import Evaluation, Kind, State
 from autoloss.config import from_mapping
 from autoloss.search.ladder import mean_ranked
 from autoloss.search.loop import discover
 from autoloss.search.progress import Progress
-from autoloss.search.results import mean_scores
-from autoloss.settings import FREE
+from autoloss.search.results import Results, mean_scores
+from autoloss.settings import FREE, Rung
 from autoloss.store.file import FILE
 from autoloss.store.ledger import EVALUATION
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.records import of_evaluation
 from autoloss.store.run import Run
 from primitives.errors import InputError
+from tests.helpers.searches import WAYS, facts, searched
 from tests.helpers.small import section
 
 HERE = "tests.helpers.fast_evaluator"
 DESCENT = f"{HERE}:DescentEvaluator"
-
-
-def facts(directory: Path) -> tuple[Any, ...]:
-    """Everything a run holds but times."""
-    with Run.open(directory) as run:
-        return (
-            run.candidates(),
-            run.refusals(),
-            [(e.candidate, e.rung, e.seed, e.state, e.score, e.error) for e in run.evaluations()],
-        )
-
-
-def searched(directory: Path, **changes: Any) -> tuple[Any, ...]:
-    settings = from_mapping(section(**changes))
-    with Run.create(directory, settings.identity(), ["evaluator"]) as run:
-        discover(settings, run)
-    return facts(directory)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +64,11 @@ def test_a_search_that_is_done_does_nothing_again(tmp_path: Path) -> None:
 
 def test_two_processes_give_what_one_gives(tmp_path: Path, uninterrupted: tuple[Any, ...]) -> None:
     assert searched(tmp_path / "run", workers=2) == uninterrupted
+
+
+def test_two_processes_give_what_one_gives_where_strategies_take_turns_and_a_model_picks(tmp_path: Path) -> None:
+    changes = {**WAYS["schedule"], "preselection": {"least": 5, "proposals": 2}}
+    assert searched(tmp_path / "two", **changes, workers=2) == searched(tmp_path / "one", **changes)
 
 
 KILLED = """
@@ -152,6 +141,53 @@ def test_a_search_that_dies_after_any_of_its_transactions_and_is_resumed_equals_
     assert len({len(facts(one)[2]) for one in left}) > 5
     for one in left:
         assert searched(one, **small) == whole, one
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_search_that_dies_before_any_generation_and_is_resumed_equals_the_uninterrupted_however_it_proposes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    left: list[Path] = []
+    born = Run.born
+
+    def kept(run: Run, *facts: Any) -> None:
+        left.append(tmp_path / str(len(left)))
+        shutil.copytree(run.directory, left[-1], ignore=shutil.ignore_patterns(LOCK))
+        born(run, *facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "born", kept)
+        whole = searched(tmp_path / "whole", **WAYS[way])
+    assert len(left) == 3
+    for one in left[1:]:
+        assert searched(one, **WAYS[way]) == whole, one
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_proposed_does_not_depend_on_the_order_in_which_evaluations_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Workers change that order, and nothing else."""
+    whole = searched(tmp_path / "whole", **WAYS[way])
+    monkeypatch.setattr(Results, "add", _added_first)
+    assert searched(tmp_path / "other", **WAYS[way]) == whole
+
+
+def _added_first(results: Results, evaluation: Evaluation, rung: Rung) -> None:
+    """In place of `Results.add`: as if the last to end had ended first."""
+    results._run.finished(evaluation)
+    results.ended(rung).insert(0, evaluation)
+    results.count += 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("way", WAYS)
+def test_searches_of_every_strategy_killed_at_random_moments_equal_the_uninterrupted_one_of_two_workers(
+    tmp_path: Path, way: str
+) -> None:
+    whole = searched(tmp_path / "whole", **WAYS[way], workers=2)
+    assert rounds(tmp_path, 5, whole, **{**WAYS[way], "evaluator": SLOWER}) >= 5
 
 
 @pytest.mark.slow

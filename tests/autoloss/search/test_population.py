@@ -1,12 +1,14 @@
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autoloss.candidate import OWN, Candidate, How, Kind
+from autoloss.candidate import OWN, PRESELECTION, Candidate, How, Kind
 from autoloss.config import from_mapping
+from autoloss.gates import equivalence, identities
 from autoloss.search import population
 from autoloss.search.ladder import ranked
 from autoloss.search.population import Population
@@ -15,6 +17,7 @@ from primitives.algebra import Answer
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.errors import InputError
 from primitives.expression import Expression
+from tests.helpers.searches import INITIAL, WAYS
 from tests.helpers.small import section
 
 
@@ -112,13 +115,119 @@ def test_a_birth_depends_on_seed_and_history_only() -> None:
     assert Population(from_mapping(section(seed=8))).ask(0) != first
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_birth_depends_on_seed_number_and_what_was_told_last_however_it_is_proposed(way: str) -> None:
+    settings = from_mapping(section(**WAYS[way]))
+    whole = Population(settings)
+    born = whole.ask(0).candidates
+    told = told_of(born)
+    whole.tell([4, OWN], [{OWN: (0.1, 0.2), 4: (0.3, 0.4)}])  # what was told before does not matter
+    whole.tell(*told)
+    second = whole.ask(1)
+    resumed = Population(settings, born)
+    resumed.tell(*told)
+    assert resumed.ask(1) == second
+    assert len(second.candidates) == settings.births
+
+
+def told_of(born: Sequence[Candidate]) -> tuple[list[int], list[dict[int, tuple[float, float]]]]:
+    """Candidates with made-up scores, as a population is told."""
+    standing = ranked(scores(list(born)))
+    return standing, [{one.number: (scores(list(born))[one.number],) * 2 for one in born}]
+
+
+def test_formulas_of_ones_own_are_born_first_and_breed_and_nothing_else_that_was_given_does() -> None:
+    rows = [*INITIAL, {"loss_cls": "quality_focal"}]
+    search = Population(from_mapping(section(init=rows, births=5, slots=WAYS["tune"]["slots"])))
+    first = search.ask(0).candidates
+    initial = [one for one in first if one.origin.how is How.INITIAL]
+    assert [one.number for one in initial] == [3, 4, 5]
+    assert [str(one.origin) for one in initial] == [f"initial: {' and '.join(row)}" for row in INITIAL]
+    assert [str(initial[1].losses["loss_bbox"].expression), initial[2].losses["loss_bbox"].grammar.name] == [
+        "sub(1, div(i, u))",
+        "box_extended",
+    ]
+    assert all(one.kind is Kind.FOUND and one.certificates for one in initial)
+    assert {one.number for one in first if one.breeds and one.kind is not Kind.FOUND} == {1}  # a row names it
+    assert len(first) == 3 + 5
+    search.tell(ranked(scores(first)))
+    assert not {parent for child in search.ask(1).candidates for parent in child.parents} & {OWN, 2}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"loss_bbox": "i/u"}, None),  # runs the wrong way round, and is negated
+        ({"loss_bbox": "1 - foo/u"}, "search.init.0.loss_bbox: unknown name 'foo' at column 5"),
+        (
+            {"loss_bbox": "abs(i/u - 1/2)"},
+            r"search.init.0.loss_bbox: .* is refused by gate minimum: the loss is not low",
+        ),
+        ({"loss_bbox": "cse_b_reg"}, "search.init.0.loss_bbox: cse_b_reg is of grammar box_pixels, not of box$"),
+        ({"loss_cls": "giou"}, "search.init.0.loss_cls: giou is of grammar box, not of sigmoid$"),
+    ],
+)
+def test_a_formula_of_ones_own_that_cannot_be_is_one_line(row: dict[str, str], message: str | None) -> None:
+    settings = from_mapping(section(init=[row], births=1))
+    if message is None:
+        assert str(Population(settings).ask(0).candidates[-1].losses["loss_bbox"].expression) == "neg(div(i, u))"
+        return
+    with pytest.raises(InputError, match=message) as caught:
+        Population(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_rows_that_are_one_loss_are_one_line() -> None:
+    rows = [{"loss_bbox": "1 - i/u"}, {"loss_bbox": "2 - 3*i/u"}]
+    with pytest.raises(InputError, match=r"search.init.1: its gradients are those of a row before it"):
+        Population(from_mapping(section(init=rows)))
+
+
+def test_a_loss_with_another_weight_is_another_candidate_and_its_children_inherit_the_factor() -> None:
+    settings = from_mapping(section(**WAYS["tune"]))
+    search = Population(settings)
+    first = search.ask(0).candidates
+    search.tell([4])
+    tuned = next(one for one in search.ask(1).candidates if "weight x 2" in str(one.origin))
+    (slot,) = tuned.origin.slots
+    assert tuned.identity != first[4].identity
+    assert "*2" in tuned.identity
+    bred = Population(from_mapping(section(**WAYS["evolution"])), [*first, tuned])
+    bred.tell([tuned.number])
+    children = [one for one in bred.ask(1).candidates if slot in one.origin.slots]
+    own = settings.slots[slot].weight * settings.stand_ins[slot].loss_weight
+    for child in children:
+        loss = child.losses[slot]
+        norms = [
+            equivalence.identity(one.expression, one.grammar, one.alpha)[1] for one in (loss, settings.stand_ins[slot])
+        ]
+        assert loss.loss_weight * norms[0] == pytest.approx(2 * own * norms[1], rel=1e-4)
+    assert children
+
+
+def test_a_model_picks_among_proposals_and_says_what_it_passed_over() -> None:
+    settings = from_mapping(section(**WAYS["preselection"]))
+    search = Population(settings)
+    first = search.ask(0)
+    search.tell(*told_of(first.candidates))
+    birth = search.ask(1)
+    passed_over = [one for one in birth.refusals if one.gate == PRESELECTION]
+    assert passed_over
+    for one in passed_over:
+        low, high = (float(number) for number in re.findall(r"-?\d\.\d+", one.reason))
+        assert low <= high
+    for child in birth.candidates:
+        assert child.draws == 1 + sum(one.number == child.number for one in birth.refusals)
+    assert not any(one.gate == PRESELECTION for one in first.refusals)  # nothing was trained then
+
+
 def test_what_is_known_of_a_formula_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     search = Population(from_mapping(section()))
     first = search.ask(0).candidates
     search.tell(ranked(scores(first)))
     asked: list[Expression] = []
-    identity, certify = population.equivalence.identity, population.certify
-    monkeypatch.setattr(population.equivalence, "identity", lambda *given: asked.append(given[0]) or identity(*given))
+    identity, certify = identities.equivalence.identity, population.certify
+    monkeypatch.setattr(identities.equivalence, "identity", lambda *given: asked.append(given[0]) or identity(*given))
     proved: list[Expression] = []
     monkeypatch.setattr(population, "certify", lambda *given: proved.append(given[0]) or certify(*given))
     children = search.ask(1).candidates

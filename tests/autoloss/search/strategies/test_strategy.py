@@ -9,17 +9,19 @@ import pytest
 
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.config import from_mapping
+from autoloss.proposals.strategy import STRATEGIES
 from autoloss.search.loop import discover
 from autoloss.search.population import Population
 from autoloss.search.strategies.evolution import Evolution
+from autoloss.search.strategies.standing import Standing
 from autoloss.search.strategies.strategy import build
 from autoloss.search.strategies.variation import seeded
 from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS
 from primitives.errors import InputError
-from primitives.expression import Expression
 from tests.helpers import strategies_of_others
+from tests.helpers.open_gates import OpenGates
 from tests.helpers.small import section
 
 OTHERS = "tests.helpers.strategies_of_others"
@@ -39,28 +41,14 @@ def test_parents_breed_without_their_dead_parts() -> None:
     box = GRAMMARS["box"]
     grown = Loss(box.parse("sub(3, sub(div(i, u), div(sub(e, e), e)))"), box)
     parent = Candidate(7, Kind.FOUND, 0, {"loss_bbox": grown}, Origin(How.RANDOM))
-    asked: list[tuple[Expression | None, Expression]] = []
-
-    class Open:
-        """Gates that let everything pass."""
-
-        grammars, own = {"loss_bbox": box}, {"loss_bbox": grown}
-
-        def loss(
-            self, slot: str, formula: Expression, alpha: float | None = None, parent: Expression | None = None
-        ) -> Loss:
-            """The formula as it comes."""
-            assert slot == "loss_bbox"
-            asked.append((parent, formula))
-            return Loss(formula, box, alpha=alpha)
-
+    gates = OpenGates({"loss_bbox": grown})
     evolution = Evolution(rules.model_copy(update={"slots": {"loss_bbox": rules.slots["loss_bbox"]}}))
-    evolution.tell([parent])
+    evolution.tell(Standing([parent]))
     for number in range(100):
         with seeded("bred", number) as rng:
-            evolution.ask(rng, Open())
-    assert {str(one) for one, _ in asked} == {"sub(3, div(i, u))"}
-    assert max(formula.size for _, formula in asked) < grown.expression.size
+            evolution.ask(rng, gates)
+    assert {str(one) for one, _ in gates.asked} == {"sub(3, div(i, u))"}
+    assert max(formula.size for _, formula in gates.asked) < grown.expression.size
 
 
 def test_a_strategy_of_ones_own_proposes_and_is_told_how_candidates_stand(tmp_path: Path) -> None:
@@ -112,6 +100,24 @@ def test_a_strategy_that_proposes_the_same_for_ever_is_ended_by_the_limit_of_pro
         ({"type": "nothing_here:A"}, "cannot be imported: No module named 'nothing_here'"),
         ({"type": f"{OTHERS}:Climber", "shares": 1}, "does not take these arguments: .*'shares'"),
         ({"type": f"{OTHERS}:Climber", "share": 2}, "does not take these arguments: share is 0 to 1, got 2"),
+        (
+            {"type": "ageing", "population": 0},
+            "ageing does not take these arguments: population is a whole number from",
+        ),
+        ({"type": "ageing", "sample": True}, "sample is a whole number from 1, got True"),
+        ({"type": "tune", "best": "3"}, "best is a whole number from 1, got '3'"),
+        ({"type": "nsga2", "slots": ["loss_mask"]}, "slots is a list of those of the search, loss_cls, loss_bbox, got"),
+        ({"type": "refine", "slots": "loss_cls"}, "slots is a list of those of the search"),
+        ({"type": "random", "slots": []}, "slots is a list of those of the search"),
+        ({"type": "schedule"}, "does not take these arguments: .*'steps'"),
+        ({"type": "schedule", "steps": []}, r"steps is a list such as \[\('random', 64\), .*, got \[\]"),
+        ({"type": "schedule", "steps": [["random", 3], "tune"]}, "; step 2 is 'tune'"),
+        ({"type": "schedule", "steps": [["random", 3, 4]]}, r"; step 1 is \['random', 3, 4\]"),
+        ({"type": "schedule", "steps": [["random", 0]]}, "the number of step 1 is a whole number from 1, got 0"),
+        ({"type": "schedule", "steps": [["evolve", 8]]}, "step 1: strategy needs a type: evolution, .*, got 'evolve'"),
+        ({"type": "schedule", "steps": [[{"slots": []}, 8]]}, "step 1: strategy needs a type: evolution"),
+        ({"type": "schedule", "steps": [[{"type": "tune", "best": 0}, 8]]}, "tune does not take .*best is a whole"),
+        ({"type": "schedule", "steps": [["schedule", 8]]}, "step 1 is a schedule; a step is another strategy"),
     ],
 )
 def test_what_is_named_and_no_strategy_is_one_line(strategy: dict[str, Any], message: str) -> None:
@@ -137,10 +143,19 @@ def test_what_is_no_draft_is_one_line(how: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [None, 3, "evolution", "a.b"], ids=repr)
+@pytest.mark.parametrize("name", [None, 3, "evolve", "a.b", ["evolution"]], ids=repr)
 def test_what_is_no_name_of_a_strategy_is_told_when_the_config_is_read(name: Any) -> None:
-    with pytest.raises(InputError, match="strategy needs a type such as 'autoloss.search.strategies.evolution:Evolut"):
+    choices = "evolution, ageing, nsga2, refine, tune, random, schedule, or one of your own as 'module:Class'"
+    with pytest.raises(InputError, match=f"strategy needs a type: {choices}"):
         settings(type=name)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_of_the_toolkit_is_the_same_by_its_short_name_and_by_its_class(name: str) -> None:
+    steps = {"steps": [["random", 2]]} if name == "schedule" else {}
+    by_class = settings(type=STRATEGIES[name], **steps)
+    assert by_class == settings(type=name, **steps)
+    assert f"{type(build(by_class)).__module__}:{type(build(by_class)).__name__}" == STRATEGIES[name]
 
 
 def test_another_strategy_is_another_search(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoloss.search.strategies import variation
-from autoloss.search.strategies.variation import crossed, mutated, random_formula, seeded
+from autoloss.search.strategies.variation import crossed, mutated, neighbour, numbers, random_formula, seeded
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
 from primitives.grammar import Grammar
@@ -116,6 +117,36 @@ def test_numbers_are_drawn_alike_in_each_tenfold_and_turned_by_factors() -> None
     assert len({str(child)[:8] for child in turned}) > 10
 
 
-def test_only_variation_imports_deap() -> None:
+def test_only_variation_and_the_sorting_of_nsga2_import_deap() -> None:
     files = list(Path(variation.__file__).parent.glob("*.py"))
-    assert [file.name for file in files if "from deap" in file.read_text()] == ["variation.py"]
+    assert {file.name for file in files if "from deap" in file.read_text()} == {"variation.py", "nsga2.py"}
+
+
+@given(st.sampled_from(NAMES), st.integers())
+def test_a_neighbour_is_another_formula_of_the_grammar_and_says_what_changed(name: str, seed: int) -> None:
+    rules = GRAMMARS[name]
+    with seeded(seed):
+        parent = random_formula(rules)
+        child, what = neighbour(parent, rules)
+    assert inside(child, rules)
+    assert child != parent
+    assert re.fullmatch(r"[\w.]+ (to [\w.]+|put in|taken out)", what)
+
+
+def test_the_changes_of_a_neighbour_are_of_every_kind_and_small() -> None:
+    rules = GRAMMARS["box"]
+    parent = rules.parse("sub(1, div(i, u))")
+    with seeded(0):
+        found = {neighbour(parent, rules) for _ in range(500)}
+    texts = {(str(child), what) for child, what in found}
+    assert {
+        ("sub(1, div(i, e))", "u to e"),
+        ("add(1, div(i, u))", "sub to add"),
+        ("div(i, u)", "sub taken out"),
+    } <= texts
+    assert ("sub(1, exp(div(i, u)))", "exp put in") in texts
+    assert all(abs(child.size - parent.size) <= 2 for child, what in found if not what.endswith("taken out"))
+
+
+def test_the_numbers_of_a_formula_are_those_that_a_factor_changes() -> None:
+    assert numbers(GRAMMARS["box"].parse("add(mul(2, i), sub(0, div(u, 0.5)))")) == {2: 2.0, 8: 0.5}
