@@ -34,7 +34,7 @@ class Scored:
         scores: of each seed.
         mean: of them.
         deviation: their standard deviation.
-        trains: whether the mean is `TRAINS` of the own loss's at least.
+        trains: whether every score is `TRAINS` of the own loss's mean at least.
         chance: that noise alone would make the best of as many losses as there are look so much better than the own
             one (Dunnett's test); None for the own one and those that do not train.
     """
@@ -139,7 +139,7 @@ def analysed(run: Run) -> Headroom:
             tuple(scores),
             statistics.fmean(scores),
             statistics.stdev(scores),
-            number == OWN or statistics.fmean(scores) >= floor,
+            number == OWN or min(scores) >= floor,
         )
         for number, scores in whole.items()
     }
