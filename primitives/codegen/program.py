@@ -32,19 +32,20 @@ class Program:
         def place(formula: int, node: Expression, known: dict[str, int]) -> int:
             if node.text in known:
                 return known[node.text]
-            parts = tuple(place(formula, part, known) for part in node.arguments)
+            parts = tuple([place(formula, part, known) for part in node.arguments])
             number = known[node.text] = len(heights)
-            heights.append(1 + max((heights[part] for part in parts), default=-1))
             if isinstance(node.head, Operator):
+                columns = tuple([thin[part] for part in parts])
+                heights.append(1 + max([heights[part] for part in parts]))
+                thin.append(node.head.one_column or all(columns))
                 self._heads[node.head.name] = node.head
-                thin.append(node.head.one_column or all(thin[part] for part in parts))
-                key = (heights[number], node.head.name, tuple(thin[part] for part in parts))
-                groups.setdefault(key, []).append((number, parts))
-            elif isinstance(node.head, str):
-                thin.append(False)
+                groups.setdefault((heights[number], node.head.name, columns), []).append((number, parts))
+                return number
+            heights.append(0)
+            thin.append(False)
+            if isinstance(node.head, str):
                 self._inputs.setdefault(node.head, []).append((number, formula))
             else:
-                thin.append(False)
                 self._constants.append((number, node.head))
             return number
 
@@ -67,9 +68,10 @@ class Program:
         """
         values: list[Tensor] = [torch.empty(0)] * self._count
         for name, places in self._inputs.items():
-            rows = inputs[name].unbind()
-            for number, formula in places:
-                values[number] = rows[formula]
+            # Only the rows that are read: each of the others would cost its backward pass a row of zeros.
+            rows = inputs[name][[formula for _, formula in places]].unbind()
+            for (number, _), row in zip(places, rows, strict=True):
+                values[number] = row
         if self._constants:
             like = next(iter(inputs.values()))
             numbers = torch.tensor([value for _, value in self._constants], dtype=like.dtype, device=like.device)
@@ -77,6 +79,10 @@ class Program:
             for (number, _), value in zip(self._constants, wide, strict=True):
                 values[number] = value
         for head, members in self._groups:
+            if len(members) == 1:
+                ((number, parts),) = members
+                values[number] = head.tensor(*(values[part] for part in parts))
+                continue
             arguments = [torch.stack([values[parts[k]] for _, parts in members]) for k in range(head.arity)]
             for (number, _), value in zip(members, head.tensor(*arguments).unbind(), strict=True):
                 values[number] = value
