@@ -38,9 +38,9 @@ class _Group:
 class Program:
     """Runs M formulas at once: nodes of one operator at one height, of all formulas, are computed in one call.
 
-    Where tensors are small, as in a simulation, the calls are what costs, and there are some ten times fewer. All values
-    stand in two tensors, from which a call takes its arguments at once; derivatives are led back by hand, in the order
-    in which autograd would add them.
+    Where tensors are small, as in a simulation, the calls are what costs, and there are some ten times fewer. All
+    values stand in two tensors, from which a call takes its arguments at once; derivatives are led back by hand, in the
+    order in which autograd would add them.
 
     Args:
         expressions: the formulas.
@@ -60,7 +60,7 @@ class Program:
             nodes.append((node, parts))
             heights.append(1 + max([heights[part] for part in parts], default=-1))
             one_column = isinstance(node.head, Operator) and node.head.one_column
-            thin.append(one_column or (bool(parts) and all([thin[part] for part in parts])))
+            thin.append(one_column or (bool(parts) and all(thin[part] for part in parts)))
             if isinstance(node.head, str):
                 inputs.setdefault(node.head, []).append((number, formula))
             return number
@@ -155,9 +155,9 @@ class Program:
             parts = torch.autograd.grad(value, arguments, slope, retain_graph=True)
             for (thin, rows), part in zip(reversed(group.arguments), reversed(parts), strict=True):
                 slopes[thin].index_add_(0, rows, part)
-        for rows, formulas in self._inputs.values():
+        for place, formulas in self._inputs.values():
             given = slopes[False].new_zeros((len(self._roots), *slopes[False].shape[1:]))
-            given[formulas] = slopes[False][rows]
+            given[formulas] = slopes[False][place]
             yield given
 
 
