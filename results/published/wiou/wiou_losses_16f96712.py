@@ -1,11 +1,11 @@
-"""DiouBoxLoss_6dc1518b.
+"""WiouBoxLoss_16f96712.
 
-DIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 7.
+Wise-IoU v1. Source: Tong et al. 2023, arXiv 2301.10051, eq. 6.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['diou_losses_6dc1518b']) with this folder on PYTHONPATH, and
-DiouBoxLoss_6dc1518b as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['wiou_losses_16f96712']) with this folder on PYTHONPATH, and
+WiouBoxLoss_16f96712 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -68,12 +68,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -135,15 +134,16 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def diou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def wiou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: add(sub(1, div(i, u)), d)
-    LaTeX: d - \\frac{i}{u} + 1
+    Formula: mul(exp(div(mul(d, g), stop(g))), sub(1, div(i, u)))
+    LaTeX: \\left(- \\frac{i}{u} + 1\\right) e^{\\frac{d g}{\\operatorname{stop}{\\left(g \\right)}}}
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
         d: squared distance of the centres (squared diagonal)
+        g: squared diagonal of the smallest box around both (target area)
     """
     x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
     x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
@@ -156,13 +156,17 @@ def diou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
+    g = w_e * w_e + h_e * h_e + 1e-7
+    unit = area.clamp(min=1e-7)
     d_x, d_y = (x1_p + x2_p - x1_t - x2_t) / 2, (y1_p + y2_p - y1_t - y2_t) / 2
     d = (d_x * d_x + d_y * d_y) / (w_e * w_e + h_e * h_e + 1e-7)
-    return 1.0 - i / u + d
+    i, u, g = i / unit, u / unit, g / unit
+    t1 = torch.exp(torch.clamp(d * g / (g.detach() + 1e-20), max=88.0))
+    return t1 * (1.0 - i / u)
 
 
-class DiouBoxLoss_6dc1518b(BoxLoss):
-    """`diou_box_loss` as a `loss_bbox`, on decoded boxes.
+class WiouBoxLoss_16f96712(BoxLoss):
+    """`wiou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -171,15 +175,15 @@ class DiouBoxLoss_6dc1518b(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 11.5259) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 11.6094) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See diou_box_loss."""
-        return diou_box_loss(pred, target)
+        """See wiou_box_loss."""
+        return wiou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": DiouBoxLoss_6dc1518b}
+LOSSES = {"loss_bbox": WiouBoxLoss_16f96712}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,12 +1,12 @@
-"""GeneralisedCrossEntropyClassLoss_2af5a11f.
+"""AbsoluteErrorClassLoss_a0cf5d68.
 
-generalised cross-entropy (q 0.7). Source: Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6.
+absolute error. Source: Ghosh et al. 2017, arXiv 1712.09482.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['generalised_cross_entropy_losses_2af5a11f']) with this
-folder on PYTHONPATH, and GeneralisedCrossEntropyClassLoss_2af5a11f as the type of loss_cls or loss_bbox. config.py
-beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['absolute_error_losses_a0cf5d68']) with this folder on
+PYTHONPATH, and AbsoluteErrorClassLoss_a0cf5d68 as the type of loss_cls or loss_bbox. config.py beside this file does
+it.
 """
 
 from __future__ import annotations
@@ -69,12 +69,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -150,25 +149,23 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def generalised_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+def absolute_error_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
 
-    Formula: dot(y, div(sub(1, pow(softmax(x), 0.69999999999999996)), 0.69999999999999996))
-    LaTeX: \\operatorname{dot}{\\left(y,\\frac{10}{7} - \\frac{10 \\operatorname{softmax}^{\\frac{7}{10}}{\\left(x
-        \\right)}}{7} \\right)}
+    Formula: abs(sub(y, softmax(x)))
+    LaTeX: \\left|{y - \\operatorname{softmax}{\\left(x \\right)}}\\right|
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
     """
-    index = labels[:, None]
-    p_at = torch.softmax(x, dim=-1).gather(1, index)[:, 0]
-    t1 = torch.exp(torch.clamp(0.7 * torch.log(torch.clamp(p_at, min=1e-08)), max=60.0))
-    at_label = (1.0 - t1) / 0.7
-    return at_label
+    target = labels[:, None] == torch.arange(x.shape[1], device=x.device)
+    y = target.to(x.dtype)
+    loss = torch.abs(y - torch.softmax(x, dim=-1))
+    return loss.sum(-1)
 
 
-class GeneralisedCrossEntropyClassLoss_2af5a11f(ClassLoss):
-    """`generalised_cross_entropy_class_loss` as a `loss_cls`.
+class AbsoluteErrorClassLoss_a0cf5d68(ClassLoss):
+    """`absolute_error_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -181,18 +178,18 @@ class GeneralisedCrossEntropyClassLoss_2af5a11f(ClassLoss):
     use_sigmoid = False
 
     def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 5.16912
+        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 4.05225
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See generalised_cross_entropy_class_loss."""
-        return generalised_cross_entropy_class_loss(x, labels)
+        """See absolute_error_class_loss."""
+        return absolute_error_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": GeneralisedCrossEntropyClassLoss_2af5a11f}
+LOSSES = {"loss_cls": AbsoluteErrorClassLoss_a0cf5d68}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,11 +1,13 @@
-"""VarifocalClassLoss_128801b6.
+"""CseAClassLoss_7a706a4c and CseABoxLoss_7a706a4c.
 
-varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
+CSE-Autoloss-A class and CSE-Autoloss-A box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
+authors' repository.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['varifocal_losses_128801b6']) with this folder on PYTHONPATH,
-and VarifocalClassLoss_128801b6 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['cse_a_losses_7a706a4c']) with this folder on PYTHONPATH, and
+CseAClassLoss_7a706a4c and CseABoxLoss_7a706a4c as the type of loss_cls or loss_bbox. config.py beside this file does
+it.
 """
 
 from __future__ import annotations
@@ -70,15 +72,60 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
+
+
+class BoxLoss(Loss):
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
+
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **given: Tensor,
+    ) -> Tensor:
+        """Loss of aligned boxes.
+
+        Args:
+            pred: predicted boxes, (N, 4) xyxy in pixels.
+            target: target boxes, (N, 4) xyxy in pixels.
+            weight: (N,), or (N, 4), which is averaged over its last axis.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            given: what the formula reads beside, by the names in `reads`.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
+                the head did not hand over what the formula reads.
+            TypeError: any other argument; nothing is taken and left unused.
+        """
+        how, given = self._how(avg_factor, reduction_override), self._given(given)
+        pred, target = at_least_float32(pred), at_least_float32(target)
+        if weight is not None:
+            weight = weight.mean(-1) if weight.dim() == 2 else weight
+            pred = alive(pred, weight)
+        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 class ClassLoss(Loss):
@@ -151,55 +198,93 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def varifocal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
+def cse_a_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
 
-    Formula: mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), sub(softplus(x), mul(x, w)))
-    LaTeX: \\left(w + \\frac{3 \\left(1 - y\\right)}{4 \\left(1 + e^{- x}\\right)^{2}}\\right) \\left(- w x +
-        \\log{\\left(e^{x} + 1 \\right)}\\right)
+    Formula: neg(dot(mul(y, add(1, sin(w))), log(softmax(x))))
+    LaTeX: - \\operatorname{dot}{\\left(y \\left(\\sin{\\left(w \\right)} +
+        1\\right),\\log{\\left(\\operatorname{softmax}{\\left(x \\right)} \\right)} \\right)}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
-        w: IoU of the predicted box, detached (IoU)
+        w: IoU of the predicted box, detached (IoU), as iou (N,)
     """
-    index = labels.clamp(0, x.shape[1] - 1)[:, None]
-    hit = (labels < x.shape[1])[:, None]
-    x_at = x.gather(1, index)
-    w_at = iou.detach().to(x.dtype)[:, None]
-    at_label = w_at * (functional.softplus(x_at) - x_at * w_at)
-    t1 = torch.sigmoid(x)
-    off_label = 0.75 * (t1 * t1) * functional.softplus(x)
-    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
-    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
+    p_at = torch.exp(-functional.cross_entropy(x, labels, reduction="none"))
+    w_at = torch.where(labels < x.shape[1] - 1, iou.detach().to(x.dtype), 1.0)
+    at_label = -((1.0 + torch.sin(w_at)) * torch.log(p_at + 1e-20))
+    return at_label
 
 
-class VarifocalClassLoss_128801b6(ClassLoss):
-    """`varifocal_class_loss` as a `loss_cls`.
+class CseAClassLoss_7a706a4c(ClassLoss):
+    """`cse_a_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is True for this loss.
+        use_sigmoid: heads read it; it is False for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = True
+    use_sigmoid = False
     reads = ("iou",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944632
+        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.590815
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
+            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See varifocal_class_loss."""
-        return varifocal_class_loss(x, labels, **given)
+        """See cse_a_class_loss."""
+        return cse_a_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": VarifocalClassLoss_128801b6}
+def cse_a_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
+
+    Formula: add(1, neg(add(div(i, u), neg(div(add(e, neg(add(i, 2))), e)))))
+    LaTeX: - \\frac{i}{u} + 1 + \\frac{e - i - 2}{e}
+    Inputs:
+        i: intersection of the predicted box and its target (square pixel)
+        u: union of the predicted box and its target (square pixel)
+        e: smallest box around both (square pixel)
+    """
+    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
+    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
+    w_t, h_t = x2_t - x1_t, y2_t - y1_t
+    w_p, h_p = x2_p - x1_p, y2_p - y1_p
+    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
+    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
+    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
+    area = w_t * h_t
+    i = w_i * h_i
+    u = w_p * h_p + area - i + 1e-7
+    e = w_e * h_e + 1e-7
+    return 1.0 - (i / (u + 1e-20) - (e - (i + 2.0)) / (e + 1e-20))
+
+
+class CseABoxLoss_7a706a4c(BoxLoss):
+    """`cse_a_box_loss` as a `loss_bbox`, on decoded boxes.
+
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 6.22609) -> None:
+        super().__init__(reduction, loss_weight)
+
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See cse_a_box_loss."""
+        return cse_a_box_loss(pred, target)
+
+
+LOSSES = {"loss_cls": CseAClassLoss_7a706a4c, "loss_bbox": CseABoxLoss_7a706a4c}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -407,20 +492,6 @@ class IoUAware:
         return torch.cat((frequency, frequency.new_ones(1)))
 
 
-class DenseIoUAware(IoUAware):
-    """The same for a one-stage head, which is told of the images, and asks for its losses level by level."""
-
-    def loss(self, x: Any, batch_data_samples: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """See BaseDenseHead.loss."""
-        self.images = shapes(batch_data_samples)
-        return super().loss(x, batch_data_samples, *args, **kwargs)
-
-    def room(self, areas: Tensor) -> Tensor:
-        """See IoUAware.room; the samples of a level lie image by image."""
-        assert self._samples is not None
-        return areas.repeat_interleave(len(self._samples.labels) // len(areas))
-
-
 def shapes(samples: Any) -> list[tuple[int, ...]]:
     """Height and width of the images of a batch, as the network takes them, without padding."""
     return [tuple(sample.metainfo["img_shape"][:2]) for sample in samples]
@@ -433,148 +504,28 @@ def resolved(value: Any) -> Any:
     return value.compute() if isinstance(value, DeferredClassLoss) else value
 
 
-class CenternessIoUAware(DenseIoUAware):
-    """The same for a head with a centerness branch, where the IoU can also take the place of the centerness.
-
-    The stock head asks `centerness_target` before it decodes any box, on every process also without positives, and
-    averages over all processes what it is told; so the IoU is told there.
-
-    Args:
-        centerness_target: None for the head's own; `iou` makes the IoU of the predicted box the target of the
-            centerness branch and the weight of the box loss, as the published one-stage results have it.
-
-    Source: Liu et al. 2021, arXiv 2102.04700, and the authors' FCOS head.
-    """
-
-    bbox_coder: Any
-    _positive: Tensor  # what the head predicted for the positives, (P, 4)
-
-    def __init__(self, *args: Any, centerness_target: str | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if centerness_target not in (None, "iou"):
-            raise ValueError(f"unknown centerness_target {centerness_target!r}; known: None, 'iou'")
-        self._iou_as_centerness = centerness_target == "iou"
-
-    def centerness_target(self, *targets: Tensor) -> Tensor:
-        """The centerness of the positives (P,) in 0..1, or their IoU; arguments as of the stock head."""
-        if not self._iou_as_centerness:
-            return super().centerness_target(*targets)
-        with torch.no_grad():
-            return aligned_iou(*self.positives(*targets))
-
-    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicted and target boxes of the positives, (P, 4) xyxy twice."""
-        raise NotImplementedError
-
-    def keep(self, preds: Tensor, labels: Tensor) -> None:
-        """Keeps what was predicted (N, 4) where labels (N,) are no background."""
-        if self._iou_as_centerness:  # choosing rows waits for the device
-            self._positive = preds[(labels >= 0) & (labels < self.num_classes)]
-
-
-class PointIoUAware(CenternessIoUAware):
-    """The same for FCOS, which predicts distances from points to the sides of boxes, and asks once for all levels."""
-
-    norm_on_bbox: bool
-    strides: Sequence[float]
-
-    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
-        """See FCOSHead.loss_by_feat."""
-        self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
-        self._places = [level[0, 0].numel() for level in bbox_preds]
-        return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)
-
-    def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
-        """See FCOSHead.get_targets."""
-        labels, targets = super().get_targets(*args, **kwargs)
-        self.keep(self._preds, torch.cat(labels))
-        return labels, targets
-
-    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
-        """See CenternessIoUAware.positives; the boxes lie around their points, which the IoU does not depend on."""
-        sides = targets[0].new_tensor([-1, -1, 1, 1])
-        return self._positive.float() * sides, targets[0].float() * sides
-
-    def room(self, areas: Tensor) -> Tensor:
-        """See IoUAware.room; with `norm_on_bbox` a pixel is a stride."""
-        units = [float(stride) if self.norm_on_bbox else 1.0 for stride in self.strides]
-        levels = zip(self._places, units, strict=True)
-        return torch.cat([areas.repeat_interleave(places) / unit**2 for places, unit in levels])
-
-
-class AnchorCenternessIoUAware(CenternessIoUAware):
-    """The same for ATSS, which predicts deltas from anchors, level by level."""
-
-    def loss_by_feat_single(
-        self,
-        anchors: Tensor,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
-        centerness: Tensor,
-        labels: Tensor,
-        *rest: Any,
-        **kwargs: Any,
-    ) -> Any:
-        """See ATSSHead.loss_by_feat_single."""
-        self.keep(bbox_pred.detach().permute(0, 2, 3, 1).reshape(-1, 4), labels.reshape(-1))
-        return super().loss_by_feat_single(anchors, cls_score, bbox_pred, centerness, labels, *rest, **kwargs)
-
-    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
-        """See CenternessIoUAware.positives."""
-        anchors, boxes = targets
-        return get_box_tensor(self.bbox_coder.decode(anchors, self._positive)).float(), boxes.float()
-
-
-class AnchorIoUAware(DenseIoUAware):
-    """A head with anchors hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+class RoIIoUAware(IoUAware):
+    """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
 
     reg_decoded_bbox: bool
     bbox_coder: Any
 
-    def loss_by_feat_single(
-        self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, *args: Any, **kwargs: Any
-    ) -> Any:
-        """See AnchorHead.loss_by_feat_single."""
-        self._priors = anchors.reshape(-1, anchors.size(-1))
-        return super().loss_by_feat_single(cls_score, bbox_pred, anchors, *args, **kwargs)
+    def loss(
+        self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """See BBoxHead.loss."""
+        self._image = rois[:, 0].long()
+        if not self.reg_decoded_bbox:  # choosing rows waits for the device
+            self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
+        return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room."""
+        return areas[self._image]
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See IoUAware.boxes."""
         return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
-
-
-class QualityIoUAware(DenseIoUAware):
-    """The same for GFL, which asks for its box loss before its class loss, and knows the IoU by then."""
-
-    def loss_by_feat_single(
-        self,
-        anchors: Tensor,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        bbox_targets: Tensor,
-        stride: Sequence[int],
-        *rest: Any,
-        **kwargs: Any,
-    ) -> Any:
-        """See GFLHead.loss_by_feat_single."""
-        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, cls_score.shape[1])
-        self._samples = Samples(scores, labels.reshape(-1), self.num_classes)
-        self._stride, self._measured, self._deferred = float(stride[0]), {}, None
-        return super().loss_by_feat_single(
-            anchors, cls_score, bbox_pred, labels, label_weights, bbox_targets, stride, *rest, **kwargs
-        )
-
-    def room(self, areas: Tensor) -> Tensor:
-        """See IoUAware.room; a pixel is a stride."""
-        return super().room(areas) / self._stride**2
-
-    def _take_scores(self, loss: nn.Module, cls_score: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
-        found = super()._take_scores(loss, cls_score, target, *args, **kwargs)
-        if self._measured and self._samples is not None:
-            self._give(self._samples)
-        return found
 
 
 def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -585,7 +536,7 @@ def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[T
 
 if MODELS is not None:
     try:
-        from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
+        from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
@@ -593,25 +544,13 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class VarifocalFCOSHead_128801b6(PointIoUAware, FCOSHead):
-        """FCOSHead that hands over what losses read beside prediction and target."""
+    class CseAShared2FCBBoxHead_7a706a4c(RoIIoUAware, Shared2FCBBoxHead):
+        """Shared2FCBBoxHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "FCOSHead"
-
-    @MODELS.register_module(force=True)
-    class VarifocalATSSHead_128801b6(AnchorCenternessIoUAware, ATSSHead):
-        """ATSSHead that hands over what losses read beside prediction and target."""
-
-        stands_for = "ATSSHead"
+        stands_for = "Shared2FCBBoxHead"
 
     @MODELS.register_module(force=True)
-    class VarifocalRetinaHead_128801b6(AnchorIoUAware, RetinaHead):
-        """RetinaHead that hands over what losses read beside prediction and target."""
+    class CseAShared4Conv1FCBBoxHead_7a706a4c(RoIIoUAware, Shared4Conv1FCBBoxHead):
+        """Shared4Conv1FCBBoxHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "RetinaHead"
-
-    @MODELS.register_module(force=True)
-    class VarifocalGFLHead_128801b6(QualityIoUAware, GFLHead):
-        """GFLHead that hands over what losses read beside prediction and target."""
-
-        stands_for = "GFLHead"
+        stands_for = "Shared4Conv1FCBBoxHead"

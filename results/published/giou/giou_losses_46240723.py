@@ -1,11 +1,11 @@
-"""AlphaIouBoxLoss_2fa969f5.
+"""GiouBoxLoss_46240723.
 
-alpha-IoU (alpha 3). Source: He et al. 2021, arXiv 2110.13675, eq. 4.
+GIoU. Source: Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['alpha_iou_losses_2fa969f5']) with this folder on PYTHONPATH,
-and AlphaIouBoxLoss_2fa969f5 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['giou_losses_46240723']) with this folder on PYTHONPATH, and
+GiouBoxLoss_46240723 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -68,12 +68,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -135,14 +134,15 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def alpha_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def giou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: sub(1, pow(div(i, u), 3))
-    LaTeX: - \\frac{i^{3}}{u^{3}} + 1
+    Formula: sub(1, sub(div(i, u), div(sub(e, u), e)))
+    LaTeX: - \\frac{i}{u} + 1 + \\frac{e - u}{e}
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
+        e: smallest box around both (target area)
     """
     x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
     x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
@@ -150,15 +150,17 @@ def alpha_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     w_p, h_p = x2_p - x1_p, y2_p - y1_p
     w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
     h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
+    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
-    t1 = torch.exp(torch.clamp(3.0 * torch.log(torch.clamp(i / u, min=1e-08)), max=60.0))
-    return 1.0 - t1
+    e = w_e * h_e + 1e-7
+    return 1.0 - (i / u - (e - u) / e)
 
 
-class AlphaIouBoxLoss_2fa969f5(BoxLoss):
-    """`alpha_iou_box_loss` as a `loss_bbox`, on decoded boxes.
+class GiouBoxLoss_46240723(BoxLoss):
+    """`giou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -167,15 +169,15 @@ class AlphaIouBoxLoss_2fa969f5(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 18.8928) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 10.0) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See alpha_iou_box_loss."""
-        return alpha_iou_box_loss(pred, target)
+        """See giou_box_loss."""
+        return giou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": AlphaIouBoxLoss_2fa969f5}
+LOSSES = {"loss_bbox": GiouBoxLoss_46240723}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,22 +1,21 @@
-"""SymmetricCrossEntropyClassLoss_59e2171c.
+"""CiouBoxLoss_8bdee6e9.
 
-symmetric cross-entropy (alpha 0.1, beta 1, A -4). Source: Wang et al. 2019, arXiv 1908.06112, eq. 7.
+CIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 10 and 11; its weight detached, as in torchvision.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['symmetric_cross_entropy_losses_59e2171c']) with this folder
-on PYTHONPATH, and SymmetricCrossEntropyClassLoss_59e2171c as the type of loss_cls or loss_bbox. config.py beside this
-file does it.
+In an mmdetection config: custom_imports = dict(imports=['ciou_losses_8bdee6e9']) with this folder on PYTHONPATH, and
+CiouBoxLoss_8bdee6e9 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -70,75 +69,60 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
 
 
-class ClassLoss(Loss):
-    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
+class BoxLoss(Loss):
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
 
-    `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
-    """
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
 
-    stands_for = "CrossEntropyLoss"
-    use_sigmoid: bool
-
-    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
         self,
         pred: Tensor,
-        target: Tensor | tuple[Tensor, Tensor],
+        target: Tensor,
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        iou: Tensor | None = None,
-        ignore_index: int | None = None,
         **given: Tensor,
     ) -> Tensor:
-        """Loss of class logits.
+        """Loss of aligned boxes.
 
         Args:
-            pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
-            target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
-            weight: (N,) or (N, 1).
+            pred: predicted boxes, (N, 4) xyxy in pixels.
+            target: target boxes, (N, 4) xyxy in pixels.
+            weight: (N,), or (N, 4), which is averaged over its last axis.
             avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
             reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
-            iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
-            given: what else the formula reads, by the names in `reads`.
+            given: what the formula reads beside, by the names in `reads`.
 
         Returns:
-            A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
 
         Raises:
             ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
                 the head did not hand over what the formula reads.
             TypeError: any other argument; nothing is taken and left unused.
         """
-        how = self._how(avg_factor, reduction_override)
-        labels, iou = target if isinstance(target, tuple) else (target, iou)
-        given = self._given(given if iou is None else {**given, "iou": iou}, left=("iou",))
-        pred = at_least_float32(pred)
-        weight = None if weight is None else weight.reshape(labels.shape)
-        if ignore_index is not None:
-            ignored = labels == ignore_index
-            labels = labels.masked_fill(ignored, 0)  # a label that there is
-            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
+        how, given = self._how(avg_factor, reduction_override), self._given(given)
+        pred, target = at_least_float32(pred), at_least_float32(target)
         if weight is not None:
+            weight = weight.mean(-1) if weight.dim() == 2 else weight
             pred = alive(pred, weight)
-        if len(pred) == 0:
+        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -151,50 +135,58 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def symmetric_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+def ciou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: dot(y, sub(mul(4, sub(1, softmax(x))), mul(0.10000000000000001, log(softmax(x)))))
-    LaTeX: \\operatorname{dot}{\\left(y,- 4 \\operatorname{softmax}{\\left(x \\right)} -
-        \\frac{\\log{\\left(\\operatorname{softmax}{\\left(x \\right)} \\right)}}{10} + 4 \\right)}
+    Formula: add(add(sub(1, div(i, u)), d), mul(v, stop(div(v, add(sub(1, div(i, u)), v)))))
+    LaTeX: d - \\frac{i}{u} + v \\operatorname{stop}{\\left(\\frac{v}{- \\frac{i}{u} + v + 1} \\right)} + 1
     Inputs:
-        x: predicted logits (logit)
-        y: target (one-hot)
+        i: intersection of the predicted box and its target (target area)
+        u: union of the predicted box and its target (target area)
+        d: squared distance of the centres (squared diagonal)
+        v: squared difference of the aspect angles (1)
     """
-    index = labels[:, None]
-    p_at = torch.softmax(x, dim=-1).gather(1, index)[:, 0]
-    ce = functional.cross_entropy(x, labels, reduction="none")
-    nll_at = ce - functional.softplus(ce - 46.051701859880914)
-    at_label = 4.0 * (1.0 - p_at) - 0.1 * -nll_at
-    return at_label
+    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
+    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
+    w_t, h_t = x2_t - x1_t, y2_t - y1_t
+    w_p, h_p = x2_p - x1_p, y2_p - y1_p
+    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
+    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
+    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
+    area = w_t * h_t
+    i = w_i * h_i
+    u = w_p * h_p + area - i + 1e-7
+    unit = area.clamp(min=1e-7)
+    d_x, d_y = (x1_p + x2_p - x1_t - x2_t) / 2, (y1_p + y2_p - y1_t - y2_t) / 2
+    d = (d_x * d_x + d_y * d_y) / (w_e * w_e + h_e * h_e + 1e-7)
+    angle_t = torch.atan(w_t / (h_t + 1e-7))
+    angle_p = torch.atan(w_p / (h_p + 1e-7))
+    v = (4 / math.pi**2) * (angle_t - angle_p) ** 2
+    i, u = i / unit, u / unit
+    t1 = 1.0 - i / u
+    return t1 + d + v * (v / (t1 + v + 1e-20)).detach()
 
 
-class SymmetricCrossEntropyClassLoss_59e2171c(ClassLoss):
-    """`symmetric_cross_entropy_class_loss` as a `loss_cls`.
+class CiouBoxLoss_8bdee6e9(BoxLoss):
+    """`ciou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is False for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = False
-
-    def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 1.68477
-    ) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 11.5058) -> None:
         super().__init__(reduction, loss_weight)
-        if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
-    def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See symmetric_cross_entropy_class_loss."""
-        return symmetric_cross_entropy_class_loss(x, labels)
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See ciou_box_loss."""
+        return ciou_box_loss(pred, target)
 
 
-LOSSES = {"loss_cls": SymmetricCrossEntropyClassLoss_59e2171c}
+LOSSES = {"loss_bbox": CiouBoxLoss_8bdee6e9}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,12 +1,11 @@
-"""CseBClassLoss_6e6cc994 and CseBBoxLoss_6e6cc994.
+"""LogitAdjustedClassLoss_b1f4d2d4.
 
-CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
-authors' repository.
+logit-adjusted cross-entropy. Source: Menon et al. 2021, arXiv 2007.07314, eq. 10.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['cse_b_losses_6e6cc994']) with this folder on PYTHONPATH, and
-CseBClassLoss_6e6cc994 and CseBBoxLoss_6e6cc994 as the type of loss_cls or loss_bbox. config.py beside this file does
+In an mmdetection config: custom_imports = dict(imports=['logit_adjusted_losses_b1f4d2d4']) with this folder on
+PYTHONPATH, and LogitAdjustedClassLoss_b1f4d2d4 as the type of loss_cls or loss_bbox. config.py beside this file does
 it.
 """
 
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -71,61 +71,14 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
-
-
-class BoxLoss(Loss):
-    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
-
-    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
-
-    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
-        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
-        raise NotImplementedError
-
-    def forward(
-        self,
-        pred: Tensor,
-        target: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-        **given: Tensor,
-    ) -> Tensor:
-        """Loss of aligned boxes.
-
-        Args:
-            pred: predicted boxes, (N, 4) xyxy in pixels.
-            target: target boxes, (N, 4) xyxy in pixels.
-            weight: (N,), or (N, 4), which is averaged over its last axis.
-            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
-            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
-            given: what the formula reads beside, by the names in `reads`.
-
-        Returns:
-            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
-
-        Raises:
-            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
-                the head did not hand over what the formula reads.
-            TypeError: any other argument; nothing is taken and left unused.
-        """
-        how, given = self._how(avg_factor, reduction_override), self._given(given)
-        pred, target = at_least_float32(pred), at_least_float32(target)
-        if weight is not None:
-            weight = weight.mean(-1) if weight.dim() == 2 else weight
-            pred = alive(pred, weight)
-        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
-            return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 class ClassLoss(Loss):
@@ -198,108 +151,53 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def cse_b_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
+def logit_adjusted_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
 
-    Formula: neg(add(mul(w, mul(add(1, erf(sigmoid(sub(1, y)))), log(sigmoid(x)))), mul(add(gd(x), neg(w)),
-        mul(add(add(1, neg(w)), neg(add(1, neg(sigmoid(x))))), log(add(1, neg(sigmoid(x))))))))
-    LaTeX: - w \\left(\\frac{\\operatorname{erf}{\\left(\\frac{\\sqrt{\\pi}}{4 \\left(e^{y - 1} + 1\\right)} \\right)}}{2} +
-        \\frac{3}{2}\\right) \\log{\\left(\\frac{1}{1 + e^{- x}} \\right)} - \\left(- w + \\frac{1}{1 + e^{- x}}\\right)
-        \\left(- w + \\frac{2 \\operatorname{atan}{\\left(\\tanh{\\left(\\frac{\\pi x}{8} \\right)} \\right)}}{\\pi} +
-        \\frac{1}{2}\\right) \\log{\\left(1 - \\frac{1}{1 + e^{- x}} \\right)}
+    Formula: neg(dot(y, log(softmax(add(x, log(f))))))
+    LaTeX: - \\operatorname{dot}{\\left(y,\\log{\\left(\\operatorname{softmax}{\\left(x + \\log{\\left(f \\right)} \\right)}
+        \\right)} \\right)}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
-        w: IoU of the predicted box, detached (IoU)
+        f: frequency of the class in training, relative to the most frequent one; 1 of the background (share of the
+            most frequent), as frequency (C,) or (N, C)
     """
-    index = labels.clamp(0, x.shape[1] - 1)[:, None]
-    hit = (labels < x.shape[1])[:, None]
-    x_at = x.gather(1, index)
-    w_at = iou.detach().to(x.dtype)[:, None]
-    at1 = torch.sigmoid(x_at)
-    at2 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x_at * 0.39269908169872414))
-    at3 = 1.0 - at1
-    at4 = w_at * (1.6229844632358301 * torch.log(at1 + 1e-20)) + (at2 - w_at) * ((1.0 - w_at - at3) * torch.log(at3 + 1e-20))
-    at_label = -at4
-    t1 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x * 0.39269908169872414))
-    t2 = 1.0 - torch.sigmoid(x)
-    off_label = -(t1 * ((1.0 - t2) * torch.log(t2 + 1e-20)))
-    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
-    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
+    target = labels[:, None] == torch.arange(x.shape[1], device=x.device)
+    y = target.to(x.dtype)
+    f = functional.pad(frequency.detach().to(x.dtype), (0, x.shape[1] - frequency.shape[-1]), value=1.0).expand_as(x)
+    t1 = torch.log(torch.softmax(x + torch.log(f + 1e-20), dim=-1) + 1e-20)
+    at_label = -(y * t1).sum(-1, keepdim=True)
+    return at_label[:, 0]
 
 
-class CseBClassLoss_6e6cc994(ClassLoss):
-    """`cse_b_class_loss` as a `loss_cls`.
+class LogitAdjustedClassLoss_b1f4d2d4(ClassLoss):
+    """`logit_adjusted_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is True for this loss.
+        use_sigmoid: heads read it; it is False for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = True
-    reads = ("iou",)
+    use_sigmoid = False
+    reads = ("frequency",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0126
+        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.968333
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
+            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See cse_b_class_loss."""
-        return cse_b_class_loss(x, labels, **given)
+        """See logit_adjusted_class_loss."""
+        return logit_adjusted_class_loss(x, labels, **given)
 
 
-def cse_b_box_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
-
-    Formula: neg(div(add(div(neg(add(neg(e), add(1, i))), neg(add(3, add(2, u)))), add(div(e, e), div(neg(e),
-        neg(1)))), neg(add(div(neg(add(u, div(i, 1))), neg(3)), neg(e)))))
-    LaTeX: - \\frac{e + 1 + \\frac{e - i - 1}{- u - 5}}{e - \\frac{i}{3} - \\frac{u}{3}}
-    Inputs:
-        i: intersection of the predicted box and its target (square pixel)
-        u: union of the predicted box and its target (square pixel)
-        e: smallest box around both (square pixel)
-    """
-    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
-    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
-    w_t, h_t = x2_t - x1_t, y2_t - y1_t
-    w_p, h_p = x2_p - x1_p, y2_p - y1_p
-    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
-    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
-    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
-    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
-    area = w_t * h_t
-    i = w_i * h_i
-    u = w_p * h_p + area - i + 1e-7
-    e = w_e * h_e + 1e-7
-    t1 = -(1.0 + i - e) / (-(3.0 + (2.0 + u)) + 1e-20) + (e / (e + 1e-20) + -e / (-1.0))
-    return -(t1 / (-(-(u + i) / (-3.0) - e) + 1e-20))
-
-
-class CseBBoxLoss_6e6cc994(BoxLoss):
-    """`cse_b_box_loss` as a `loss_bbox`, on decoded boxes.
-
-    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
-
-    Args:
-        reduction: `none`, `mean` or `sum`.
-        loss_weight: factor of the whole loss.
-    """
-
-    def __init__(self, reduction: str = "mean", loss_weight: float = 0.803812) -> None:
-        super().__init__(reduction, loss_weight)
-
-    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See cse_b_box_loss."""
-        return cse_b_box_loss(pred, target)
-
-
-LOSSES = {"loss_cls": CseBClassLoss_6e6cc994, "loss_bbox": CseBBoxLoss_6e6cc994}
+LOSSES = {"loss_cls": LogitAdjustedClassLoss_b1f4d2d4}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -507,20 +405,6 @@ class IoUAware:
         return torch.cat((frequency, frequency.new_ones(1)))
 
 
-class DenseIoUAware(IoUAware):
-    """The same for a one-stage head, which is told of the images, and asks for its losses level by level."""
-
-    def loss(self, x: Any, batch_data_samples: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """See BaseDenseHead.loss."""
-        self.images = shapes(batch_data_samples)
-        return super().loss(x, batch_data_samples, *args, **kwargs)
-
-    def room(self, areas: Tensor) -> Tensor:
-        """See IoUAware.room; the samples of a level lie image by image."""
-        assert self._samples is not None
-        return areas.repeat_interleave(len(self._samples.labels) // len(areas))
-
-
 def shapes(samples: Any) -> list[tuple[int, ...]]:
     """Height and width of the images of a batch, as the network takes them, without padding."""
     return [tuple(sample.metainfo["img_shape"][:2]) for sample in samples]
@@ -533,148 +417,28 @@ def resolved(value: Any) -> Any:
     return value.compute() if isinstance(value, DeferredClassLoss) else value
 
 
-class CenternessIoUAware(DenseIoUAware):
-    """The same for a head with a centerness branch, where the IoU can also take the place of the centerness.
-
-    The stock head asks `centerness_target` before it decodes any box, on every process also without positives, and
-    averages over all processes what it is told; so the IoU is told there.
-
-    Args:
-        centerness_target: None for the head's own; `iou` makes the IoU of the predicted box the target of the
-            centerness branch and the weight of the box loss, as the published one-stage results have it.
-
-    Source: Liu et al. 2021, arXiv 2102.04700, and the authors' FCOS head.
-    """
-
-    bbox_coder: Any
-    _positive: Tensor  # what the head predicted for the positives, (P, 4)
-
-    def __init__(self, *args: Any, centerness_target: str | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if centerness_target not in (None, "iou"):
-            raise ValueError(f"unknown centerness_target {centerness_target!r}; known: None, 'iou'")
-        self._iou_as_centerness = centerness_target == "iou"
-
-    def centerness_target(self, *targets: Tensor) -> Tensor:
-        """The centerness of the positives (P,) in 0..1, or their IoU; arguments as of the stock head."""
-        if not self._iou_as_centerness:
-            return super().centerness_target(*targets)
-        with torch.no_grad():
-            return aligned_iou(*self.positives(*targets))
-
-    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicted and target boxes of the positives, (P, 4) xyxy twice."""
-        raise NotImplementedError
-
-    def keep(self, preds: Tensor, labels: Tensor) -> None:
-        """Keeps what was predicted (N, 4) where labels (N,) are no background."""
-        if self._iou_as_centerness:  # choosing rows waits for the device
-            self._positive = preds[(labels >= 0) & (labels < self.num_classes)]
-
-
-class PointIoUAware(CenternessIoUAware):
-    """The same for FCOS, which predicts distances from points to the sides of boxes, and asks once for all levels."""
-
-    norm_on_bbox: bool
-    strides: Sequence[float]
-
-    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
-        """See FCOSHead.loss_by_feat."""
-        self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
-        self._places = [level[0, 0].numel() for level in bbox_preds]
-        return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)
-
-    def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
-        """See FCOSHead.get_targets."""
-        labels, targets = super().get_targets(*args, **kwargs)
-        self.keep(self._preds, torch.cat(labels))
-        return labels, targets
-
-    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
-        """See CenternessIoUAware.positives; the boxes lie around their points, which the IoU does not depend on."""
-        sides = targets[0].new_tensor([-1, -1, 1, 1])
-        return self._positive.float() * sides, targets[0].float() * sides
-
-    def room(self, areas: Tensor) -> Tensor:
-        """See IoUAware.room; with `norm_on_bbox` a pixel is a stride."""
-        units = [float(stride) if self.norm_on_bbox else 1.0 for stride in self.strides]
-        levels = zip(self._places, units, strict=True)
-        return torch.cat([areas.repeat_interleave(places) / unit**2 for places, unit in levels])
-
-
-class AnchorCenternessIoUAware(CenternessIoUAware):
-    """The same for ATSS, which predicts deltas from anchors, level by level."""
-
-    def loss_by_feat_single(
-        self,
-        anchors: Tensor,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
-        centerness: Tensor,
-        labels: Tensor,
-        *rest: Any,
-        **kwargs: Any,
-    ) -> Any:
-        """See ATSSHead.loss_by_feat_single."""
-        self.keep(bbox_pred.detach().permute(0, 2, 3, 1).reshape(-1, 4), labels.reshape(-1))
-        return super().loss_by_feat_single(anchors, cls_score, bbox_pred, centerness, labels, *rest, **kwargs)
-
-    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
-        """See CenternessIoUAware.positives."""
-        anchors, boxes = targets
-        return get_box_tensor(self.bbox_coder.decode(anchors, self._positive)).float(), boxes.float()
-
-
-class AnchorIoUAware(DenseIoUAware):
-    """A head with anchors hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+class RoIIoUAware(IoUAware):
+    """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
 
     reg_decoded_bbox: bool
     bbox_coder: Any
 
-    def loss_by_feat_single(
-        self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, *args: Any, **kwargs: Any
-    ) -> Any:
-        """See AnchorHead.loss_by_feat_single."""
-        self._priors = anchors.reshape(-1, anchors.size(-1))
-        return super().loss_by_feat_single(cls_score, bbox_pred, anchors, *args, **kwargs)
+    def loss(
+        self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """See BBoxHead.loss."""
+        self._image = rois[:, 0].long()
+        if not self.reg_decoded_bbox:  # choosing rows waits for the device
+            self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
+        return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room."""
+        return areas[self._image]
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See IoUAware.boxes."""
         return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
-
-
-class QualityIoUAware(DenseIoUAware):
-    """The same for GFL, which asks for its box loss before its class loss, and knows the IoU by then."""
-
-    def loss_by_feat_single(
-        self,
-        anchors: Tensor,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        bbox_targets: Tensor,
-        stride: Sequence[int],
-        *rest: Any,
-        **kwargs: Any,
-    ) -> Any:
-        """See GFLHead.loss_by_feat_single."""
-        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, cls_score.shape[1])
-        self._samples = Samples(scores, labels.reshape(-1), self.num_classes)
-        self._stride, self._measured, self._deferred = float(stride[0]), {}, None
-        return super().loss_by_feat_single(
-            anchors, cls_score, bbox_pred, labels, label_weights, bbox_targets, stride, *rest, **kwargs
-        )
-
-    def room(self, areas: Tensor) -> Tensor:
-        """See IoUAware.room; a pixel is a stride."""
-        return super().room(areas) / self._stride**2
-
-    def _take_scores(self, loss: nn.Module, cls_score: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
-        found = super()._take_scores(loss, cls_score, target, *args, **kwargs)
-        if self._measured and self._samples is not None:
-            self._give(self._samples)
-        return found
 
 
 def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -685,7 +449,7 @@ def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[T
 
 if MODELS is not None:
     try:
-        from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
+        from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
@@ -693,25 +457,13 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class CseBFCOSHead_6e6cc994(PointIoUAware, FCOSHead):
-        """FCOSHead that hands over what losses read beside prediction and target."""
+    class LogitAdjustedShared2FCBBoxHead_b1f4d2d4(RoIIoUAware, Shared2FCBBoxHead):
+        """Shared2FCBBoxHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "FCOSHead"
-
-    @MODELS.register_module(force=True)
-    class CseBATSSHead_6e6cc994(AnchorCenternessIoUAware, ATSSHead):
-        """ATSSHead that hands over what losses read beside prediction and target."""
-
-        stands_for = "ATSSHead"
+        stands_for = "Shared2FCBBoxHead"
 
     @MODELS.register_module(force=True)
-    class CseBRetinaHead_6e6cc994(AnchorIoUAware, RetinaHead):
-        """RetinaHead that hands over what losses read beside prediction and target."""
+    class LogitAdjustedShared4Conv1FCBBoxHead_b1f4d2d4(RoIIoUAware, Shared4Conv1FCBBoxHead):
+        """Shared4Conv1FCBBoxHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "RetinaHead"
-
-    @MODELS.register_module(force=True)
-    class CseBGFLHead_6e6cc994(QualityIoUAware, GFLHead):
-        """GFLHead that hands over what losses read beside prediction and target."""
-
-        stands_for = "GFLHead"
+        stands_for = "Shared4Conv1FCBBoxHead"

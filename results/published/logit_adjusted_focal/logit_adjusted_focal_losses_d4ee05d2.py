@@ -1,13 +1,13 @@
-"""EqualisedFocalClassLoss_602e7907.
+"""LogitAdjustedFocalClassLoss_d4ee05d2.
 
-equalised focal (gamma 2, s 8). Source: Li et al. 2022, arXiv 2201.02593, eq. 5; the class's frequency in place of its
-balance of gradients.
+logit-adjusted focal (gamma 2). Source: Menon et al. 2021, arXiv 2007.07314, eq. 10, in Lin et al. 2017, arXiv
+1708.02002, eq. 5.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['equalised_focal_losses_602e7907']) with this folder on
-PYTHONPATH, and EqualisedFocalClassLoss_602e7907 as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['logit_adjusted_focal_losses_d4ee05d2']) with this folder on
+PYTHONPATH, and LogitAdjustedFocalClassLoss_d4ee05d2 as the type of loss_cls or loss_bbox. config.py beside this file
+does it.
 """
 
 from __future__ import annotations
@@ -72,12 +72,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -153,13 +152,12 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def equalised_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
+def logit_adjusted_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: mul(mul(add(1, mul(4, sub(1, f))), pow(abs(sub(y, sigmoid(x))), add(2, mul(8, sub(1, f))))),
-        sub(softplus(x), mul(x, y)))
-    LaTeX: \\left(5 - 4 f\\right) \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right) \\left|{y - \\frac{1}{1 + e^{-
-        x}}}\\right|^{10 - 8 f}
+    Formula: mul(square(sub(y, sigmoid(add(x, log(f))))), sub(softplus(add(x, log(f))), mul(add(x, log(f)), y)))
+    LaTeX: \\left(y - \\frac{1}{1 + \\frac{e^{- x}}{f}}\\right)^{2} \\left(- y \\left(x + \\log{\\left(f \\right)}\\right) +
+        \\log{\\left(f e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
@@ -171,18 +169,16 @@ def equalised_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> 
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
     f_at = frequency.detach().to(x.dtype).expand_as(x).gather(1, index)
-    at1 = 1.0 - f_at
-    at2 = torch.exp(torch.clamp((2.0 + 8.0 * at1) * torch.log(torch.clamp(torch.abs(1.0 - torch.sigmoid(x_at)), min=1e-08)), max=60.0))
-    at_label = (1.0 + 4.0 * at1) * at2 * (functional.softplus(x_at) - x_at)
-    t1 = 1.0 - f
-    t2 = torch.exp(torch.clamp((2.0 + 8.0 * t1) * torch.log(torch.clamp(torch.abs(-torch.sigmoid(x)), min=1e-08)), max=60.0))
-    off_label = (1.0 + 4.0 * t1) * t2 * functional.softplus(x)
+    at1 = x_at + torch.log(f_at + 1e-20)
+    at_label = torch.square(1.0 - torch.sigmoid(at1)) * (functional.softplus(at1) - at1)
+    t1 = x + torch.log(f + 1e-20)
+    off_label = torch.square(-torch.sigmoid(t1)) * functional.softplus(t1)
     others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
     return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class EqualisedFocalClassLoss_602e7907(ClassLoss):
-    """`equalised_focal_class_loss` as a `loss_cls`.
+class LogitAdjustedFocalClassLoss_d4ee05d2(ClassLoss):
+    """`logit_adjusted_focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -196,18 +192,18 @@ class EqualisedFocalClassLoss_602e7907(ClassLoss):
     reads = ("frequency",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.36793
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.98755
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See equalised_focal_class_loss."""
-        return equalised_focal_class_loss(x, labels, **given)
+        """See logit_adjusted_focal_class_loss."""
+        return logit_adjusted_focal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": EqualisedFocalClassLoss_602e7907}
+LOSSES = {"loss_cls": LogitAdjustedFocalClassLoss_d4ee05d2}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -601,25 +597,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalFCOSHead_602e7907(PointIoUAware, FCOSHead):
+    class LogitAdjustedFocalFCOSHead_d4ee05d2(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalATSSHead_602e7907(AnchorCenternessIoUAware, ATSSHead):
+    class LogitAdjustedFocalATSSHead_d4ee05d2(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalRetinaHead_602e7907(AnchorIoUAware, RetinaHead):
+    class LogitAdjustedFocalRetinaHead_d4ee05d2(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalGFLHead_602e7907(QualityIoUAware, GFLHead):
+    class LogitAdjustedFocalGFLHead_d4ee05d2(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

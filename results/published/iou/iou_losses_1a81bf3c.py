@@ -1,11 +1,11 @@
-"""SquaredIouBoxLoss_05655e30.
+"""IouBoxLoss_1a81bf3c.
 
-IoU (squared). Source: mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675.
+IoU (linear). Source: Rahman and Wang 2016, ISVC.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['squared_iou_losses_05655e30']) with this folder on
-PYTHONPATH, and SquaredIouBoxLoss_05655e30 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['iou_losses_1a81bf3c']) with this folder on PYTHONPATH, and
+IouBoxLoss_1a81bf3c as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -68,12 +68,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -135,11 +134,11 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def squared_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: sub(1, mul(div(i, u), div(i, u)))
-    LaTeX: - \\frac{i^{2}}{u^{2}} + 1
+    Formula: sub(1, div(i, u))
+    LaTeX: - \\frac{i}{u} + 1
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
@@ -153,12 +152,11 @@ def squared_iou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
-    t1 = i / u
-    return 1.0 - t1 * t1
+    return 1.0 - i / u
 
 
-class SquaredIouBoxLoss_05655e30(BoxLoss):
-    """`squared_iou_box_loss` as a `loss_bbox`, on decoded boxes.
+class IouBoxLoss_1a81bf3c(BoxLoss):
+    """`iou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -167,15 +165,15 @@ class SquaredIouBoxLoss_05655e30(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 13.8798) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 12.8721) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See squared_iou_box_loss."""
-        return squared_iou_box_loss(pred, target)
+        """See iou_box_loss."""
+        return iou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": SquaredIouBoxLoss_05655e30}
+LOSSES = {"loss_bbox": IouBoxLoss_1a81bf3c}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,11 +1,12 @@
-"""EiouBoxLoss_785e1994.
+"""NwdBoxLoss_94a0d6c9.
 
-EIoU. Source: Zhang et al. 2021, arXiv 2101.08158, eq. 6.
+normalised Wasserstein distance. Source: Wang et al. 2021, arXiv 2110.13389, eq. 8; its constant C the square root of
+the target's area.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['eiou_losses_785e1994']) with this folder on PYTHONPATH, and
-EiouBoxLoss_785e1994 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['nwd_losses_94a0d6c9']) with this folder on PYTHONPATH, and
+NwdBoxLoss_94a0d6c9 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -68,12 +69,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -135,38 +135,29 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def eiou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def nwd_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: add(add(add(sub(1, div(i, u)), d), square(dw)), square(dh))
-    LaTeX: d + dh^{2} + dw^{2} - \\frac{i}{u} + 1
+    Formula: sub(1, exp(neg(pow(k, 0.5))))
+    LaTeX: 1 - e^{- \\sqrt{k}}
     Inputs:
-        i: intersection of the predicted box and its target (target area)
-        u: union of the predicted box and its target (target area)
-        d: squared distance of the centres (squared diagonal)
-        dw: difference of the widths (enclosing width)
-        dh: difference of the heights (enclosing height)
+        k: half the squared distances of both corners (target area)
     """
     x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
     x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
     w_t, h_t = x2_t - x1_t, y2_t - y1_t
-    w_p, h_p = x2_p - x1_p, y2_p - y1_p
-    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
-    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
-    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
-    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
     area = w_t * h_t
-    i = w_i * h_i
-    u = w_p * h_p + area - i + 1e-7
-    d_x, d_y = (x1_p + x2_p - x1_t - x2_t) / 2, (y1_p + y2_p - y1_t - y2_t) / 2
-    d = (d_x * d_x + d_y * d_y) / (w_e * w_e + h_e * h_e + 1e-7)
-    dw = torch.abs(w_p - w_t) / (w_e + 1e-7)
-    dh = torch.abs(h_p - h_t) / (h_e + 1e-7)
-    return 1.0 - i / u + d + torch.square(dw) + torch.square(dh)
+    k_1 = (x1_p - x1_t) ** 2 + (y1_p - y1_t) ** 2
+    k_2 = (x2_p - x2_t) ** 2 + (y2_p - y2_t) ** 2
+    k = (k_1 + k_2) / 2
+    unit = area.clamp(min=1e-7)
+    k = k / unit
+    t1 = torch.exp(torch.clamp(0.5 * torch.log(torch.clamp(k, min=1e-08)), max=60.0))
+    return 1.0 - torch.exp(torch.clamp(-t1, max=88.0))
 
 
-class EiouBoxLoss_785e1994(BoxLoss):
-    """`eiou_box_loss` as a `loss_bbox`, on decoded boxes.
+class NwdBoxLoss_94a0d6c9(BoxLoss):
+    """`nwd_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -175,15 +166,15 @@ class EiouBoxLoss_785e1994(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 9.34895) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 19.3695) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See eiou_box_loss."""
-        return eiou_box_loss(pred, target)
+        """See nwd_box_loss."""
+        return nwd_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": EiouBoxLoss_785e1994}
+LOSSES = {"loss_bbox": NwdBoxLoss_94a0d6c9}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,11 +1,12 @@
-"""AsymmetricClassLoss_6d4dd22e.
+"""BinaryCrossEntropyClassLoss_ff5b62a0.
 
-asymmetric (gamma 1 and 4, margin 0.05). Source: Ridnik et al. 2021, arXiv 2009.14119, eq. 7; gammas as in timm.
+binary cross-entropy. Source: textbook.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['asymmetric_losses_6d4dd22e']) with this folder on
-PYTHONPATH, and AsymmetricClassLoss_6d4dd22e as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['binary_cross_entropy_losses_ff5b62a0']) with this folder on
+PYTHONPATH, and BinaryCrossEntropyClassLoss_ff5b62a0 as the type of loss_cls or loss_bbox. config.py beside this file
+does it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -68,12 +70,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -149,32 +150,25 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def asymmetric_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+def binary_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: neg(add(mul(mul(y, sub(1, sigmoid(x))), log(sigmoid(x))), mul(mul(sub(1, y),
-        square(square(relu(sub(sigmoid(x), 0.050000000000000003))))), log(sub(1, relu(sub(sigmoid(x),
-        0.050000000000000003)))))))
-    LaTeX: - y \\left(1 - \\frac{1}{1 + e^{- x}}\\right) \\log{\\left(\\frac{1}{1 + e^{- x}} \\right)} - \\left(1 - y\\right)
-        \\log{\\left(1 - \\max\\left(0, - \\frac{1}{20} + \\frac{1}{1 + e^{- x}}\\right) \\right)} \\max\\left(0, -
-        \\frac{1}{20} + \\frac{1}{1 + e^{- x}}\\right)^{4}
+    Formula: sub(softplus(x), mul(x, y))
+    LaTeX: - x y + \\log{\\left(e^{x} + 1 \\right)}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
     """
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
-    hit = (labels < x.shape[1])[:, None]
+    hit = (labels < x.shape[1])[:, None].to(x.dtype)
     x_at = x.gather(1, index)
-    at1 = torch.sigmoid(x_at)
-    at_label = -((1.0 - at1) * torch.log(at1 + 1e-20))
-    t1 = torch.relu(torch.sigmoid(x) - 0.05)
-    off_label = -(torch.square(torch.square(t1)) * torch.log(1.0 - t1 + 1e-20))
-    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
-    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
+    loss = functional.softplus(x)
+    at_label = -(hit * x_at)
+    return loss.sum(-1) + at_label[:, 0]
 
 
-class AsymmetricClassLoss_6d4dd22e(ClassLoss):
-    """`asymmetric_class_loss` as a `loss_cls`.
+class BinaryCrossEntropyClassLoss_ff5b62a0(ClassLoss):
+    """`binary_cross_entropy_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -187,18 +181,18 @@ class AsymmetricClassLoss_6d4dd22e(ClassLoss):
     use_sigmoid = True
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944127
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.601237
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See asymmetric_class_loss."""
-        return asymmetric_class_loss(x, labels)
+        """See binary_cross_entropy_class_loss."""
+        return binary_cross_entropy_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": AsymmetricClassLoss_6d4dd22e}
+LOSSES = {"loss_cls": BinaryCrossEntropyClassLoss_ff5b62a0}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,12 +1,11 @@
-"""AbsoluteErrorClassLoss_7fb42c88.
+"""AsymmetricClassLoss_db4cc474.
 
-absolute error. Source: Ghosh et al. 2017, arXiv 1712.09482.
+asymmetric (gamma 1 and 4, margin 0.05). Source: Ridnik et al. 2021, arXiv 2009.14119, eq. 7; gammas as in timm.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['absolute_error_losses_7fb42c88']) with this folder on
-PYTHONPATH, and AbsoluteErrorClassLoss_7fb42c88 as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['asymmetric_losses_db4cc474']) with this folder on
+PYTHONPATH, and AsymmetricClassLoss_db4cc474 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -69,12 +68,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -150,47 +148,56 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def absolute_error_class_loss(x: Tensor, labels: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+def asymmetric_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: abs(sub(y, softmax(x)))
-    LaTeX: \\left|{y - \\operatorname{softmax}{\\left(x \\right)}}\\right|
+    Formula: neg(add(mul(mul(y, sub(1, sigmoid(x))), log(sigmoid(x))), mul(mul(sub(1, y),
+        square(square(relu(sub(sigmoid(x), 0.050000000000000003))))), log(sub(1, relu(sub(sigmoid(x),
+        0.050000000000000003)))))))
+    LaTeX: - y \\left(1 - \\frac{1}{1 + e^{- x}}\\right) \\log{\\left(\\frac{1}{1 + e^{- x}} \\right)} - \\left(1 - y\\right)
+        \\log{\\left(1 - \\max\\left(0, - \\frac{1}{20} + \\frac{1}{1 + e^{- x}}\\right) \\right)} \\max\\left(0, -
+        \\frac{1}{20} + \\frac{1}{1 + e^{- x}}\\right)^{4}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
     """
-    target = labels[:, None] == torch.arange(x.shape[1], device=x.device)
-    y = target.to(x.dtype)
-    loss = torch.abs(y - torch.softmax(x, dim=-1))
-    return loss.sum(-1)
+    index = labels.clamp(0, x.shape[1] - 1)[:, None]
+    hit = (labels < x.shape[1])[:, None]
+    x_at = x.gather(1, index)
+    at1 = torch.sigmoid(x_at)
+    at_label = -((1.0 - at1) * torch.log(at1 + 1e-20))
+    t1 = torch.relu(torch.sigmoid(x) - 0.05)
+    off_label = -(torch.square(torch.square(t1)) * torch.log(1.0 - t1 + 1e-20))
+    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
+    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class AbsoluteErrorClassLoss_7fb42c88(ClassLoss):
-    """`absolute_error_class_loss` as a `loss_cls`.
+class AsymmetricClassLoss_db4cc474(ClassLoss):
+    """`asymmetric_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is False for this loss.
+        use_sigmoid: heads read it; it is True for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = False
+    use_sigmoid = True
 
     def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 4.05225
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944127
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
+            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See absolute_error_class_loss."""
-        return absolute_error_class_loss(x, labels)
+        """See asymmetric_class_loss."""
+        return asymmetric_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": AbsoluteErrorClassLoss_7fb42c88}
+LOSSES = {"loss_cls": AsymmetricClassLoss_db4cc474}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

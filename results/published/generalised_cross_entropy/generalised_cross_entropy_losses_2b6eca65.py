@@ -1,12 +1,12 @@
-"""Poly1CrossEntropyClassLoss_dfd04bb0.
+"""GeneralisedCrossEntropyClassLoss_2b6eca65.
 
-poly-1 cross-entropy (epsilon 1). Source: Leng et al. 2022, arXiv 2204.12511, eq. 6.
+generalised cross-entropy (q 0.7). Source: Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['poly1_cross_entropy_losses_dfd04bb0']) with this folder on
-PYTHONPATH, and Poly1CrossEntropyClassLoss_dfd04bb0 as the type of loss_cls or loss_bbox. config.py beside this file
-does it.
+In an mmdetection config: custom_imports = dict(imports=['generalised_cross_entropy_losses_2b6eca65']) with this
+folder on PYTHONPATH, and GeneralisedCrossEntropyClassLoss_2b6eca65 as the type of loss_cls or loss_bbox. config.py
+beside this file does it.
 """
 
 from __future__ import annotations
@@ -70,12 +70,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -151,26 +150,24 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def poly1_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+def generalised_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
 
-    Formula: dot(y, sub(sub(1, softmax(x)), log(softmax(x))))
-    LaTeX: \\operatorname{dot}{\\left(y,- \\operatorname{softmax}{\\left(x \\right)} -
-        \\log{\\left(\\operatorname{softmax}{\\left(x \\right)} \\right)} + 1 \\right)}
+    Formula: dot(y, div(sub(1, pow(softmax(x), 0.69999999999999996)), 0.69999999999999996))
+    LaTeX: \\operatorname{dot}{\\left(y,\\frac{10}{7} - \\frac{10 \\operatorname{softmax}^{\\frac{7}{10}}{\\left(x
+        \\right)}}{7} \\right)}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
     """
-    index = labels[:, None]
-    p_at = torch.softmax(x, dim=-1).gather(1, index)[:, 0]
-    ce = functional.cross_entropy(x, labels, reduction="none")
-    nll_at = ce - functional.softplus(ce - 46.051701859880914)
-    at_label = 1.0 - p_at + nll_at
+    p_at = torch.exp(-functional.cross_entropy(x, labels, reduction="none"))
+    t1 = torch.exp(torch.clamp(0.7 * torch.log(torch.clamp(p_at, min=1e-08)), max=60.0))
+    at_label = (1.0 - t1) / 0.7
     return at_label
 
 
-class Poly1CrossEntropyClassLoss_dfd04bb0(ClassLoss):
-    """`poly1_cross_entropy_class_loss` as a `loss_cls`.
+class GeneralisedCrossEntropyClassLoss_2b6eca65(ClassLoss):
+    """`generalised_cross_entropy_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -183,18 +180,18 @@ class Poly1CrossEntropyClassLoss_dfd04bb0(ClassLoss):
     use_sigmoid = False
 
     def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.890164
+        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 5.16912
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See poly1_cross_entropy_class_loss."""
-        return poly1_cross_entropy_class_loss(x, labels)
+        """See generalised_cross_entropy_class_loss."""
+        return generalised_cross_entropy_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": Poly1CrossEntropyClassLoss_dfd04bb0}
+LOSSES = {"loss_cls": GeneralisedCrossEntropyClassLoss_2b6eca65}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

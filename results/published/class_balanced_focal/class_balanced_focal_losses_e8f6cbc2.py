@@ -1,11 +1,13 @@
-"""MpdiouBoxLoss_a06ab37f.
+"""ClassBalancedFocalClassLoss_e8f6cbc2.
 
-MPDIoU. Source: Ma and Xu 2023, arXiv 2307.07662, algorithm 1; for square images.
+class-balanced focal (gamma 2, beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555,
+eq. 3 and 6, where 1 - beta is small.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['mpdiou_losses_a06ab37f']) with this folder on PYTHONPATH,
-and MpdiouBoxLoss_a06ab37f as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['class_balanced_focal_losses_e8f6cbc2']) with this folder on
+PYTHONPATH, and ClassBalancedFocalClassLoss_e8f6cbc2 as the type of loss_cls or loss_bbox. config.py beside this file
+does it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -69,61 +72,74 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
 
 
-class BoxLoss(Loss):
-    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
+class ClassLoss(Loss):
+    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
 
-    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+    `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
+    """
 
-    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
-        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
+    stands_for = "CrossEntropyLoss"
+    use_sigmoid: bool
+
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
         self,
         pred: Tensor,
-        target: Tensor,
+        target: Tensor | tuple[Tensor, Tensor],
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
+        iou: Tensor | None = None,
+        ignore_index: int | None = None,
         **given: Tensor,
     ) -> Tensor:
-        """Loss of aligned boxes.
+        """Loss of class logits.
 
         Args:
-            pred: predicted boxes, (N, 4) xyxy in pixels.
-            target: target boxes, (N, 4) xyxy in pixels.
-            weight: (N,), or (N, 4), which is averaged over its last axis.
+            pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
+            target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
+            weight: (N,) or (N, 1).
             avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
             reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
-            given: what the formula reads beside, by the names in `reads`.
+            iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
+            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
+            given: what else the formula reads, by the names in `reads`.
 
         Returns:
-            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
 
         Raises:
             ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
                 the head did not hand over what the formula reads.
             TypeError: any other argument; nothing is taken and left unused.
         """
-        how, given = self._how(avg_factor, reduction_override), self._given(given)
-        pred, target = at_least_float32(pred), at_least_float32(target)
+        how = self._how(avg_factor, reduction_override)
+        labels, iou = target if isinstance(target, tuple) else (target, iou)
+        given = self._given(given if iou is None else {**given, "iou": iou}, left=("iou",))
+        pred = at_least_float32(pred)
+        weight = None if weight is None else weight.reshape(labels.shape)
+        if ignore_index is not None:
+            ignored = labels == ignore_index
+            labels = labels.masked_fill(ignored, 0)  # a label that there is
+            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
         if weight is not None:
-            weight = weight.mean(-1) if weight.dim() == 2 else weight
             pred = alive(pred, weight)
-        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
+        if len(pred) == 0:
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -136,55 +152,57 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def mpdiou_box_loss(pred: Tensor, target: Tensor, size: Tensor) -> Tensor:
-    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
+def class_balanced_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: add(sub(1, div(i, u)), mul(k, square(a)))
-    LaTeX: a^{2} k - \\frac{i}{u} + 1
+    Formula: div(mul(square(sub(y, sigmoid(x))), sub(softplus(x), mul(x, y))), sub(1, exp(neg(f))))
+    LaTeX: \\frac{\\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right)}{1 -
+        e^{- f}}
     Inputs:
-        i: intersection of the predicted box and its target (target area)
-        u: union of the predicted box and its target (target area)
-        k: half the squared distances of both corners (target area)
-        a: size of the target relative to the image: square root of its share (side of the image), as size (N,)
+        x: predicted logits (logit)
+        y: target (one-hot)
+        f: frequency of the class in training, relative to the most frequent one; 1 of the background (share of the
+            most frequent), as frequency (C,) or (N, C)
     """
-    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
-    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
-    w_t, h_t = x2_t - x1_t, y2_t - y1_t
-    w_p, h_p = x2_p - x1_p, y2_p - y1_p
-    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
-    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
-    area = w_t * h_t
-    i = w_i * h_i
-    u = w_p * h_p + area - i + 1e-7
-    k_1 = (x1_p - x1_t) ** 2 + (y1_p - y1_t) ** 2
-    k_2 = (x2_p - x2_t) ** 2 + (y2_p - y2_t) ** 2
-    k = (k_1 + k_2) / 2
-    unit = area.clamp(min=1e-7)
-    a = size.detach().to(pred.dtype)
-    i, u, k = i / unit, u / unit, k / unit
-    return 1.0 - i / u + k * torch.square(a)
+    f = frequency.detach().to(x.dtype).expand_as(x)
+    index = labels.clamp(0, x.shape[1] - 1)[:, None]
+    hit = (labels < x.shape[1])[:, None]
+    x_at = x.gather(1, index)
+    f_at = frequency.detach().to(x.dtype).expand_as(x).gather(1, index)
+    at1 = torch.square(1.0 - torch.sigmoid(x_at)) * (functional.softplus(x_at) - x_at)
+    at_label = at1 / (1.0 - torch.exp(torch.clamp(-f_at, max=88.0)) + 1e-20)
+    off_label = torch.square(-torch.sigmoid(x)) * functional.softplus(x) / (1.0 - torch.exp(torch.clamp(-f, max=88.0)) + 1e-20)
+    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
+    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class MpdiouBoxLoss_a06ab37f(BoxLoss):
-    """`mpdiou_box_loss` as a `loss_bbox`, on decoded boxes.
+class ClassBalancedFocalClassLoss_e8f6cbc2(ClassLoss):
+    """`class_balanced_focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
+        use_sigmoid: heads read it; it is True for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
-    reads = ("size",)
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 11.2046) -> None:
+    use_sigmoid = True
+    reads = ("frequency",)
+
+    def __init__(
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.0198747
+    ) -> None:
         super().__init__(reduction, loss_weight)
+        if use_sigmoid is not self.use_sigmoid:
+            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
-    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
-        """See mpdiou_box_loss."""
-        return mpdiou_box_loss(pred, target, **given)
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
+        """See class_balanced_focal_class_loss."""
+        return class_balanced_focal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_bbox": MpdiouBoxLoss_a06ab37f}
+LOSSES = {"loss_cls": ClassBalancedFocalClassLoss_e8f6cbc2}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -392,6 +410,20 @@ class IoUAware:
         return torch.cat((frequency, frequency.new_ones(1)))
 
 
+class DenseIoUAware(IoUAware):
+    """The same for a one-stage head, which is told of the images, and asks for its losses level by level."""
+
+    def loss(self, x: Any, batch_data_samples: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """See BaseDenseHead.loss."""
+        self.images = shapes(batch_data_samples)
+        return super().loss(x, batch_data_samples, *args, **kwargs)
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; the samples of a level lie image by image."""
+        assert self._samples is not None
+        return areas.repeat_interleave(len(self._samples.labels) // len(areas))
+
+
 def shapes(samples: Any) -> list[tuple[int, ...]]:
     """Height and width of the images of a batch, as the network takes them, without padding."""
     return [tuple(sample.metainfo["img_shape"][:2]) for sample in samples]
@@ -404,40 +436,148 @@ def resolved(value: Any) -> Any:
     return value.compute() if isinstance(value, DeferredClassLoss) else value
 
 
-class RoIIoUAware(IoUAware):
-    """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+class CenternessIoUAware(DenseIoUAware):
+    """The same for a head with a centerness branch, where the IoU can also take the place of the centerness.
+
+    The stock head asks `centerness_target` before it decodes any box, on every process also without positives, and
+    averages over all processes what it is told; so the IoU is told there.
+
+    Args:
+        centerness_target: None for the head's own; `iou` makes the IoU of the predicted box the target of the
+            centerness branch and the weight of the box loss, as the published one-stage results have it.
+
+    Source: Liu et al. 2021, arXiv 2102.04700, and the authors' FCOS head.
+    """
+
+    bbox_coder: Any
+    _positive: Tensor  # what the head predicted for the positives, (P, 4)
+
+    def __init__(self, *args: Any, centerness_target: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if centerness_target not in (None, "iou"):
+            raise ValueError(f"unknown centerness_target {centerness_target!r}; known: None, 'iou'")
+        self._iou_as_centerness = centerness_target == "iou"
+
+    def centerness_target(self, *targets: Tensor) -> Tensor:
+        """The centerness of the positives (P,) in 0..1, or their IoU; arguments as of the stock head."""
+        if not self._iou_as_centerness:
+            return super().centerness_target(*targets)
+        with torch.no_grad():
+            return aligned_iou(*self.positives(*targets))
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted and target boxes of the positives, (P, 4) xyxy twice."""
+        raise NotImplementedError
+
+    def keep(self, preds: Tensor, labels: Tensor) -> None:
+        """Keeps what was predicted (N, 4) where labels (N,) are no background."""
+        if self._iou_as_centerness:  # choosing rows waits for the device
+            self._positive = preds[(labels >= 0) & (labels < self.num_classes)]
+
+
+class PointIoUAware(CenternessIoUAware):
+    """The same for FCOS, which predicts distances from points to the sides of boxes, and asks once for all levels."""
+
+    norm_on_bbox: bool
+    strides: Sequence[float]
+
+    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
+        """See FCOSHead.loss_by_feat."""
+        self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
+        self._places = [level[0, 0].numel() for level in bbox_preds]
+        return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)
+
+    def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
+        """See FCOSHead.get_targets."""
+        labels, targets = super().get_targets(*args, **kwargs)
+        self.keep(self._preds, torch.cat(labels))
+        return labels, targets
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """See CenternessIoUAware.positives; the boxes lie around their points, which the IoU does not depend on."""
+        sides = targets[0].new_tensor([-1, -1, 1, 1])
+        return self._positive.float() * sides, targets[0].float() * sides
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; with `norm_on_bbox` a pixel is a stride."""
+        units = [float(stride) if self.norm_on_bbox else 1.0 for stride in self.strides]
+        levels = zip(self._places, units, strict=True)
+        return torch.cat([areas.repeat_interleave(places) / unit**2 for places, unit in levels])
+
+
+class AnchorCenternessIoUAware(CenternessIoUAware):
+    """The same for ATSS, which predicts deltas from anchors, level by level."""
+
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        centerness: Tensor,
+        labels: Tensor,
+        *rest: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """See ATSSHead.loss_by_feat_single."""
+        self.keep(bbox_pred.detach().permute(0, 2, 3, 1).reshape(-1, 4), labels.reshape(-1))
+        return super().loss_by_feat_single(anchors, cls_score, bbox_pred, centerness, labels, *rest, **kwargs)
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """See CenternessIoUAware.positives."""
+        anchors, boxes = targets
+        return get_box_tensor(self.bbox_coder.decode(anchors, self._positive)).float(), boxes.float()
+
+
+class AnchorIoUAware(DenseIoUAware):
+    """A head with anchors hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
 
     reg_decoded_bbox: bool
     bbox_coder: Any
 
-    def loss(
-        self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """See BBoxHead.loss."""
-        self._image = rois[:, 0].long()
-        if not self.reg_decoded_bbox:  # choosing rows waits for the device
-            self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
-        return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
-
-    def room(self, areas: Tensor) -> Tensor:
-        """See IoUAware.room."""
-        return areas[self._image]
+    def loss_by_feat_single(
+        self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
+        """See AnchorHead.loss_by_feat_single."""
+        self._priors = anchors.reshape(-1, anchors.size(-1))
+        return super().loss_by_feat_single(cls_score, bbox_pred, anchors, *args, **kwargs)
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See IoUAware.boxes."""
         return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
 
 
-class ImageAware:
-    """Mixed in before a RoI head: it tells its box heads how large the images are, for those that hand over sizes."""
+class QualityIoUAware(DenseIoUAware):
+    """The same for GFL, which asks for its box loss before its class loss, and knows the IoU by then."""
 
-    bbox_head: Any
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        stride: Sequence[int],
+        *rest: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """See GFLHead.loss_by_feat_single."""
+        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, cls_score.shape[1])
+        self._samples = Samples(scores, labels.reshape(-1), self.num_classes)
+        self._stride, self._measured, self._deferred = float(stride[0]), {}, None
+        return super().loss_by_feat_single(
+            anchors, cls_score, bbox_pred, labels, label_weights, bbox_targets, stride, *rest, **kwargs
+        )
 
-    def loss(self, x: Any, rpn_results_list: Any, batch_data_samples: Any, *args: Any, **kwargs: Any) -> Any:
-        """See StandardRoIHead.loss."""
-        for head in self.bbox_head if isinstance(self.bbox_head, nn.ModuleList) else [self.bbox_head]:
-            head.images = shapes(batch_data_samples)
-        return super().loss(x, rpn_results_list, batch_data_samples, *args, **kwargs)
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; a pixel is a stride."""
+        return super().room(areas) / self._stride**2
+
+    def _take_scores(self, loss: nn.Module, cls_score: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
+        found = super()._take_scores(loss, cls_score, target, *args, **kwargs)
+        if self._measured and self._samples is not None:
+            self._give(self._samples)
+        return found
 
 
 def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -448,8 +588,7 @@ def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[T
 
 if MODELS is not None:
     try:
-        from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
-        from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
+        from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
@@ -457,25 +596,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class MpdiouShared2FCBBoxHead_a06ab37f(RoIIoUAware, Shared2FCBBoxHead):
-        """Shared2FCBBoxHead that hands over what losses read beside prediction and target."""
+    class ClassBalancedFocalFCOSHead_e8f6cbc2(PointIoUAware, FCOSHead):
+        """FCOSHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "Shared2FCBBoxHead"
-
-    @MODELS.register_module(force=True)
-    class MpdiouShared4Conv1FCBBoxHead_a06ab37f(RoIIoUAware, Shared4Conv1FCBBoxHead):
-        """Shared4Conv1FCBBoxHead that hands over what losses read beside prediction and target."""
-
-        stands_for = "Shared4Conv1FCBBoxHead"
+        stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class MpdiouStandardRoIHead_a06ab37f(ImageAware, StandardRoIHead):
-        """StandardRoIHead that hands over what losses read beside prediction and target."""
+    class ClassBalancedFocalATSSHead_e8f6cbc2(AnchorCenternessIoUAware, ATSSHead):
+        """ATSSHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "StandardRoIHead"
+        stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class MpdiouCascadeRoIHead_a06ab37f(ImageAware, CascadeRoIHead):
-        """CascadeRoIHead that hands over what losses read beside prediction and target."""
+    class ClassBalancedFocalRetinaHead_e8f6cbc2(AnchorIoUAware, RetinaHead):
+        """RetinaHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "CascadeRoIHead"
+        stands_for = "RetinaHead"
+
+    @MODELS.register_module(force=True)
+    class ClassBalancedFocalGFLHead_e8f6cbc2(QualityIoUAware, GFLHead):
+        """GFLHead that hands over what losses read beside prediction and target."""
+
+        stands_for = "GFLHead"

@@ -1,13 +1,11 @@
-"""ClassBalancedClassLoss_4262efcb.
+"""MpdiouBoxLoss_6363d685.
 
-class-balanced cross-entropy (beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555, eq.
-3, where 1 - beta is small.
+MPDIoU. Source: Ma and Xu 2023, arXiv 2307.07662, algorithm 1; for square images.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['class_balanced_losses_4262efcb']) with this folder on
-PYTHONPATH, and ClassBalancedClassLoss_4262efcb as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['mpdiou_losses_6363d685']) with this folder on PYTHONPATH,
+and MpdiouBoxLoss_6363d685 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -72,75 +69,60 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
 
 
-class ClassLoss(Loss):
-    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
+class BoxLoss(Loss):
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
 
-    `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
-    """
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
 
-    stands_for = "CrossEntropyLoss"
-    use_sigmoid: bool
-
-    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
         raise NotImplementedError
 
     def forward(
         self,
         pred: Tensor,
-        target: Tensor | tuple[Tensor, Tensor],
+        target: Tensor,
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        iou: Tensor | None = None,
-        ignore_index: int | None = None,
         **given: Tensor,
     ) -> Tensor:
-        """Loss of class logits.
+        """Loss of aligned boxes.
 
         Args:
-            pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
-            target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
-            weight: (N,) or (N, 1).
+            pred: predicted boxes, (N, 4) xyxy in pixels.
+            target: target boxes, (N, 4) xyxy in pixels.
+            weight: (N,), or (N, 4), which is averaged over its last axis.
             avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
             reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
-            iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
-            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
-            given: what else the formula reads, by the names in `reads`.
+            given: what the formula reads beside, by the names in `reads`.
 
         Returns:
-            A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
 
         Raises:
             ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
                 the head did not hand over what the formula reads.
             TypeError: any other argument; nothing is taken and left unused.
         """
-        how = self._how(avg_factor, reduction_override)
-        labels, iou = target if isinstance(target, tuple) else (target, iou)
-        given = self._given(given if iou is None else {**given, "iou": iou}, left=("iou",))
-        pred = at_least_float32(pred)
-        weight = None if weight is None else weight.reshape(labels.shape)
-        if ignore_index is not None:
-            ignored = labels == ignore_index
-            labels = labels.masked_fill(ignored, 0)  # a label that there is
-            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
+        how, given = self._how(avg_factor, reduction_override), self._given(given)
+        pred, target = at_least_float32(pred), at_least_float32(target)
         if weight is not None:
+            weight = weight.mean(-1) if weight.dim() == 2 else weight
             pred = alive(pred, weight)
-        if len(pred) == 0:
+        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
             return self._reduce(pred.sum(-1), None, avg_factor, how)
-        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -153,54 +135,55 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def class_balanced_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+def mpdiou_box_loss(pred: Tensor, target: Tensor, size: Tensor) -> Tensor:
+    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: neg(dot(div(y, sub(1, exp(neg(f)))), log(softmax(x))))
-    LaTeX: - \\operatorname{dot}{\\left(\\frac{y}{1 - e^{- f}},\\log{\\left(\\operatorname{softmax}{\\left(x \\right)}
-        \\right)} \\right)}
+    Formula: add(sub(1, div(i, u)), mul(k, square(a)))
+    LaTeX: a^{2} k - \\frac{i}{u} + 1
     Inputs:
-        x: predicted logits (logit)
-        y: target (one-hot)
-        f: frequency of the class in training, relative to the most frequent one; 1 of the background (share of the
-            most frequent), as frequency (C,) or (N, C)
+        i: intersection of the predicted box and its target (target area)
+        u: union of the predicted box and its target (target area)
+        k: half the squared distances of both corners (target area)
+        a: size of the target relative to the image: square root of its share (side of the image), as size (N,)
     """
-    index = labels[:, None]
-    f_at = functional.pad(frequency.detach().to(x.dtype), (0, x.shape[1] - frequency.shape[-1]), value=1.0).expand_as(x).gather(1, index)[:, 0]
-    ce = functional.cross_entropy(x, labels, reduction="none")
-    nll_at = ce - functional.softplus(ce - 46.051701859880914)
-    t1 = 1.0 / (1.0 - torch.exp(torch.clamp(-f_at, max=88.0)) + 1e-20)
-    at_label = -(t1 * -nll_at)
-    return at_label
+    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
+    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
+    w_t, h_t = x2_t - x1_t, y2_t - y1_t
+    w_p, h_p = x2_p - x1_p, y2_p - y1_p
+    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
+    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    area = w_t * h_t
+    i = w_i * h_i
+    u = w_p * h_p + area - i + 1e-7
+    k_1 = (x1_p - x1_t) ** 2 + (y1_p - y1_t) ** 2
+    k_2 = (x2_p - x2_t) ** 2 + (y2_p - y2_t) ** 2
+    k = (k_1 + k_2) / 2
+    unit = area.clamp(min=1e-7)
+    a = size.detach().to(pred.dtype)
+    i, u, k = i / unit, u / unit, k / unit
+    return 1.0 - i / u + k * torch.square(a)
 
 
-class ClassBalancedClassLoss_4262efcb(ClassLoss):
-    """`class_balanced_class_loss` as a `loss_cls`.
+class MpdiouBoxLoss_6363d685(BoxLoss):
+    """`mpdiou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is False for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
+    reads = ("size",)
 
-    use_sigmoid = False
-    reads = ("frequency",)
-
-    def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.0328849
-    ) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 11.2046) -> None:
         super().__init__(reduction, loss_weight)
-        if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
 
-    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See class_balanced_class_loss."""
-        return class_balanced_class_loss(x, labels, **given)
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """See mpdiou_box_loss."""
+        return mpdiou_box_loss(pred, target, **given)
 
 
-LOSSES = {"loss_cls": ClassBalancedClassLoss_4262efcb}
+LOSSES = {"loss_bbox": MpdiouBoxLoss_6363d685}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -444,6 +427,18 @@ class RoIIoUAware(IoUAware):
         return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
 
 
+class ImageAware:
+    """Mixed in before a RoI head: it tells its box heads how large the images are, for those that hand over sizes."""
+
+    bbox_head: Any
+
+    def loss(self, x: Any, rpn_results_list: Any, batch_data_samples: Any, *args: Any, **kwargs: Any) -> Any:
+        """See StandardRoIHead.loss."""
+        for head in self.bbox_head if isinstance(self.bbox_head, nn.ModuleList) else [self.bbox_head]:
+            head.images = shapes(batch_data_samples)
+        return super().loss(x, rpn_results_list, batch_data_samples, *args, **kwargs)
+
+
 def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Boxes (N, 4) xyxy of deltas from priors (N, 4) xyxy."""
     first, second = (get_box_tensor(coder.decode(priors, deltas)) for deltas in (pred, target))
@@ -452,6 +447,7 @@ def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[T
 
 if MODELS is not None:
     try:
+        from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
         from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
@@ -460,13 +456,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class ClassBalancedShared2FCBBoxHead_4262efcb(RoIIoUAware, Shared2FCBBoxHead):
+    class MpdiouShared2FCBBoxHead_6363d685(RoIIoUAware, Shared2FCBBoxHead):
         """Shared2FCBBoxHead that hands over what losses read beside prediction and target."""
 
         stands_for = "Shared2FCBBoxHead"
 
     @MODELS.register_module(force=True)
-    class ClassBalancedShared4Conv1FCBBoxHead_4262efcb(RoIIoUAware, Shared4Conv1FCBBoxHead):
+    class MpdiouShared4Conv1FCBBoxHead_6363d685(RoIIoUAware, Shared4Conv1FCBBoxHead):
         """Shared4Conv1FCBBoxHead that hands over what losses read beside prediction and target."""
 
         stands_for = "Shared4Conv1FCBBoxHead"
+
+    @MODELS.register_module(force=True)
+    class MpdiouStandardRoIHead_6363d685(ImageAware, StandardRoIHead):
+        """StandardRoIHead that hands over what losses read beside prediction and target."""
+
+        stands_for = "StandardRoIHead"
+
+    @MODELS.register_module(force=True)
+    class MpdiouCascadeRoIHead_6363d685(ImageAware, CascadeRoIHead):
+        """CascadeRoIHead that hands over what losses read beside prediction and target."""
+
+        stands_for = "CascadeRoIHead"

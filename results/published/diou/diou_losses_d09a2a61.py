@@ -1,11 +1,11 @@
-"""GiouBoxLoss_e40d4e13.
+"""DiouBoxLoss_d09a2a61.
 
-GIoU. Source: Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1.
+DIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 7.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['giou_losses_e40d4e13']) with this folder on PYTHONPATH, and
-GiouBoxLoss_e40d4e13 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['diou_losses_d09a2a61']) with this folder on PYTHONPATH, and
+DiouBoxLoss_d09a2a61 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -68,12 +68,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -135,15 +134,15 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def giou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+def diou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: sub(1, sub(div(i, u), div(sub(e, u), e)))
-    LaTeX: - \\frac{i}{u} + 1 + \\frac{e - u}{e}
+    Formula: add(sub(1, div(i, u)), d)
+    LaTeX: d - \\frac{i}{u} + 1
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
-        e: smallest box around both (target area)
+        d: squared distance of the centres (squared diagonal)
     """
     x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
     x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
@@ -156,12 +155,13 @@ def giou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     area = w_t * h_t
     i = w_i * h_i
     u = w_p * h_p + area - i + 1e-7
-    e = w_e * h_e + 1e-7
-    return 1.0 - (i / u - (e - u) / e)
+    d_x, d_y = (x1_p + x2_p - x1_t - x2_t) / 2, (y1_p + y2_p - y1_t - y2_t) / 2
+    d = (d_x * d_x + d_y * d_y) / (w_e * w_e + h_e * h_e + 1e-7)
+    return 1.0 - i / u + d
 
 
-class GiouBoxLoss_e40d4e13(BoxLoss):
-    """`giou_box_loss` as a `loss_bbox`, on decoded boxes.
+class DiouBoxLoss_d09a2a61(BoxLoss):
+    """`diou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -170,15 +170,15 @@ class GiouBoxLoss_e40d4e13(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 10.0) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 11.5259) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
-        """See giou_box_loss."""
-        return giou_box_loss(pred, target)
+        """See diou_box_loss."""
+        return diou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": GiouBoxLoss_e40d4e13}
+LOSSES = {"loss_bbox": DiouBoxLoss_d09a2a61}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,13 +1,12 @@
-"""GeneralisedBinaryCrossEntropyClassLoss_bedd1263.
+"""SquaredErrorClassLoss_aef159fb.
 
-generalised binary cross-entropy (q 0.7). Source: Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6, of every class
-against the rest.
+squared error. Source: Brier 1950, Monthly Weather Review 78.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['generalised_binary_cross_entropy_losses_bedd1263']) with
-this folder on PYTHONPATH, and GeneralisedBinaryCrossEntropyClassLoss_bedd1263 as the type of loss_cls or loss_bbox.
-config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['squared_error_losses_aef159fb']) with this folder on
+PYTHONPATH, and SquaredErrorClassLoss_aef159fb as the type of loss_cls or loss_bbox. config.py beside this file does
+it.
 """
 
 from __future__ import annotations
@@ -70,12 +69,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -151,11 +149,11 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def generalised_binary_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+def squared_error_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: div(sub(1, pow(sub(1, abs(sub(y, sigmoid(x)))), 0.69999999999999996)), 0.69999999999999996)
-    LaTeX: \\frac{10}{7} - \\frac{10 \\left(1 - \\left|{y - \\frac{1}{1 + e^{- x}}}\\right|\\right)^{\\frac{7}{10}}}{7}
+    Formula: square(sub(y, sigmoid(x)))
+    LaTeX: \\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
@@ -163,16 +161,14 @@ def generalised_binary_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Te
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
-    at1 = torch.exp(torch.clamp(0.7 * torch.log(torch.clamp(1.0 - torch.abs(1.0 - torch.sigmoid(x_at)), min=1e-08)), max=60.0))
-    at_label = (1.0 - at1) / 0.7
-    t1 = torch.exp(torch.clamp(0.7 * torch.log(torch.clamp(1.0 - torch.abs(-torch.sigmoid(x)), min=1e-08)), max=60.0))
-    off_label = (1.0 - t1) / 0.7
+    at_label = torch.square(1.0 - torch.sigmoid(x_at))
+    off_label = torch.square(-torch.sigmoid(x))
     others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class GeneralisedBinaryCrossEntropyClassLoss_bedd1263(ClassLoss):
-    """`generalised_binary_cross_entropy_class_loss` as a `loss_cls`.
+class SquaredErrorClassLoss_aef159fb(ClassLoss):
+    """`squared_error_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -185,18 +181,18 @@ class GeneralisedBinaryCrossEntropyClassLoss_bedd1263(ClassLoss):
     use_sigmoid = True
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.38738
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.79667
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See generalised_binary_cross_entropy_class_loss."""
-        return generalised_binary_cross_entropy_class_loss(x, labels)
+        """See squared_error_class_loss."""
+        return squared_error_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": GeneralisedBinaryCrossEntropyClassLoss_bedd1263}
+LOSSES = {"loss_cls": SquaredErrorClassLoss_aef159fb}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,11 +1,11 @@
-"""BrierClassLoss_b2a2f9d7.
+"""FocalClassLoss_33327647.
 
-Brier. Source: Brier 1950, Monthly Weather Review 78.
+focal (gamma 2). Source: Lin et al. 2017, arXiv 1708.02002, eq. 5.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['brier_losses_b2a2f9d7']) with this folder on PYTHONPATH, and
-BrierClassLoss_b2a2f9d7 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['focal_losses_33327647']) with this folder on PYTHONPATH, and
+FocalClassLoss_33327647 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
     MODELS = None
@@ -68,12 +69,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -149,49 +149,52 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def brier_class_loss(x: Tensor, labels: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+def focal_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: dot(sub(y, softmax(x)), sub(y, softmax(x)))
-    LaTeX: \\operatorname{dot}{\\left(y - \\operatorname{softmax}{\\left(x \\right)},y - \\operatorname{softmax}{\\left(x
-        \\right)} \\right)}
+    Formula: mul(mul(sub(y, sigmoid(x)), sub(y, sigmoid(x))), sub(softplus(x), mul(x, y)))
+    LaTeX: \\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
     """
-    target = labels[:, None] == torch.arange(x.shape[1], device=x.device)
-    y = target.to(x.dtype)
-    t1 = y - torch.softmax(x, dim=-1)
-    at_label = (t1 * t1).sum(-1, keepdim=True)
-    return at_label[:, 0]
+    index = labels.clamp(0, x.shape[1] - 1)[:, None]
+    hit = (labels < x.shape[1])[:, None]
+    x_at = x.gather(1, index)
+    at1 = 1.0 - torch.sigmoid(x_at)
+    at_label = at1 * at1 * (functional.softplus(x_at) - x_at)
+    t1 = -torch.sigmoid(x)
+    off_label = t1 * t1 * functional.softplus(x)
+    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
+    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class BrierClassLoss_b2a2f9d7(ClassLoss):
-    """`brier_class_loss` as a `loss_cls`.
+class FocalClassLoss_33327647(ClassLoss):
+    """`focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is False for this loss.
+        use_sigmoid: heads read it; it is True for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = False
+    use_sigmoid = True
 
     def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 2.93414
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
+            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See brier_class_loss."""
-        return brier_class_loss(x, labels)
+        """See focal_class_loss."""
+        return focal_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": BrierClassLoss_b2a2f9d7}
+LOSSES = {"loss_cls": FocalClassLoss_33327647}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

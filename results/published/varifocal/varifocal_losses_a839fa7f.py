@@ -1,13 +1,11 @@
-"""ClassBalancedFocalClassLoss_8767973b.
+"""VarifocalClassLoss_a839fa7f.
 
-class-balanced focal (gamma 2, beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555,
-eq. 3 and 6, where 1 - beta is small.
+varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['class_balanced_focal_losses_8767973b']) with this folder on
-PYTHONPATH, and ClassBalancedFocalClassLoss_8767973b as the type of loss_cls or loss_bbox. config.py beside this file
-does it.
+In an mmdetection config: custom_imports = dict(imports=['varifocal_losses_a839fa7f']) with this folder on PYTHONPATH,
+and VarifocalClassLoss_a839fa7f as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -72,12 +70,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -153,32 +150,30 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def class_balanced_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
+def varifocal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: div(mul(square(sub(y, sigmoid(x))), sub(softplus(x), mul(x, y))), sub(1, exp(neg(f))))
-    LaTeX: \\frac{\\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right)}{1 -
-        e^{- f}}
+    Formula: mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), sub(softplus(x), mul(x, w)))
+    LaTeX: \\left(w + \\frac{3 \\left(1 - y\\right)}{4 \\left(1 + e^{- x}\\right)^{2}}\\right) \\left(- w x +
+        \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
-        f: frequency of the class in training, relative to the most frequent one; 1 of the background (share of the
-            most frequent), as frequency (C,) or (N, C)
+        w: IoU of the predicted box, detached (IoU), as iou (N,)
     """
-    f = frequency.detach().to(x.dtype).expand_as(x)
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
-    f_at = frequency.detach().to(x.dtype).expand_as(x).gather(1, index)
-    at1 = torch.square(1.0 - torch.sigmoid(x_at)) * (functional.softplus(x_at) - x_at)
-    at_label = at1 / (1.0 - torch.exp(torch.clamp(-f_at, max=88.0)) + 1e-20)
-    off_label = torch.square(-torch.sigmoid(x)) * functional.softplus(x) / (1.0 - torch.exp(torch.clamp(-f, max=88.0)) + 1e-20)
+    w_at = iou.detach().to(x.dtype)[:, None]
+    at_label = w_at * (functional.softplus(x_at) - x_at * w_at)
+    t1 = torch.sigmoid(x)
+    off_label = 0.75 * (t1 * t1) * functional.softplus(x)
     others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class ClassBalancedFocalClassLoss_8767973b(ClassLoss):
-    """`class_balanced_focal_class_loss` as a `loss_cls`.
+class VarifocalClassLoss_a839fa7f(ClassLoss):
+    """`varifocal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -189,21 +184,21 @@ class ClassBalancedFocalClassLoss_8767973b(ClassLoss):
     """
 
     use_sigmoid = True
-    reads = ("frequency",)
+    reads = ("iou",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.0198747
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944632
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See class_balanced_focal_class_loss."""
-        return class_balanced_focal_class_loss(x, labels, **given)
+        """See varifocal_class_loss."""
+        return varifocal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": ClassBalancedFocalClassLoss_8767973b}
+LOSSES = {"loss_cls": VarifocalClassLoss_a839fa7f}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -597,25 +592,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class ClassBalancedFocalFCOSHead_8767973b(PointIoUAware, FCOSHead):
+    class VarifocalFCOSHead_a839fa7f(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class ClassBalancedFocalATSSHead_8767973b(AnchorCenternessIoUAware, ATSSHead):
+    class VarifocalATSSHead_a839fa7f(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class ClassBalancedFocalRetinaHead_8767973b(AnchorIoUAware, RetinaHead):
+    class VarifocalRetinaHead_a839fa7f(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class ClassBalancedFocalGFLHead_8767973b(QualityIoUAware, GFLHead):
+    class VarifocalGFLHead_a839fa7f(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

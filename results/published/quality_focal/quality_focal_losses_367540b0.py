@@ -1,11 +1,11 @@
-"""QualityFocalClassLoss_a3866161.
+"""QualityFocalClassLoss_367540b0.
 
 quality focal (beta 2). Source: Li et al. 2020, arXiv 2006.04388, eq. 2.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['quality_focal_losses_a3866161']) with this folder on
-PYTHONPATH, and QualityFocalClassLoss_a3866161 as the type of loss_cls or loss_bbox. config.py beside this file does
+In an mmdetection config: custom_imports = dict(imports=['quality_focal_losses_367540b0']) with this folder on
+PYTHONPATH, and QualityFocalClassLoss_367540b0 as the type of loss_cls or loss_bbox. config.py beside this file does
 it.
 """
 
@@ -71,12 +71,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)
@@ -159,7 +158,7 @@ def quality_focal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     LaTeX: \\left(w - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- w x + \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
-        w: IoU of the predicted box, detached (IoU)
+        w: IoU of the predicted box, detached (IoU), as iou (N,)
     """
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
@@ -173,7 +172,7 @@ def quality_focal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class QualityFocalClassLoss_a3866161(ClassLoss):
+class QualityFocalClassLoss_367540b0(ClassLoss):
     """`quality_focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -199,7 +198,7 @@ class QualityFocalClassLoss_a3866161(ClassLoss):
         return quality_focal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": QualityFocalClassLoss_a3866161}
+LOSSES = {"loss_cls": QualityFocalClassLoss_367540b0}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -593,25 +592,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class QualityFocalFCOSHead_a3866161(PointIoUAware, FCOSHead):
+    class QualityFocalFCOSHead_367540b0(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalATSSHead_a3866161(AnchorCenternessIoUAware, ATSSHead):
+    class QualityFocalATSSHead_367540b0(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalRetinaHead_a3866161(AnchorIoUAware, RetinaHead):
+    class QualityFocalRetinaHead_367540b0(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalGFLHead_a3866161(QualityIoUAware, GFLHead):
+    class QualityFocalGFLHead_367540b0(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"
