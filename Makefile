@@ -63,9 +63,9 @@ benchmark: .venv/installed  ## Speed of the gates, and what the default run (of 
 	@($(BIN)/python tests/benchmarks/bench_gates.py && $(BIN)/python tests/benchmarks/bench_overhead.py runs/digits_fcos) \
 	  | tee results/benchmark.txt
 
-funnel: .venv/installed  ## 100,000 random formulas of every grammar through all gates; about 2 minutes.
+funnel: .venv/installed  ## 100,000 random formulas of every grammar through all gates; about 3 minutes.
 	@mkdir -p results
-	for grammar in box box_pixels box_extended softmax sigmoid; do \
+	for grammar in box box_pixels box_extended box_wide softmax softmax_wide sigmoid sigmoid_wide; do \
 	  $(BIN)/autoloss funnel --grammar $$grammar --n 100000 --seed 0 > results/funnel_$$grammar.txt || exit 1; \
 	done
 

@@ -13,7 +13,7 @@ from primitives.expression import Expression
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import Kind
 from primitives.kinds.sample import Sample
-from primitives.kinds.terminal import Terminal
+from primitives.kinds.terminal import Terminal, Terminals
 from primitives.operators import OPERATORS, Operator
 from primitives.parser import GrammarError, Words, read, short
 
@@ -45,6 +45,9 @@ class Grammar:
     drawn: tuple[str, ...] | None = None
     drawn_inputs: tuple[str, ...] | None = None
     edition: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terminals", Terminals(self.terminals))
 
     def __hash__(self) -> int:
         return hash((self.name, self.constants))
@@ -109,7 +112,7 @@ class Grammar:
         inside = set(other.terminals) <= set(self.terminals) and set(other.operators) <= set(self.operators)
         return self.kind is other.kind and inside
 
-    @property
+    @cached_property
     def predicted(self) -> frozenset[str]:
         """Names of the inputs through which the gradient reaches the prediction."""
         return frozenset(terminal.name for terminal in self.terminals if terminal.predicted)

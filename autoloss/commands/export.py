@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, Alpha, Candidate, WeightBbox, WeightCls, by_slot, stderr
+from autoloss.commands.options import MOST, Alpha, Candidate, ClassGrammar, WeightBbox, WeightCls, by_slot, stderr
 from primitives.errors import InputError
 
 
@@ -35,7 +35,7 @@ def export(
             "Faster R-CNN R50, FCOS R50 for sigmoid losses.",
         ),
     ] = None,
-    grammar: Annotated[str | None, typer.Option(help="softmax or sigmoid, where the class formula fits both.")] = None,
+    grammar: ClassGrammar = None,
     alpha: Alpha = None,
     weight_cls: WeightCls = None,
     weight_bbox: WeightBbox = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autoloss.commands.options import MOST, MOST_SEED, Alpha, Candidate, Canonical, finite, stderr, stdout
+from autoloss.commands.options import ANY_GRAMMAR, MOST, MOST_SEED, Alpha, Candidate, Canonical, finite, stderr, stdout
 from primitives.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def check(
     ],
     grammar: Annotated[
         str | None,
-        typer.Option(help="box, box_pixels, box_extended, softmax or sigmoid; found from the inputs where it can be."),
+        typer.Option(help=f"{ANY_GRAMMAR}; found from the inputs where it can be."),
     ] = None,
     alpha: Annotated[
         float | None,
@@ -124,7 +124,7 @@ def _of_run(run: Path, candidate: int | None) -> Mapping[str, Loss]:
 
 
 def funnel(
-    grammar: Annotated[str, typer.Option(help="box, box_pixels, box_extended, softmax or sigmoid.")],
+    grammar: Annotated[str, typer.Option(help=f"{ANY_GRAMMAR}.")],
     n: Annotated[int, typer.Option(min=1, max=MOST, help="How many random formulas.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the drawing.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,

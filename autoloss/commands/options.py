@@ -30,6 +30,14 @@ def by_slot(**given: Given | None) -> dict[str, Given]:
     return {slot: value for slot, value in given.items() if value is not None}
 
 
+# Names of the rows of primitives.catalog, which would bring torch for a line of help; a test holds them equal.
+BOX_GRAMMARS = ("box", "box_pixels", "box_extended", "box_wide")
+CLASS_GRAMMARS = ("softmax", "sigmoid", "softmax_wide", "sigmoid_wide")
+ANY_GRAMMAR = ", ".join((*BOX_GRAMMARS, *CLASS_GRAMMARS))
+ClassGrammar = Annotated[
+    str | None,
+    typer.Option(help=f"Of a class formula, where it fits more than one: {', '.join(CLASS_GRAMMARS)}."),
+]
 Alpha = Annotated[
     float | None,
     typer.Option(min=0, max=1, callback=finite, help="Weight of the target column of a sigmoid loss given as text."),

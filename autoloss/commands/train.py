@@ -13,7 +13,17 @@ from typing import Annotated, Any
 import typer
 
 from autoloss.commands.data import described
-from autoloss.commands.options import MOST_SEED, Alpha, Candidate, GroupBy, Images, WeightBbox, WeightCls, by_slot
+from autoloss.commands.options import (
+    MOST_SEED,
+    Alpha,
+    Candidate,
+    ClassGrammar,
+    GroupBy,
+    Images,
+    WeightBbox,
+    WeightCls,
+    by_slot,
+)
 from primitives.errors import InputError
 
 TRAIN = "detectors.training.full:train_detector"
@@ -38,7 +48,7 @@ def train(
         Path | None, typer.Option(metavar="RUN", help="Take the losses of a run: what it recommends.")
     ] = None,
     candidate: Candidate = None,
-    grammar: Annotated[str | None, typer.Option(help="softmax or sigmoid, where the class formula fits both.")] = None,
+    grammar: ClassGrammar = None,
     alpha: Alpha = None,
     weight_cls: WeightCls = None,
     weight_bbox: WeightBbox = None,

@@ -28,7 +28,7 @@ class Funnel:
         seed: of the drawing.
         proposed: how many.
         ends: number of formulas by the gate that refused them, and `passed`.
-        seconds: spent on the formulas that ended there, by the same names, and on `drawing` them.
+        seconds: of a core, spent on the formulas that ended there, by the same names, and on `drawing` them.
         rediscovered: names of known losses of this grammar that were found.
         known: number of known losses of this grammar.
         passed: the first formulas that passed.
@@ -45,7 +45,7 @@ class Funnel:
 
     @property
     def rate(self) -> float:
-        """Formulas drawn and judged per second."""
+        """Formulas drawn and judged per second of a core."""
         return self.proposed / max(sum(self.seconds.values()), 1e-9)
 
 
@@ -76,9 +76,9 @@ def run_funnel(
         for start in range(0, count, _TOGETHER):
             survivors = []
             for _ in range(min(_TOGETHER, count - start)):
-                begin = time.perf_counter()
+                begin = time.thread_time()
                 formula = random_formula(grammar)
-                drawn = time.perf_counter()
+                drawn = time.thread_time()
                 seconds["drawing"] += drawn - begin
                 gate = met.get(formula.text)
                 if gate is None:
@@ -87,17 +87,17 @@ def run_funnel(
                         met[formula.text] = GATE
                         seen.add(judgement.identity)
                         survivors.append(judgement)
-                        seconds["converges"] += time.perf_counter() - drawn
+                        seconds["converges"] += time.thread_time() - drawn
                         continue
                     gate = met[formula.text] = judgement.verdicts[-1].gate
                 ends[gate] += 1
-                seconds[gate] += time.perf_counter() - drawn
-            begin = time.perf_counter()
+                seconds[gate] += time.thread_time() - drawn
+            begin = time.thread_time()
             for judgement in pipeline.converged(survivors, grammar, alpha):
                 ends[PASSED if judgement.passed else judgement.verdicts[-1].gate] += 1
                 if judgement.passed:
                     passed.append(str(judgement.expression))
-            seconds["converges"] += time.perf_counter() - begin
+            seconds["converges"] += time.thread_time() - begin
             watch(min(start + _TOGETHER, count), len(passed))
     gc.unfreeze()
     known = [recognise(identity, grammar) for identity in seen.identities]

@@ -56,12 +56,11 @@ class Loss(nn.Module):
         """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
         if weight is not None:
             loss = torch.where(weight == 0, 0.0, loss * weight)
-        if how == "none":
-            return loss * self.loss_weight
-        if how == "mean" and avg_factor is None and loss.numel():
-            return loss.mean() * self.loss_weight
-        total = loss.sum() * self.loss_weight
-        if avg_factor is None:
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
             return total
         # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
         return total / (avg_factor + torch.finfo(torch.float32).eps)

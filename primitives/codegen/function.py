@@ -96,6 +96,6 @@ def _doc(expression: Expression, grammar: Grammar) -> list[str]:
 
 
 def _argument(terminal: Terminal) -> str:
-    """The argument that an input which training knows is handed over as, and its shape."""
+    """The argument that an input is handed over as, and its shape."""
     shapes = {"sample": "(N,)", "class": "(C,) or (N, C)", "training": "()"}
-    return f", as {terminal.given} {shapes[terminal.per]}" if terminal.levels else ""
+    return f", as {terminal.given} {shapes[terminal.per]}" if terminal.given else ""

@@ -43,8 +43,8 @@ class Formula:
     @property
     def held(self) -> bool:
         """Whether a part changes with the prediction that no derivative is taken of: values do not tell its way."""
-        stops = any(isinstance(node.head, Operator) and node.head.name == "stop" for node in self.expression.walk())
-        return stops or any(terminal.moves for terminal in self.reads)
+        names = self.expression.names
+        return "stop(" in self.expression.text or any(one.moves and one.name in names for one in self.terminals)
 
     @property
     def quick(self) -> bool:

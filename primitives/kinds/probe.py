@@ -57,18 +57,18 @@ class Probe:
     def gradient(self, expression: Expression, alpha: float | None = None) -> tuple[Tensor, Tensor]:
         """Losses (N,) and their gradients with respect to the prediction, (N, D)."""
         inputs = dict(self.inputs)
-        for name in self.leaves:
-            inputs[name] = inputs[name].detach().requires_grad_()
+        read = [k for k, name in enumerate(self.leaves) if name in expression.names]
+        leaves = [inputs[self.leaves[k]].detach().requires_grad_() for k in read]
+        inputs |= zip((self.leaves[k] for k in read), leaves, strict=True)
         loss = self.losses(expression(inputs), inputs, alpha)
-        leaves = [inputs[name] for name in self.leaves]
-        still = torch.zeros_like(leaves[0] if self.jacobian is None else self.jacobian[:, 0])
+        still = torch.zeros_like(self.inputs[self.leaves[0]] if self.jacobian is None else self.jacobian[:, 0])
         if not loss.requires_grad:
             return loss, still.to(loss.dtype)
         parts = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
         if self.jacobian is None:
             return loss.detach(), parts[0] if parts[0] is not None else still
         gradient = still.to(loss.dtype)
-        for k, part in enumerate(parts):
+        for k, part in zip(read, parts, strict=True):
             if part is not None:
                 gradient = gradient + part[:, None] * self.jacobian[:, k]
         return loss.detach(), gradient

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from torch import Tensor
@@ -62,6 +63,20 @@ class Terminal:
 
     def __hash__(self) -> int:
         return hash((self.name, self.unit))
+
+
+class Terminals(tuple[Terminal, ...]):
+    """Inputs in their order; probes are looked up by them with every formula that is judged, so the hash is kept."""
+
+    @cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Terminals], tuple[tuple[Terminal, ...]]]:
+        return Terminals, (tuple(self),)  # another process hashes text otherwise
 
 
 # What training knows and hands over: in every kind of losses by the same name.

@@ -73,11 +73,13 @@ def beside_mmdetection(device: str) -> list[Case]:
     from mmdet.models import losses as stock
 
     found: list[Case] = []
-    box_mine, box_theirs = exported("giou"), stock.GIoULoss()
-    for count in BOXES:
-        pred, target = boxes(count, device)
-        calls = [lambda p=pred, t=target, m=loss: m(p, t) for loss in (box_mine, box_theirs)]
-        found.append(("GIoU", f"{count:,}", calls[0], calls[1], pred))
+    # mmdetection's EIoULoss is another loss of that name, of Peng and Yu 2021.
+    for name, theirs in {"giou": stock.GIoULoss(), "diou": stock.DIoULoss(), "ciou": stock.CIoULoss()}.items():
+        mine = exported(name)
+        for count in BOXES:
+            pred, target = boxes(count, device)
+            calls = [lambda p=pred, t=target, m=loss: m(p, t) for loss in (mine, theirs)]
+            found.append((KNOWN[name].title, f"{count:,}", calls[0], calls[1], pred))
     pairs: dict[str, tuple[nn.Module, nn.Module]] = {
         "cross_entropy": (exported("cross_entropy"), stock.CrossEntropyLoss()),
         "focal": (exported("focal"), stock.FocalLoss()),

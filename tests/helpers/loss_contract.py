@@ -10,6 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+EVERYTHING = {
+    "box_wide": "(1 + w*s)*f**(-0.5*t)*(1 - i/u + dw**2/stop(1 + g) + max(dh, a)*d)",
+    "softmax_wide": "-dot(y*(1 + w)*stop(1 - softmax(x)), f**(-0.5*t)*log(softmax(x)))/(0.1 + a)",
+    "sigmoid_wide": "(0.1 + a)*f**(-0.5*t)*abs(y*w - sigmoid(x))**1.5*(softplus(x) - x*y)",
+}
+"""Formulas of the wide grammars that read all that is handed over."""
+
 
 class LossContract:
     """Both slots; `module(**arguments)` gives the loss."""
@@ -20,8 +27,15 @@ class LossContract:
     def inputs(self, count: int = 12) -> tuple[Tensor, Tensor]:
         raise AssertionError("a subclass gives the inputs")
 
+    def told(self, module: nn.Module, pred: Tensor) -> dict[str, Tensor]:
+        """What the formula reads beside, of every sample, class, or of the training; the same for the first of many."""
+        each = 0.2 + 0.05 * torch.arange(len(pred))
+        told = {"iou": each, "score": each, "size": each, "progress": torch.tensor(0.25)}
+        told["frequency"] = torch.linspace(0.01, 1, pred.shape[1]) if hasattr(module, "use_sigmoid") else each
+        return {name: told[name] for name in module.reads}
+
     def call(self, module: nn.Module, pred: Tensor, target: Tensor, *args: object, **kwargs: object) -> Tensor:
-        return module(pred, target, *args, **kwargs)
+        return module(pred, target, *args, **{**self.told(module, pred), **kwargs})
 
     def test_avg_factor_with_sum_is_an_error(self) -> None:
         pred, target = self.inputs()
@@ -111,6 +125,15 @@ class LossContract:
         assert loss.dtype == torch.float64
         assert torch.isfinite(loss)
 
+    def test_a_formula_that_reads_more_says_so_when_it_is_not_handed_over(self) -> None:
+        pred, target = self.inputs()
+        module: Any = self.module()
+        if module.reads:
+            with pytest.raises(ValueError, match=f"reads {', '.join(module.reads)}; this head hands over none"):
+                module(pred, target)
+        else:
+            assert torch.isfinite(module(pred, target))
+
     def test_the_module_can_be_copied_and_has_no_state(self) -> None:
         pred, target = self.inputs()
         module = self.module()
@@ -137,19 +160,18 @@ class BoxLossContract(LossContract):
         pred, target = self.inputs()
         weight = torch.rand(12, 4, generator=torch.Generator().manual_seed(1))
         module = self.module()
-        torch.testing.assert_close(
-            module(pred, target, weight, avg_factor=2.0), module(pred, target, weight.mean(-1), avg_factor=2.0)
-        )
+        four, one = (self.call(module, pred, target, each, avg_factor=2.0) for each in (weight, weight.mean(-1)))
+        torch.testing.assert_close(four, one)
 
     def test_all_anchors_with_zero_targets_and_zero_weights_are_harmless(self) -> None:
         """RetinaNet hands over every anchor; those without an object have target 0 and weight 0."""
         pred, target = self.inputs()
-        alone = self.module()(pred[:4], target[:4], torch.ones(4, 4), avg_factor=4.0)
+        alone = self.call(self.module(), pred[:4], target[:4], torch.ones(4, 4), avg_factor=4.0)
         target[4:] = 0
         pred.requires_grad_()
         weight = torch.zeros(12, 4)
         weight[:4] = 1
-        loss = self.module()(pred, target, weight, avg_factor=4.0)
+        loss = self.call(self.module(), pred, target, weight, avg_factor=4.0)
         loss.backward()
         torch.testing.assert_close(loss.detach(), alone)
         assert pred.grad is not None
@@ -166,12 +188,14 @@ class ClassLossContract(LossContract):
         return torch.randn(count, width, generator=torch.Generator().manual_seed(0)), torch.arange(count) % 5
 
     def call(self, module: nn.Module, pred: Tensor, target: Tensor, *args: object, **kwargs: object) -> Tensor:
-        return module(pred, target, *args, iou=torch.full((len(pred),), 0.5), **kwargs)
+        return super().call(module, pred, target, *args, **{"iou": torch.full((len(pred),), 0.5), **kwargs})
 
     def test_labels_may_come_with_the_iou(self) -> None:
         pred, target = self.inputs()
         module, iou = self.module(), torch.linspace(0, 1, 12)
-        assert torch.equal(module(pred, (target, iou)), module(pred, target, iou=iou))
+        told = {**self.told(module, pred), "iou": iou}
+        beside = {name: value for name, value in told.items() if name != "iou"}
+        assert torch.equal(module(pred, (target, iou), **beside), module(pred, target, **told))
 
     def test_a_column_of_weights_is_a_row_weight(self) -> None:
         pred, target = self.inputs()
@@ -203,12 +227,3 @@ class ClassLossContract(LossContract):
         assert torch.isfinite(loss)
         assert pred.grad is not None
         assert torch.isfinite(pred.grad).all()
-
-    def test_a_formula_that_reads_the_iou_says_so_when_there_is_none(self) -> None:
-        pred, target = self.inputs()
-        module: Any = self.module()
-        if module.reads:
-            with pytest.raises(ValueError, match="reads iou; this head hands over none"):
-                module(pred, target)
-        else:
-            assert torch.isfinite(module(pred, target))

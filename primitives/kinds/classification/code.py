@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,27 +9,22 @@ from primitives.codegen.lines import needed
 from primitives.codegen.source import folded, source, wide
 from primitives.expression import Expression
 from primitives.kinds.classification import picked
-from primitives.operators import EPS, Operator
+from primitives.operators import Operator
 
 _TARGET = "target = labels[:, None] == torch.arange(x.shape[1], device=x.device)"
 _X_AT = "x_at = x.gather(1, index){flat}"
-_P_AT = "p_at = torch.softmax(x, dim=-1).gather(1, index){flat}"
-# What `picked` puts in, by whether the background has a column: lines before and after those of what a head gives.
+# What `picked` puts in, by whether the background has a column.
 _AT_LABEL = {
     True: (
-        ["index = labels[:, None]", _X_AT, _P_AT],
-        [
-            'ce = functional.cross_entropy(x, labels, reduction="none"){column}',
-            f"nll_at = ce - functional.softplus(ce - {-math.log(EPS)!r})",  # -log(p + 1e-20) where p = e^-ce
-        ],
+        "index = labels[:, None]",
+        _X_AT,
+        'p_at = torch.exp(-functional.cross_entropy(x, labels, reduction="none")){column}',  # with an exact slope
     ),
     False: (
-        [
-            "index = labels.clamp(0, x.shape[1] - 1)[:, None]",
-            "hit = (labels < x.shape[1]){column}.to(x.dtype)",  # label C is background and has no column
-            _X_AT,
-        ],
-        [_P_AT, f"nll_at = -torch.log(torch.softmax(x, dim=-1) + {EPS!r}).gather(1, index){{flat}}"],
+        "index = labels.clamp(0, x.shape[1] - 1)[:, None]",
+        "hit = (labels < x.shape[1]){column}.to(x.dtype)",  # label C is background and has no column
+        _X_AT,
+        "p_at = torch.softmax(x, dim=-1).gather(1, index){flat}",
     ),
 }
 
@@ -119,8 +113,7 @@ class ClassCode:
         """Statements of the inputs that a formula reads, those that `picked` puts in among them."""
         shape = {"column": "", "flat": "[:, 0]"} if flat else {"column": "[:, None]", "flat": ""}
         at_label = [f"{name}_at = {text}" for name, text in self.at_label.items()]
-        before, after = _AT_LABEL[self.background]
-        picking = [line.format(**shape) for line in (*before, *at_label, *after)]
+        picking = [line.format(**shape) for line in (*_AT_LABEL[self.background], *at_label)]
         return needed([_TARGET, *"\n".join(self.inputs.values()).split("\n"), *picking], names)
 
     def _arrays(self, expression: Expression, alpha: float | None) -> list[str]:

@@ -10,10 +10,6 @@ from primitives.expression import Expression
 from primitives.operators import OPERATORS, Operator
 
 _NEGATE = OPERATORS["neg"]
-_SOFTMAX = {
-    "log(softmax(x))": Expression(_NEGATE, (Expression("nll_at"),)),
-    "softmax(x)": Expression("p_at"),
-}
 
 
 def picked(formula: Expression, hit: bool) -> Expression:
@@ -110,10 +106,8 @@ def _at(part: Expression, hit: bool) -> Expression | None:
         return Expression(f"{part.head}_at") if wide(part) else part  # a `dot` within may have been rewritten before
     if not isinstance(part.head, Operator) or part.head.name == "dot":
         return picked(part, hit)
-    if part.text in _SOFTMAX:
-        return _SOFTMAX[part.text]
     if part.head.name == "softmax":
-        return None
+        return Expression("p_at") if part.arguments[0].head == "x" else None
     arguments = [_at(argument, hit) for argument in part.arguments]
     known = tuple(argument for argument in arguments if argument is not None)
     return Expression(part.head, known) if len(known) == len(arguments) else None

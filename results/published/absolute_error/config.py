@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with AbsoluteErrorClassLoss_7fb42c88.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with AbsoluteErrorClassLoss_a0cf5d68.
 
 absolute error. Source: Ghosh et al. 2017, arXiv 1712.09482.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'absolute_error_losses_7fb42c88']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'absolute_error_losses_a0cf5d68']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'absolute_error_losses_7fb42c88',
+        'absolute_error_losses_a0cf5d68',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=4.05225,
-                type='AbsoluteErrorClassLoss_7fb42c88',
+                type='AbsoluteErrorClassLoss_a0cf5d68',
                 use_sigmoid=False))))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with AlphaIouBoxLoss_2fa969f5.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with AlphaIouBoxLoss_0266ea89.
 
 alpha-IoU (alpha 3). Source: He et al. 2021, arXiv 2110.13675, eq. 4.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'alpha_iou_losses_2fa969f5']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'alpha_iou_losses_0266ea89']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'alpha_iou_losses_2fa969f5',
+        'alpha_iou_losses_0266ea89',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=18.8928,
-                type='AlphaIouBoxLoss_2fa969f5'),
+                type='AlphaIouBoxLoss_0266ea89'),
             reg_decoded_bbox=True)))

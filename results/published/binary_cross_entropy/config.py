@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-BinaryCrossEntropyClassLoss_2bafe658.
+BinaryCrossEntropyClassLoss_ff5b62a0.
 
 binary cross-entropy. Source: textbook.
 
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'binary_cross_entropy_losses_2bafe658']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'binary_cross_entropy_losses_ff5b62a0']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,12 +56,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'binary_cross_entropy_losses_2bafe658',
+        'binary_cross_entropy_losses_ff5b62a0',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.601237,
-            type='BinaryCrossEntropyClassLoss_2bafe658',
+            type='BinaryCrossEntropyClassLoss_ff5b62a0',
             use_sigmoid=True)))

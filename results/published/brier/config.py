@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with BrierClassLoss_b2a2f9d7.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with BrierClassLoss_86a12b3e.
 
 Brier. Source: Brier 1950, Monthly Weather Review 78.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'brier_losses_b2a2f9d7']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'brier_losses_86a12b3e']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'brier_losses_b2a2f9d7',
+        'brier_losses_86a12b3e',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=2.93414,
-                type='BrierClassLoss_b2a2f9d7',
+                type='BrierClassLoss_86a12b3e',
                 use_sigmoid=False))))

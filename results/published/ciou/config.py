@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CiouBoxLoss_95500ab7.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CiouBoxLoss_8bdee6e9.
 
 CIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 10 and 11; its weight detached, as in torchvision.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'ciou_losses_95500ab7']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'ciou_losses_8bdee6e9']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'ciou_losses_95500ab7',
+        'ciou_losses_8bdee6e9',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=11.5058,
-                type='CiouBoxLoss_95500ab7'),
+                type='CiouBoxLoss_8bdee6e9'),
             reg_decoded_bbox=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with ClassBalancedClassLoss_4262efcb.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with ClassBalancedClassLoss_503b48ab.
 
 class-balanced cross-entropy (beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555,
 eq. 3, where 1 - beta is small.
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'class_balanced_losses_4262efcb']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'class_balanced_losses_503b48ab']))
 custom_hooks = [
     dict(type='TrainingState_009e94d1'),
     dict(type='PortableConfig_bc7ecc83'),
@@ -58,7 +58,7 @@ custom_imports = dict(
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
         'training_state_009e94d1',
-        'class_balanced_losses_4262efcb',
+        'class_balanced_losses_503b48ab',
     ])
 model = dict(
     roi_head=dict(
@@ -66,6 +66,6 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=0.0328849,
-                type='ClassBalancedClassLoss_4262efcb',
+                type='ClassBalancedClassLoss_503b48ab',
                 use_sigmoid=False),
-            type='ClassBalancedShared2FCBBoxHead_4262efcb')))
+            type='ClassBalancedShared2FCBBoxHead_503b48ab')))

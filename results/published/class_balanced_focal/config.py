@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-ClassBalancedFocalClassLoss_8767973b.
+ClassBalancedFocalClassLoss_e8f6cbc2.
 
 class-balanced focal (gamma 2, beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555,
 eq. 3 and 6, where 1 - beta is small.
@@ -48,7 +48,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'class_balanced_focal_losses_8767973b']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'class_balanced_focal_losses_e8f6cbc2']))
 custom_hooks = [
     dict(type='TrainingState_009e94d1'),
     dict(type='PortableConfig_bc7ecc83'),
@@ -59,13 +59,13 @@ custom_imports = dict(
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
         'training_state_009e94d1',
-        'class_balanced_focal_losses_8767973b',
+        'class_balanced_focal_losses_e8f6cbc2',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.0198747,
-            type='ClassBalancedFocalClassLoss_8767973b',
+            type='ClassBalancedFocalClassLoss_e8f6cbc2',
             use_sigmoid=True),
-        type='ClassBalancedFocalFCOSHead_8767973b'))
+        type='ClassBalancedFocalFCOSHead_e8f6cbc2'))

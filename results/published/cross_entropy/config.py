@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CrossEntropyClassLoss_e1c6eda2.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CrossEntropyClassLoss_b67cd590.
 
 cross-entropy. Source: textbook.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cross_entropy_losses_e1c6eda2']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cross_entropy_losses_b67cd590']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'cross_entropy_losses_e1c6eda2',
+        'cross_entropy_losses_b67cd590',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=1.0,
-                type='CrossEntropyClassLoss_e1c6eda2',
+                type='CrossEntropyClassLoss_b67cd590',
                 use_sigmoid=False))))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CseAClassLoss_d2343162 and CseABoxLoss_d2343162.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CseAClassLoss_7a706a4c and CseABoxLoss_7a706a4c.
 
 CSE-Autoloss-A class and CSE-Autoloss-A box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cse_a_losses_d2343162']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cse_a_losses_7a706a4c']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,7 +56,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'cse_a_losses_d2343162',
+        'cse_a_losses_7a706a4c',
     ])
 model = dict(
     roi_head=dict(
@@ -64,11 +64,11 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=6.22609,
-                type='CseABoxLoss_d2343162'),
+                type='CseABoxLoss_7a706a4c'),
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=0.590815,
-                type='CseAClassLoss_d2343162',
+                type='CseAClassLoss_7a706a4c',
                 use_sigmoid=False),
             reg_decoded_bbox=True,
-            type='CseAShared2FCBBoxHead_d2343162')))
+            type='CseAShared2FCBBoxHead_7a706a4c')))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with DiouBoxLoss_6dc1518b.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with DiouBoxLoss_d09a2a61.
 
 DIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 7.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'diou_losses_6dc1518b']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'diou_losses_d09a2a61']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'diou_losses_6dc1518b',
+        'diou_losses_d09a2a61',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=11.5259,
-                type='DiouBoxLoss_6dc1518b'),
+                type='DiouBoxLoss_d09a2a61'),
             reg_decoded_bbox=True)))

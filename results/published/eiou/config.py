@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with EiouBoxLoss_785e1994.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with EiouBoxLoss_1b607dd1.
 
 EIoU. Source: Zhang et al. 2021, arXiv 2101.08158, eq. 6.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'eiou_losses_785e1994']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'eiou_losses_1b607dd1']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'eiou_losses_785e1994',
+        'eiou_losses_1b607dd1',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=9.34895,
-                type='EiouBoxLoss_785e1994'),
+                type='EiouBoxLoss_1b607dd1'),
             reg_decoded_bbox=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with GeneralisedCrossEntropyClassLoss_2af5a11f.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with GeneralisedCrossEntropyClassLoss_2b6eca65.
 
 generalised cross-entropy (q 0.7). Source: Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'generalised_cross_entropy_losses_2af5a11f']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'generalised_cross_entropy_losses_2b6eca65']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'generalised_cross_entropy_losses_2af5a11f',
+        'generalised_cross_entropy_losses_2b6eca65',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=5.16912,
-                type='GeneralisedCrossEntropyClassLoss_2af5a11f',
+                type='GeneralisedCrossEntropyClassLoss_2b6eca65',
                 use_sigmoid=False))))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with GiouBoxLoss_e40d4e13.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with GiouBoxLoss_46240723.
 
 GIoU. Source: Rezatofighi et al. 2019, arXiv 1902.09630, algorithm 1.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'giou_losses_e40d4e13']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'giou_losses_46240723']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,11 +55,11 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'giou_losses_e40d4e13',
+        'giou_losses_46240723',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_bbox=dict(
-                _delete_=True, loss_weight=10.0, type='GiouBoxLoss_e40d4e13'),
+                _delete_=True, loss_weight=10.0, type='GiouBoxLoss_46240723'),
             reg_decoded_bbox=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with IouBoxLoss_f8a36d9c.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with IouBoxLoss_1a81bf3c.
 
 IoU (linear). Source: Rahman and Wang 2016, ISVC.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'iou_losses_f8a36d9c']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'iou_losses_1a81bf3c']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,12 +55,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'iou_losses_f8a36d9c',
+        'iou_losses_1a81bf3c',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_bbox=dict(
                 _delete_=True, loss_weight=12.8721,
-                type='IouBoxLoss_f8a36d9c'),
+                type='IouBoxLoss_1a81bf3c'),
             reg_decoded_bbox=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with LogIouBoxLoss_a440a73f.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with LogIouBoxLoss_f7ae0d16.
 
 IoU (log). Source: Yu et al. 2016, arXiv 1608.01471.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'log_iou_losses_a440a73f']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'log_iou_losses_f7ae0d16']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'log_iou_losses_a440a73f',
+        'log_iou_losses_f7ae0d16',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=5.65273,
-                type='LogIouBoxLoss_a440a73f'),
+                type='LogIouBoxLoss_f7ae0d16'),
             reg_decoded_bbox=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with MpdiouBoxLoss_a06ab37f.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with MpdiouBoxLoss_6363d685.
 
 MPDIoU. Source: Ma and Xu 2023, arXiv 2307.07662, algorithm 1; for square images.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'mpdiou_losses_a06ab37f']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'mpdiou_losses_6363d685']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'mpdiou_losses_a06ab37f',
+        'mpdiou_losses_6363d685',
     ])
 model = dict(
     roi_head=dict(
@@ -63,7 +63,7 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=11.2046,
-                type='MpdiouBoxLoss_a06ab37f'),
+                type='MpdiouBoxLoss_6363d685'),
             reg_decoded_bbox=True,
-            type='MpdiouShared2FCBBoxHead_a06ab37f'),
-        type='MpdiouStandardRoIHead_a06ab37f'))
+            type='MpdiouShared2FCBBoxHead_6363d685'),
+        type='MpdiouStandardRoIHead_6363d685'))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with NwdBoxLoss_dc4ce5e4.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with NwdBoxLoss_94a0d6c9.
 
 normalised Wasserstein distance. Source: Wang et al. 2021, arXiv 2110.13389, eq. 8; its constant C the square root
 of the target's area.
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'nwd_losses_dc4ce5e4']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'nwd_losses_94a0d6c9']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,12 +56,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'nwd_losses_dc4ce5e4',
+        'nwd_losses_94a0d6c9',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_bbox=dict(
                 _delete_=True, loss_weight=19.3695,
-                type='NwdBoxLoss_dc4ce5e4'),
+                type='NwdBoxLoss_94a0d6c9'),
             reg_decoded_bbox=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with Poly1CrossEntropyClassLoss_dfd04bb0.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with Poly1CrossEntropyClassLoss_8c4e7f57.
 
 poly-1 cross-entropy (epsilon 1). Source: Leng et al. 2022, arXiv 2204.12511, eq. 6.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'poly1_cross_entropy_losses_dfd04bb0']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'poly1_cross_entropy_losses_8c4e7f57']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'poly1_cross_entropy_losses_dfd04bb0',
+        'poly1_cross_entropy_losses_8c4e7f57',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=0.890164,
-                type='Poly1CrossEntropyClassLoss_dfd04bb0',
+                type='Poly1CrossEntropyClassLoss_8c4e7f57',
                 use_sigmoid=False))))

@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-SquaredErrorClassLoss_f0e04497.
+SquaredErrorClassLoss_aef159fb.
 
 squared error. Source: Brier 1950, Monthly Weather Review 78.
 
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'squared_error_losses_f0e04497']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'squared_error_losses_aef159fb']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,12 +56,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'squared_error_losses_f0e04497',
+        'squared_error_losses_aef159fb',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.79667,
-            type='SquaredErrorClassLoss_f0e04497',
+            type='SquaredErrorClassLoss_aef159fb',
             use_sigmoid=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with SquaredIouBoxLoss_05655e30.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with SquaredIouBoxLoss_e08c06cd.
 
 IoU (squared). Source: mmdetection, IoULoss mode 'square'; the alpha = 2 case of He et al. 2021, arXiv 2110.13675.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'squared_iou_losses_05655e30']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'squared_iou_losses_e08c06cd']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'squared_iou_losses_05655e30',
+        'squared_iou_losses_e08c06cd',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=13.8798,
-                type='SquaredIouBoxLoss_05655e30'),
+                type='SquaredIouBoxLoss_e08c06cd'),
             reg_decoded_bbox=True)))

@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with SymmetricCrossEntropyClassLoss_59e2171c.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with SymmetricCrossEntropyClassLoss_bd5975c4.
 
 symmetric cross-entropy (alpha 0.1, beta 1, A -4). Source: Wang et al. 2019, arXiv 1908.06112, eq. 7.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'symmetric_cross_entropy_losses_59e2171c']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'symmetric_cross_entropy_losses_bd5975c4']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'symmetric_cross_entropy_losses_59e2171c',
+        'symmetric_cross_entropy_losses_bd5975c4',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_cls=dict(
                 _delete_=True,
                 loss_weight=1.68477,
-                type='SymmetricCrossEntropyClassLoss_59e2171c',
+                type='SymmetricCrossEntropyClassLoss_bd5975c4',
                 use_sigmoid=False))))

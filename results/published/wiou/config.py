@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with WiouBoxLoss_f4489404.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with WiouBoxLoss_16f96712.
 
 Wise-IoU v1. Source: Tong et al. 2023, arXiv 2301.10051, eq. 6.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'wiou_losses_f4489404']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'wiou_losses_16f96712']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,7 +55,7 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'wiou_losses_f4489404',
+        'wiou_losses_16f96712',
     ])
 model = dict(
     roi_head=dict(
@@ -63,5 +63,5 @@ model = dict(
             loss_bbox=dict(
                 _delete_=True,
                 loss_weight=11.6094,
-                type='WiouBoxLoss_f4489404'),
+                type='WiouBoxLoss_16f96712'),
             reg_decoded_bbox=True)))

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoloss import cli
+from autoloss.commands import options
+from primitives.catalog import GRAMMARS
 from primitives.errors import InputError
 
 GROUP: Any = typer.main.get_command(cli.app)
@@ -86,3 +88,8 @@ def test_a_number_is_within_its_range_or_refused(command: str, option: str) -> N
 @given(st.sampled_from(OPTIONS), st.one_of(st.floats().map(str), st.integers().map(str), st.text()))
 def test_any_text_is_a_number_within_its_range_or_refused(place: tuple[str, str], text: str) -> None:
     refused_or_sane(*place, text)
+
+
+def test_help_names_the_grammars_that_there_are() -> None:
+    by_slot = {"loss_bbox": options.BOX_GRAMMARS, "loss_cls": options.CLASS_GRAMMARS}
+    assert by_slot == {slot: tuple(name for name, rules in GRAMMARS.items() if rules.slot == slot) for slot in by_slot}

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from autoloss.candidate import Loss
 from detectors import mmcv_ops
 from detectors.export.source import losses_file
-from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
-from tests.helpers.loss_contract import BoxLossContract, ClassLossContract
+from primitives.catalog import GRAMMARS, KNOWN
+from tests.helpers.loss_contract import EVERYTHING, BoxLossContract, ClassLossContract
 from tests.helpers.survivors import COUNT, FEW, known, survivors
 
 mmcv_ops.install()
@@ -32,10 +32,12 @@ ABOUT = ["By a test."]
 
 
 def case(text: str) -> Loss:
-    """`giou` is a known loss, `box:7` the eighth random survivor of its grammar."""
+    """`giou` is a known loss, `box:7` the eighth random survivor of its grammar, `box_wide:everything` reads all."""
     grammar, _, number = text.partition(":")
     if not number:
         return known(text)
+    if number == "everything":
+        return Loss(GRAMMARS[grammar].parse(EVERYTHING[grammar]), GRAMMARS[grammar])
     return survivors(grammar, FEW if int(number) < FEW else COUNT)[int(number)]
 
 
@@ -69,21 +71,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
-def told(known: KnownLoss) -> set[str]:
-    """What a loss is to be handed over beside the IoU."""
-    return set(GRAMMARS[known.grammar].given(known.expression)) - {"iou"}
-
-
 def cases(*grammars: str) -> list[Any]:
-    wide = [f"{grammar}_wide" for grammar in grammars]
-    names = [name for name, one in KNOWN.items() if one.grammar in (*grammars, *wide) and not told(one)]
+    """Known losses, formulas that read all that is handed over, and random survivors."""
+    names = [name for name, one in KNOWN.items() if one.grammar in grammars]
+    names += [f"{grammar}:everything" for grammar in grammars if grammar in EVERYTHING]
+    grammars = tuple(grammar for grammar in grammars if grammar not in EVERYTHING)
     few = [f"{grammar}:{number}" for grammar in grammars for number in range(FEW)]
     rest = [f"{grammar}:{number}" for grammar in grammars for number in range(FEW, COUNT)]
     return [*names, *few, *(pytest.param(one, marks=pytest.mark.slow) for one in rest)]
 
 
 class TestExportedBoxLosses(BoxLossContract):
-    @pytest.fixture(autouse=True, params=cases("box", "box_pixels", "box_extended"))
+    @pytest.fixture(autouse=True, params=cases("box", "box_pixels", "box_extended", "box_wide"))
     def _kind(self, request: pytest.FixtureRequest) -> None:
         self.kind = exported(request.param)[0]
 
@@ -94,7 +93,7 @@ class TestExportedBoxLosses(BoxLossContract):
 class TestExportedSigmoidLosses(ClassLossContract):
     use_sigmoid = True
 
-    @pytest.fixture(autouse=True, params=cases("sigmoid"))
+    @pytest.fixture(autouse=True, params=cases("sigmoid", "sigmoid_wide"))
     def _kind(self, request: pytest.FixtureRequest) -> None:
         self.kind = exported(request.param)[0]
 
@@ -105,7 +104,7 @@ class TestExportedSigmoidLosses(ClassLossContract):
 class TestExportedSoftmaxLosses(ClassLossContract):
     use_sigmoid = False
 
-    @pytest.fixture(autouse=True, params=cases("softmax"))
+    @pytest.fixture(autouse=True, params=cases("softmax", "softmax_wide"))
     def _kind(self, request: pytest.FixtureRequest) -> None:
         self.kind = exported(request.param)[0]
 

@@ -21,7 +21,7 @@ from detectors.heads.handover import DeferredClassLoss, Samples  # noqa: E402
 from detectors.losses.expression import ExpressionBoxLoss, ExpressionClassLoss  # noqa: E402
 from primitives.catalog import GRAMMARS, KNOWN  # noqa: E402
 from primitives.kinds.box.pair import aligned_iou  # noqa: E402
-from tests.helpers.loss_contract import BoxLossContract, ClassLossContract  # noqa: E402
+from tests.helpers.loss_contract import EVERYTHING, BoxLossContract, ClassLossContract  # noqa: E402
 
 
 def box(name: str, **arguments: object) -> nn.Module:
@@ -118,6 +118,25 @@ class TestSigmoidLossContract(ClassLossContract):
 
     def module(self, **arguments: object) -> nn.Module:
         return cls("cse_b_cls", **arguments)
+
+
+class TestWideBoxLossContract(BoxLossContract):
+    def module(self, **arguments: object) -> nn.Module:
+        return ExpressionBoxLoss(EVERYTHING["box_wide"], "box_wide", **arguments)
+
+
+class TestWideSoftmaxLossContract(ClassLossContract):
+    use_sigmoid = False
+
+    def module(self, **arguments: object) -> nn.Module:
+        return ExpressionClassLoss(EVERYTHING["softmax_wide"], "softmax_wide", **arguments)
+
+
+class TestWideSigmoidLossContract(ClassLossContract):
+    use_sigmoid = True
+
+    def module(self, **arguments: object) -> nn.Module:
+        return ExpressionClassLoss(EVERYTHING["sigmoid_wide"], "sigmoid_wide", alpha=0.25, **arguments)
 
 
 def test_gradient_of_a_box_loss_equals_finite_differences() -> None:

@@ -15,6 +15,7 @@ from primitives.catalog import GRAMMARS, KNOWN
 from primitives.codegen.function import function, function_name, imports
 from primitives.expression import Expression
 from primitives.kinds.sample import Sample
+from tests.helpers.loss_contract import EVERYTHING
 from tests.helpers.strategies import expressions
 
 FORMULAS = st.sampled_from(sorted(GRAMMARS)).flatmap(lambda name: st.tuples(st.just(name), expressions(GRAMMARS[name])))
@@ -125,6 +126,39 @@ def test_gradients_of_known_losses_are_those_of_the_formula(name: str, tmp_path:
     assert close(mine, theirs)
 
 
+@pytest.mark.parametrize("grammar", EVERYTHING)
+def test_gradients_of_what_reads_everything_are_those_of_the_formula(grammar: str, tmp_path: Path) -> None:
+    rules = GRAMMARS[grammar]
+    formula = rules.parse(EVERYTHING[grammar])
+    inputs = inputs_of(grammar, formula)
+    call = module(function(formula, rules, "loss"), "torch", tmp_path).loss
+    leaf = inputs["pred" if "pred" in inputs else "x"].requires_grad_()
+    mine = torch.autograd.grad(call(**inputs).sum(), leaf)[0]
+    theirs = torch.autograd.grad(expected(formula, grammar, inputs, None).sum(), leaf)[0]
+    assert close(mine, theirs)
+
+
+AT_LABEL = {name: one for name, one in KNOWN.items() if "log(softmax(x))" in one.expression.text}
+
+
+@pytest.mark.parametrize("name", AT_LABEL)
+def test_at_extreme_logits_too_what_stands_at_the_label_is_that_of_the_formula(name: str, tmp_path: Path) -> None:
+    known, rules = AT_LABEL[name], GRAMMARS[AT_LABEL[name].grammar]
+    call = module(function(known.expression, rules, "loss"), "torch", tmp_path).loss
+
+    @given(st.floats(0, 400), st.integers(0, 2**16))
+    @settings(max_examples=60)
+    def holds(reach: float, seed: int) -> None:
+        inputs = inputs_of(known.grammar, known.expression)
+        inputs["x"] = reach * torch.randn(60, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        leaf = inputs["x"].requires_grad_()
+        found, wanted = call(**inputs), expected(known.expression, known.grammar, inputs, known.alpha)
+        assert close(found, wanted)
+        assert close(*(torch.autograd.grad(value.sum(), leaf)[0] for value in (found, wanted)))
+
+    holds()
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_jax_gives_the_same_values_and_a_gradient(name: str, tmp_path: Path) -> None:
     jax = pytest.importorskip("jax", reason="JAX is an optional extra: pip install 'autoloss[jax]'")
@@ -143,7 +177,7 @@ def test_jax_gives_the_same_values_and_a_gradient(name: str, tmp_path: Path) -> 
 
 def test_one_column_is_computed_where_the_target_blanks_out_the_others() -> None:
     text = function(KNOWN["cross_entropy"].expression, GRAMMARS["softmax"], "loss")
-    assert 'functional.cross_entropy(x, labels, reduction="none")' in text
+    assert 'p_at = torch.exp(-functional.cross_entropy(x, labels, reduction="none"))' in text
     assert "torch.arange" not in text
     text = function(KNOWN["binary_cross_entropy"].expression, GRAMMARS["sigmoid"], "loss")
     assert "loss = functional.softplus(x)\n" in text

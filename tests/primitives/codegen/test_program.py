@@ -56,3 +56,17 @@ def test_one_formula_that_breaks_leaves_the_others_alone() -> None:
 def test_an_input_that_is_not_given_is_named() -> None:
     with pytest.raises(KeyError, match="u"):
         Program([KNOWN["iou"].expression])({"i": torch.ones(1, 2)})
+
+
+def test_no_gradient_comes_back_to_what_is_held_whatever_stands_beside() -> None:
+    rules = GRAMMARS["box_wide"]
+    formulas = [rules.parse("(1 - i/u)*stop(1 + sqrt(e - e))"), rules.parse("sqrt(e)*i")]  # sqrt has no slope at 0
+    places = {
+        name: torch.full((2, 3), value).requires_grad_() for name, value in zip("iue", (1.0, 2.0, 3.0), strict=True)
+    }
+    total = torch.stack(Program(formulas)(places)).sum()
+    i, u, e = torch.autograd.grad(total, list(places.values()))
+    assert i[0].tolist() == [-0.5] * 3
+    assert u[0].tolist() == [0.25] * 3
+    assert e[0].tolist() == [0.0] * 3
+    assert e[1].tolist() == pytest.approx([0.5 / 3**0.5] * 3)

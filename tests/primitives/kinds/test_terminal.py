@@ -1,10 +1,12 @@
 import math
+import pickle
 
 import pytest
 import torch
 
+from primitives.catalog import GRAMMARS
 from primitives.kinds import draws
-from primitives.kinds.terminal import Terminal
+from primitives.kinds.terminal import Terminal, Terminals
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,11 @@ def test_what_a_head_gives_is_drawn_in_its_interval_whatever_else_is_drawn() -> 
     alone, both = draws.given([score], 50), draws.given([other, score], 50)
     assert torch.equal(alone["score"], both["score"])
     assert 2 <= float(alone["score"].min()) < float(alone["score"].max()) <= 3
+
+
+def test_the_hash_that_is_kept_does_not_travel_to_another_process() -> None:
+    rows = GRAMMARS["box_wide"].terminals
+    assert hash(rows) == hash(tuple(rows))
+    again = pickle.loads(pickle.dumps(Terminals(tuple(rows)[:1]), protocol=4))
+    assert isinstance(again, Terminals)
+    assert vars(again) == {}
