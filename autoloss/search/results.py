@@ -72,10 +72,17 @@ def ranking_rungs(settings: Settings) -> list[Rung]:
     return [*(rung for rung in below if rung.ranks), last]
 
 
-def collapsed(scores: Mapping[int, float], check: Rung) -> set[int]:
-    """Candidates that fell at a check below what it asks for."""
+def collapsed(evaluations: Sequence[Evaluation], check: Rung) -> set[int]:
+    """Candidates that failed at a check, or fell below what it asks for.
+
+    Args:
+        evaluations: of it.
+        check: the rung that it is.
+    """
+    scores = mean_scores(evaluations, check.seeds)
     least = (check.keep.of_own or 0) * scores.get(OWN, 0)
-    return {number for number, score in scores.items() if score < least}
+    failed = {one.candidate for one in evaluations if one.state is State.FAILED}
+    return failed | {number for number, score in scores.items() if score < least}
 
 
 class Results:

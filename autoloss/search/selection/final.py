@@ -42,9 +42,8 @@ def entrants(runner: Runner, finale: Finale, line: Sequence[int]) -> list[int]:
         places = finale.count - len(found)
         tried, waiting = waiting[:places], waiting[places:]
         runner.evaluate([OWN, *tried], finale.check)
-        scores = runner.results.scores(finale.check)
-        fell = collapsed(scores, finale.check)
-        found += [number for number in tried if number in scores and number not in fell]
+        fell = collapsed(runner.results.scored(finale.check), finale.check)
+        found += [number for number in tried if number not in fell]
     return found
 
 

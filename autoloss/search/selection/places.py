@@ -28,7 +28,7 @@ class Places:
         self._of = {rung.name: [one for one in evaluations if one.rung == rung.name] for rung in settings.rungs}
         self._climbed = results.standing(settings, self._scores)
         check = self._finale.check if self._finale else None
-        self._fell = results.collapsed(self._scores(check), check) if check else set()
+        self._fell = results.collapsed(self._of[check.name], check) if check else set()
         keys = self._keys([one.number for one in candidates])
         self.ranked = sorted(candidates, key=lambda one: keys[one.number])
         # What may be taken home, best first.
