@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from autoloss.values import Plain
 from primitives.system.names import split
@@ -45,5 +45,9 @@ def _named(given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "type": short(given.get("type"))}
 
 
-Named = Annotated[Plain, AfterValidator(_named)]
-"""`type`, a name of STRATEGIES or 'module:Class', and arguments."""
+def _spec(given: Any) -> Any:
+    return {"type": given} if isinstance(given, str) else given
+
+
+Named = Annotated[Plain, BeforeValidator(_spec), AfterValidator(_named)]
+"""`type`, a name of STRATEGIES or 'module:Class', and arguments; a name alone where there are none."""

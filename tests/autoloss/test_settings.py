@@ -103,6 +103,7 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
         ({"preselection": {"proposal": 2}}, r"unknown key 'search.preselection.proposal' \(did you mean 'proposals'"),
         ({"preselection": {"random": 1.5}}, r"search.preselection.random: .* less than or equal to 1, got 1.5"),
         ({"strategy": {"type": "evolve"}}, r"strategy needs a type: evolution, ageing, .* got 'evolve'"),
+        ({"strategy": "evolve"}, r"strategy needs a type: evolution, ageing, .* got 'evolve'"),
         (
             {"finale": {"rung": {"name": "full", "task": {}, "seeds": [2]}, "known": [5]}},
             r"finale.known names row 5, known has 2",

@@ -155,6 +155,7 @@ def test_a_strategy_of_the_toolkit_is_the_same_by_its_short_name_and_by_its_clas
     steps = {"steps": [["random", 2]]} if name == "schedule" else {}
     by_class = settings(type=STRATEGIES[name], **steps)
     assert by_class == settings(type=name, **steps)
+    assert steps or by_class == from_mapping(section(strategy=name))
     assert f"{type(build(by_class)).__module__}:{type(build(by_class)).__name__}" == STRATEGIES[name]
 
 
