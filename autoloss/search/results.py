@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from autoloss.candidate import Evaluation, State
 from autoloss.search.ladder import mean_ranked
@@ -42,7 +43,7 @@ class Results:
     def add(self, evaluation: Evaluation, rung: Rung) -> None:
         """Keeps one that ends now, here and in the run."""
         self._run.finished(evaluation)
-        self.ended(rung).append(evaluation)
+        self.ended(rung).append(replace(evaluation, contributions=""))
         self.count += 1
 
     def scores(self, rung: Rung) -> dict[int, float]:
