@@ -121,7 +121,7 @@ def _alike(draws: Numbers) -> float:
     """How the differences of two seeds move together when images are drawn anew: mean covariance of the columns."""
     count = draws.shape[1]
     whole, each = float(draws.sum(1).var(ddof=1)), float(draws.var(0, ddof=1).sum())
-    return max((whole - each) / (count * (count - 1)), 0.0)
+    return max(float((whole - each) / (count * (count - 1))), 0.0)
 
 
 def holm(chances: Sequence[float]) -> list[float]:

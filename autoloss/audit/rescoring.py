@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,29 +44,17 @@ def rescored(contributions: Mapping[str, Any], times: Numbers) -> Numbers:
 
 
 def _of_classes(contributions: Mapping[str, Any], times: Numbers) -> Numbers:
-    total, classes = np.zeros(len(times)), np.zeros(len(times))
-    objects = times @ contributions["truths"].T.astype(float)
-    for number, rows in _by_class(contributions):
-        there = objects[:, number] > 0
-        scores = rows(times, np.maximum(objects[:, number], 1))
-        total += np.where(there, scores, 0)
-        classes += there
-    return total / np.maximum(classes, 1)
-
-
-def _by_class(contributions: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
-    """Of every class a function that gives its mean over thresholds, of choices and their numbers of objects."""
+    """The mean over the classes that a choice has objects of; arguments and result as of `rescored`."""
     mean = _precision if contributions["metric"] == PRECISION else _recall
+    objects = times @ contributions["truths"].T.astype(float)
     bounds = np.searchsorted(contributions["classes"], np.arange(len(contributions["truths"]) + 1))
-    for number, (begin, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    total = np.zeros(len(times))
+    for number, (begin, end) in enumerate(itertools.pairwise(bounds)):
         image, hits, misses = (contributions[name][begin:end] for name in ("images", "hits", "misses"))
-
-        def scores(
-            times: Numbers, objects: Numbers, image: Numbers = image, hits: Numbers = hits, misses: Numbers = misses
-        ) -> Numbers:
-            return mean(times[:, image].astype(float), objects, hits, misses)
-
-        yield number, scores
+        # Of a class without objects there are no hits.
+        total += mean(times[:, image].astype(float), np.maximum(objects[:, number], 1), hits, misses)
+    found: Numbers = total / np.maximum((objects > 0).sum(1), 1)
+    return found
 
 
 def _precision(weights: Numbers, objects: Numbers, hits: Numbers, misses: Numbers) -> Numbers:
@@ -89,7 +78,8 @@ def _precision(weights: Numbers, objects: Numbers, hits: Numbers, misses: Number
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         reached = np.searchsorted(_RECALLS, found / objects[:, None], side="right")
         total += (best * np.diff(reached, axis=1, prepend=0)).sum(1)
-    return total / (hits.shape[1] * len(_RECALLS))
+    mean: Numbers = total / (hits.shape[1] * len(_RECALLS))
+    return mean
 
 
 def _recall(weights: Numbers, objects: Numbers, hits: Numbers, misses: Numbers) -> Numbers:  # noqa: ARG001

@@ -1,0 +1,81 @@
+"""Table: what an audit says, for people."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from autoloss.audit.verdict import Audit, Comparison, Place
+from autoloss.report.audit import words
+from primitives.text.printable import printable
+
+_LONGEST = 80
+
+
+def table(found: Audit) -> RenderableType:
+    """Every set-up: its noise, the losses, and every finalist against every control; then the verdict."""
+    parts: list[RenderableType] = [Text(_planned(found), style="dim")]
+    for place in found.places:
+        parts += [Text(_noise(place), style="dim"), _losses(place, found), _comparisons(place)]
+    return Group(*parts, Text(_legend(found), style="dim"), Text(words.paragraph(found), style="green"))
+
+
+def _planned(found: Audit) -> str:
+    seeds = ", ".join(map(str, found.seeds))
+    trials = ", ".join(f"{slot} {count}" for slot, count in found.trials.items())
+    return (
+        f"Audit of {printable(found.search)}: seeds {seeds} ({found.planned}); weights tuned by evaluations: {trials}"
+    )
+
+
+def _noise(place: Place) -> str:
+    return (
+        f"On {printable(place.on)}: seeds differ by {100 * place.noise:.1f} points (pooled standard deviation); "
+        f"differences from {100 * place.smallest:.1f} points are shown with a chance of 0.8"
+    )
+
+
+def _losses(place: Place, found: Audit) -> Table:
+    rows = Table(title=f"Losses, {len(found.seeds)} seeds each", title_justify="left", header_style="bold")
+    rows.add_column("loss")
+    rows.add_column(printable(place.metric), justify="right", no_wrap=True)
+    for one in place.contenders:
+        name = f"{one.control}: {one.what}" if one.control else f"finalist {one.what}"
+        score = "failed" if one.failed else f"{one.mean:.3f} ± {one.deviation:.3f}"
+        rows.add_row(printable(name, _LONGEST), score, style="" if one.control else "bold")
+    return rows
+
+
+def _comparisons(place: Place) -> Table:
+    rows = Table(title="Finalists against controls, in points", title_justify="left", header_style="bold")
+    for name in ("finalist", "against"):
+        rows.add_column(name, no_wrap=True)
+    for name in ("difference", "95 % interval", "p(better)", "Holm"):
+        rows.add_column(name, justify="right", no_wrap=True)
+    for one in sorted(
+        place.comparisons, key=lambda one: [row.finalist for row in place.comparisons].index(one.finalist)
+    ):
+        rows.add_row(*_row(one))
+    return rows
+
+
+def _row(one: Comparison) -> tuple[str, ...]:
+    return (
+        f"#{one.finalist}",
+        one.control,
+        words.points(one.difference),
+        words.interval(one),
+        f"{one.p_better:.3f}",
+        "< 0.001" if one.holm < 0.001 else f"{one.holm:.3f}",
+    )
+
+
+def _legend(found: Audit) -> str:
+    over = (
+        "seeds and images" if found.places[0].images else "seeds (the evaluator does not tell what images contribute)"
+    )
+    return (
+        f"intervals: paired, over {over}; p(better): probability that the finalist is better; Holm: chance of such a "
+        "difference where there is none, corrected for the number of finalists"
+    )
