@@ -140,7 +140,8 @@ def holm(chances: Sequence[float]) -> list[float]:
 def seeds_for(gain: float, spread: float, freedom: int, least: int, most: int) -> int:
     """Seeds that show a difference with the chance `POWER`, as far as seeds are what it hides behind.
 
-    Formula: the least n with (t(1 - LEVEL / 2) + t(POWER)) spread / sqrt(n) <= gain
+    Formula: the least n with (t(1 - LEVEL / 2) + t(POWER)) spread / sqrt(n) <= gain, t of n - 1 degrees of freedom, or
+    of those of the spread where these are fewer
 
     Args:
         gain: the difference.
@@ -150,7 +151,8 @@ def seeds_for(gain: float, spread: float, freedom: int, least: int, most: int) -
 
     Source: Bloom 1995, Evaluation Review 19(5), minimum detectable effects.
     """
-    factor = float(stats.t.ppf([1 - LEVEL / 2, POWER], freedom).sum())
-    if gain <= 0:
-        return most if spread else least
-    return max(least, min(most, math.ceil((factor * spread / gain) ** 2)))
+    for count in range(least, most):
+        factor = float(stats.t.ppf([1 - LEVEL / 2, POWER], min(freedom, count - 1)).sum())
+        if factor * spread / math.sqrt(count) <= gain:
+            return count
+    return most

@@ -30,7 +30,7 @@ def measure(plan: Plan, directory: Path, screen: Screens) -> None:
 
     Args:
         plan: of it.
-        directory: of the audit; one that is there goes on.
+        directory: of the audit; one that is there goes on, also at more places.
         screen: shows the progress at a place.
 
     Raises:
@@ -43,7 +43,10 @@ def measure(plan: Plan, directory: Path, screen: Screens) -> None:
     taking_part: Sequence[Contestant] = ()
     for place in plan.places:
         with Run.create(folders[place.name], place.settings.identity()) as run:
-            run.describe({**place.description, AUDIT: {**run.description.get(AUDIT, {}), **_told(plan, place)}})
+            held = run.description.get(AUDIT, {})
+            places = [*held.get("elsewhere", ()), *(one.name for one in plan.places[1:] if place is plan.places[0])]
+            told = {**held, **_told(plan, place), "elsewhere": list(dict.fromkeys(places))}
+            run.describe({**place.description, AUDIT: told})
             run.forget_running()
             if not run.candidates():
                 _born(run, [*plan.controls[:1], *plan.finalists, *plan.controls[1:]], plan, place)
@@ -80,7 +83,6 @@ def _told(plan: Plan, place: Ready) -> dict[str, Any]:
         ],
         "controls": [one.what for one in plan.controls],
         "known": None if plan.known is None else plan.known.what,
-        "elsewhere": [one.name for one in plan.places[1:]] if place is plan.places[0] else [],
     }
 
 

@@ -12,7 +12,7 @@ from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.search import ladder
 from autoloss.search.runner import Runner
 from autoloss.store.run import Run
-from primitives.catalog import known_loss
+from primitives.catalog import known_loss, slots
 
 LOW, HIGH = 0.25, 4.0
 """Of the factors of a weight."""
@@ -27,7 +27,7 @@ def evaluations(search: Run, finalists: Sequence[Contestant]) -> dict[str, int]:
     ancestors; at least `LEAST`.
     """
     found = {one.number: one for one in search.candidates() if one.kind is Kind.FOUND}
-    most = dict.fromkeys(search.settings.slots, LEAST)
+    most = dict.fromkeys((slot for slot in slots() if slot in search.settings.slots), LEAST)
     for finalist in finalists:
         parents = _parents(found, finalist.candidate)
         chosen_from = [one for one in found.values() if one.number == finalist.candidate or parents & {*one.parents}]

@@ -88,7 +88,8 @@ class Place:
         images: that were evaluated; 0 where the evaluator does not tell what each contributes: intervals are then
             over seeds alone.
         noise: standard deviation of the scores of one loss over seeds, pooled over all.
-        smallest: the least true difference that these seeds and images show, the median of all comparisons.
+        smallest: the least true difference that these seeds and images show, the median of all comparisons; None where
+            there are none.
         contenders: finalists first.
         comparisons: of them.
     """
@@ -97,7 +98,7 @@ class Place:
     metric: str
     images: int
     noise: float
-    smallest: float
+    smallest: float | None
     contenders: tuple[Contender, ...]
     comparisons: tuple[Comparison, ...]
 
@@ -186,7 +187,7 @@ def _place(run: Run, told: Mapping[str, Any]) -> Place:
         metric,
         drawn.images,
         math.sqrt(statistics.fmean(deviation**2 for deviation in whole)),
-        statistics.median(smallest) if smallest else math.nan,
+        statistics.median(smallest) if smallest else None,
         tuple(contenders),
         tuple(row for row, _ in compared),
     )

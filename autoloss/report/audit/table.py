@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from autoloss.audit.intervals import POWER
 from autoloss.audit.verdict import Audit, Comparison, Place
 from autoloss.report.audit import words
 from primitives.text.printable import printable
@@ -30,9 +31,11 @@ def _planned(found: Audit) -> str:
 
 
 def _noise(place: Place) -> str:
+    shown = ""
+    if place.smallest is not None:
+        shown = f"; differences from {100 * place.smallest:.1f} points are shown with a chance of {POWER:g}"
     return (
-        f"On {printable(place.on)}: seeds differ by {100 * place.noise:.1f} points (pooled standard deviation); "
-        f"differences from {100 * place.smallest:.1f} points are shown with a chance of 0.8"
+        f"On {printable(place.on)}: seeds differ by {100 * place.noise:.1f} points (pooled standard deviation){shown}"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from autoloss.audit.intervals import LEVEL
 from autoloss.audit.verdict import Audit, Comparison, Place
+from primitives.text.printable import printable
 
 
 def points(difference: float) -> str:
@@ -26,9 +27,12 @@ def paragraph(found: Audit) -> str:
 def _of_place(place: Place, seeds: int) -> str:
     over = f"{seeds} new seeds and {place.images} test images" if place.images else f"{seeds} new seeds"
     sentences = [_of_finalist(rows) for rows in _by_finalist(place.comparisons)]
-    failed = [f"{one.what} failed {one.failed}." for one in place.contenders if one.failed]
-    unseen = f"A true difference below {100 * place.smallest:.1f} points would mostly go unseen." if sentences else ""
-    return " ".join([f"On {place.on}, over {over}:", *sentences, *failed, unseen]).rstrip()
+    failed = [f"{one.control or 'Finalist'} {one.what} failed {one.failed}." for one in place.contenders if one.failed]
+    unseen = ""
+    if place.smallest is not None:
+        unseen = f"A true difference below {100 * place.smallest:.1f} points would mostly go unseen."
+    begin = f"On {place.on}, over {over}, in points of {place.metric} with 95 % intervals:"
+    return printable(" ".join([begin, *sentences, *failed, unseen]).rstrip(), None)
 
 
 def _by_finalist(rows: Sequence[Comparison]) -> list[list[Comparison]]:
@@ -40,14 +44,9 @@ def _of_finalist(rows: Sequence[Comparison]) -> str:
     better = [one for one in rows if one.holm < LEVEL and one.difference > 0]
     worse = [one for one in rows if one.holm < LEVEL and one.difference < 0]
     open_ = [one for one in rows if one.holm >= LEVEL]
-    parts = []
-    if better:
-        parts.append(f"better than {_listed(better)}")
-    if worse:
-        parts.append(f"worse than {_listed(worse)}")
-    if open_:
-        parts.append(f"not told apart from {_listed(open_)}")
-    return f"#{rows[0].finalist} is {'; '.join(parts)}."
+    parts = (("better than", better), ("worse than", worse), ("not told apart from", open_))
+    said = "; ".join(f"{how} {_listed(which)}" for how, which in parts if which)
+    return f"#{rows[0].finalist} is {said}."
 
 
 def _listed(rows: Sequence[Comparison]) -> str:

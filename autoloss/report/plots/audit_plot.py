@@ -34,7 +34,8 @@ def draw(found: Audit, file: Path) -> None:
     panels = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for panel, place in zip(panels, found.places, strict=True):
         panel.axvline(0, color="black", linewidth=0.8)
-        panel.axvspan(-100 * place.smallest, 100 * place.smallest, color="tab:gray", alpha=0.15, linewidth=0)
+        if place.smallest is not None:
+            panel.axvspan(-100 * place.smallest, 100 * place.smallest, color="tab:gray", alpha=0.15, linewidth=0)
         for one in place.comparisons:
             rank = finalists.index(one.finalist)
             height = controls.index(one.control) + _APART * (rank - (len(finalists) - 1) / 2)
@@ -59,7 +60,7 @@ def draw(found: Audit, file: Path) -> None:
     handles = [panels[0].plot([], [], "o", color=_COLOURS[rank], label=f"#{n}")[0] for rank, n in enumerate(finalists)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(finalists) or 1, fontsize=8, frameon=False)
     figure.suptitle(
-        "Finalists less controls, 95 % intervals; filled: shown after Holm's correction; grey: too small to be shown",
+        "Finalists less controls, 95 % intervals; filled: shown, after Holm's correction; grey: mostly goes unseen",
         fontsize=8,
     )
     save(figure, file)
