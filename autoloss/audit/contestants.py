@@ -19,10 +19,10 @@ from primitives.kinds.classification.kind import SOFTMAX
 
 MOST_FINALISTS = 3
 OWN_LOSS = "own loss"
-OWN_TUNED = "own loss, weights tuned"
-BALANCED = "own loss, weights tuned, self-balanced"
+OWN_TUNED = "own loss with tuned weights"
+BALANCED = "self-balanced own loss"
 PUBLISHED = "published pair"
-BEST_KNOWN = "best known loss, tuned"
+BEST_KNOWN = "tuned best known loss"
 RANDOM = "best of random search"
 CONTROLS = (OWN_LOSS, OWN_TUNED, BALANCED, PUBLISHED, BEST_KNOWN, RANDOM)
 """Names of what finalists meet, in their order."""

@@ -45,11 +45,7 @@ def _place(place: Place) -> dict[str, Any]:
         "images": place.images,
         "noise": place.noise,
         "smallest_difference": place.smallest,
-        "losses": [
-            {"control": one.control, "what": one.what, "candidate": one.candidate, "scores": list(one.scores)}
-            | ({"failed": one.failed} if one.failed else {})
-            for one in place.contenders
-        ],
+        "losses": [{**asdict(one), "mean": one.mean if one.scores else None} for one in place.contenders],
     }
 
 
@@ -104,7 +100,7 @@ def of_candidate(run: Path, number: int, losses: Mapping[str, Any]) -> tuple[lis
         losses: of it, as plain values; an audit of others says nothing of it.
 
     Returns:
-        No comparisons where there is no audit, or the candidate took no part.
+        No comparisons where there is no audit, or the candidate was no finalist.
 
     Raises:
         InputError: the file is no audit.

@@ -122,9 +122,8 @@ def _train(plan: Plan, place: Ready, runner: Runner, taking_part: Sequence[Conte
             rung = place.balanced
         number = _number(runner, one, one.at(place.settings, plan.places[0].settings))
         numbers[rung.name].append(number)
-        rows.append(
-            {"control": one.control, "what": one.what, "candidate": one.candidate, "number": number, "rung": rung.name}
-        )
+        facts = {name: getattr(one, name) for name in ("control", "what", "candidate")}
+        rows.append({**facts, "factors": dict(one.factors), "number": number, "rung": rung.name})
     held = runner.store.description
     runner.store.describe({**held, AUDIT: {**held[AUDIT], "contestants": rows}})
     runner.evaluate(sorted({*numbers[place.rung.name]}), place.rung)

@@ -69,8 +69,7 @@ def tuned(runner: Runner, of: Contestant, control: str, trials: Mapping[str, int
         ranked = _climbed(runner, list(tried))
         if ranked:
             best[slot] = tried[ranked[0]]
-    weights = ", ".join(f"{slot} x {factor:g}" for slot, factor in best.items())
-    return replace(of, control=control, what=f"{of.what} ({weights})", factors=best)
+    return replace(of, control=control, factors=best)
 
 
 def _number(runner: Runner, of: Contestant, factors: Mapping[str, float]) -> int:

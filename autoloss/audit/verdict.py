@@ -31,6 +31,7 @@ class Contender:
         control: its role, empty for a finalist.
         what: it is, for people.
         candidate: its number in the search, None for what is of no search.
+        factors: of the weight of each slot, where they were tuned.
         scores: with every seed.
         failed: why a training failed; empty when none did.
     """
@@ -38,6 +39,7 @@ class Contender:
     control: str
     what: str
     candidate: int | None
+    factors: Mapping[str, float]
     scores: tuple[float, ...]
     failed: str = ""
 
@@ -176,7 +178,7 @@ def _place(run: Run, told: Mapping[str, Any]) -> Place:
         mine = [ended[row["rung"], row["number"], seed] for seed in seeds]
         failed = next((f"with seed {e.seed}: {e.error}" for e in mine if e.score is None), "")
         found = () if failed else tuple(e.score for e in mine if e.score is not None)
-        contenders.append(Contender(row["control"], row["what"], row["candidate"], found, failed))
+        contenders.append(Contender(row["control"], row["what"], row["candidate"], row["factors"], found, failed))
         scores.append(None if failed else drawn.scores(mine))
     pairs = list(zip(contenders, scores, strict=True))
     compared = _compared(pairs, told["on"], metric)

@@ -11,6 +11,7 @@ from autoloss.export.selection import Export
 from autoloss.export.target import TARGETS
 from autoloss.gates.certificates import certify
 from autoloss.report import tables
+from autoloss.report.audit import words
 from autoloss.report.leaderboard import Evidence, titled
 from autoloss.report.plots import loss_plot
 from primitives import algebra
@@ -44,6 +45,7 @@ def text(export: Export, target: str, files: Sequence[str]) -> str:
     for slot, loss in export.losses.items():
         parts += _formula(export.name, slot, loss)
     parts += _evidence(export.evidence)
+    parts += _audit(export)
     for slot, loss in export.losses.items():
         parts += _certificates(slot, loss, export.evidence)
     limits = "\n".join(f"- {limit}" for limit in _limits(export))
@@ -98,6 +100,27 @@ def _evidence(found: Evidence | None) -> list[str]:
         f"{_name(titled(found.metric))}, mean and standard deviation over seeds (number of seeds: {said}); every row "
         "of a column has the same seeds, images and schedule. Controls are the detector's own loss with another "
         "weight: a gain must be more.",
+    ]
+
+
+def _audit(export: Export) -> list[str]:
+    """What an audit says of the loss; nothing where there was none."""
+    if not export.audit:
+        return []
+    lines = [
+        "| on | against | difference, in points | 95 % interval | probability to be better | Holm |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in export.audit:
+        holm = "below 0.001" if one.holm < 0.001 else f"{one.holm:.3f}"
+        cells = (_name(one.on), _name(one.control), words.points(one.difference), words.interval(one))
+        lines.append(f"| {' | '.join(cells)} | {one.p_better:.3f} | {holm} |")
+    return [
+        "## Audit",
+        "\n".join(lines),
+        f"{_name(titled(export.audit[0].metric))} over {export.seeds} seeds and the images of a test split that took "
+        "no part in the search, paired; Holm: the chance of such a difference where there is none, corrected for the "
+        "number of finalists.",
     ]
 
 

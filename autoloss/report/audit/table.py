@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from autoloss.audit.intervals import POWER
 from autoloss.audit.verdict import Audit, Comparison, Place
+from autoloss.candidate import Loss
 from autoloss.report.audit import words
+from autoloss.report.tables import short
+from primitives.catalog import slots
 from primitives.text.printable import printable
 
-_LONGEST = 80
+_LONGEST = 300
 
 
 def table(found: Audit) -> RenderableType:
@@ -41,13 +47,21 @@ def _noise(place: Place) -> str:
 
 def _losses(place: Place, found: Audit) -> Table:
     rows = Table(title=f"Losses, {len(found.seeds)} seeds each", title_justify="left", header_style="bold")
-    rows.add_column("loss")
-    rows.add_column(printable(place.metric), justify="right", no_wrap=True)
+    for name in ("", "loss"):
+        rows.add_column(name)
+    for name in ("weights", printable(place.metric)):
+        rows.add_column(name, justify="right", no_wrap=True)
     for one in place.contenders:
-        name = f"{one.control}: {one.what}" if one.control else f"finalist {one.what}"
         score = "failed" if one.failed else f"{one.mean:.3f} ± {one.deviation:.3f}"
-        rows.add_row(printable(name, _LONGEST), score, style="" if one.control else "bold")
+        weights = ", ".join(f"{slot.removeprefix('loss_')} x {factor:.3g}" for slot, factor in one.factors.items())
+        role, what = (one.control, one.what) if one.control else (one.what, _formulas(found.losses[one.candidate or 0]))
+        rows.add_row(role, printable(what, _LONGEST), weights, score, style="" if one.control else "bold")
     return rows
+
+
+def _formulas(losses: Mapping[str, Any]) -> str:
+    """Of a finalist, in short."""
+    return "; ".join(short(Loss.of(losses[slot])) for slot in slots() if slot in losses)
 
 
 def _comparisons(place: Place) -> Table:
