@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from autoloss.audit.contestants import Contestant, scaled
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.search import ladder
@@ -14,8 +12,8 @@ from autoloss.search.runner import Runner
 from autoloss.store.run import Run
 from primitives.catalog import known_loss, slots
 
-LOW, HIGH = 0.25, 4.0
-"""Of the factors of a weight."""
+MOST = 4.0
+"""Factor of a weight; the least is its inverse."""
 LEAST = 9
 """Evaluations a slot, steps of half an octave."""
 
@@ -51,7 +49,8 @@ def _parents(found: Mapping[int, Candidate], number: int | None) -> set[int]:
 
 def factors(count: int) -> list[float]:
     """So many from a quarter to four, one more where 1 would not be among them; even steps of their logarithm."""
-    return [float(f"{factor:.4g}") for factor in np.geomspace(LOW, HIGH, count + (count + 1) % 2)]
+    half = count // 2
+    return [float(f"{MOST ** (step / max(half, 1)):.4g}") for step in range(-half, half + 1)]
 
 
 def tuned(runner: Runner, of: Contestant, control: str, trials: Mapping[str, int]) -> Contestant:

@@ -16,7 +16,11 @@ from tests.helpers.small import section
 IOU = Loss.of({"expression": "sub(1, div(i, u))", "grammar": "box"})
 
 
-@pytest.mark.parametrize("count", [9, 10, 21])
+def test_a_single_evaluation_is_of_the_weight_as_it_is() -> None:
+    assert tuning.factors(1) == [1.0]
+
+
+@pytest.mark.parametrize("count", [2, 9, 10, 21])
 def test_factors_go_from_a_quarter_to_four_in_even_steps_and_hold_one(count: int) -> None:
     found = tuning.factors(count)
     assert (found[0], found[-1]) == (0.25, 4)
