@@ -17,11 +17,13 @@ _SPLITS = {"val": "val-", "test": "test-"}
 
 
 def commands(found: Leaderboard) -> list[str]:
-    """Exporting, showing and training the best that was found; where nothing was, showing the run."""
+    """Exporting, auditing, showing and training the best that was found; where nothing was, showing the run."""
     run = shlex.quote(found.run)
     show = [f"autoloss show {run}", f"autoloss show {run} --json > leaderboard.json"]
     if not found.found:
         return show
+    if "test" not in found.trained:  # else the evaluator says what it takes for the test split that the data lacks
+        show = [f"autoloss audit {run}", *show]
     number = found.found[0].candidate.number
     chosen = f"--candidate {number}"
     detector = _detector(found)
