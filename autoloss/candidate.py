@@ -237,6 +237,8 @@ class Evaluation:
         seconds: it took.
         ended: Unix time.
         memory: most bytes that its process held in it; 0 where that is not known.
+        contributions: of each image, as `store.contributions.pack` writes them; empty where nobody asked, and once the
+            run keeps them.
     """
 
     candidate: int
@@ -249,6 +251,12 @@ class Evaluation:
     seconds: float = 0.0
     ended: float = 0.0
     memory: float = 0.0
+    contributions: str = field(default="", repr=False, compare=False)
+
+    def facts(self) -> dict[str, Any]:
+        """All of it as plain values, but for the contributions of images."""
+        found = {name: value for name, value in self.__dict__.items() if name != "contributions"}
+        return {**found, "state": self.state.value, "metrics": dict(self.metrics)}
 
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.state is State.DONE):

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from autoloss.commands import configs, data, estimate, export, fidelity, formulas, headroom, search, show, train
+from autoloss.commands import configs, data, estimate, export, formulas, search, show, train
+from autoloss.commands.measured import audit, fidelity, headroom
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
@@ -43,6 +44,7 @@ for command in (
     train.train,
     estimate.estimate,
     headroom.headroom,
+    audit.audit,
     fidelity.fidelity,
     formulas.check,
     formulas.inspect,

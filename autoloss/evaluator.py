@@ -10,6 +10,8 @@ from primitives.system import names
 _PLACE = "search.evaluator"
 _EXAMPLE = "detectors.evaluator:DetectorEvaluator"
 _METHODS = ("prepare", "describe", "evaluate")
+PER_IMAGE = "per_image"
+"""Among the metrics of an evaluation: what each image contributes to the score; see `Auditable`."""
 BESIDE = "beside"
 """Argument of an evaluator that looks for the paths of its config: folders to look in before the working directory."""
 
@@ -116,6 +118,29 @@ class Measurable(Protocol):
 
         Returns:
             The above; optionally `bytes_data`, of prepared data.
+        """
+
+
+@runtime_checkable
+class Auditable(Protocol):
+    """What an evaluator may have besides for `autoloss audit`: without it scores stand for all images at once.
+
+    The `evaluate` of an audit's task gives under `PER_IMAGE` what each image contributes to `score`, a mapping of
+    `metric` and arrays. Of 'mean', `scores` (images,): the score is their mean. Of 'precision' and 'recall', COCO's,
+    the detections (N,) that count, by class and within it best first: `classes` and `images`, numbers from 0;
+    `hits` and `misses` (N, thresholds), true where they match an object and where they match none (neither: ignored);
+    and `truths` (classes, images), how many objects there are.
+    """
+
+    def audit_task(self, rung: Mapping[str, object], balanced: bool) -> Mapping[str, object]:
+        """The task of an audit: the training of a rung, scored on images that took no part in the search.
+
+        Args:
+            rung: the rung's `task` from the config.
+            balanced: train with the box loss times stop(class loss / box loss).
+
+        Raises:
+            InputError: there are no such images, or losses cannot be balanced.
         """
 
 

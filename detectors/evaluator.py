@@ -11,7 +11,7 @@ from detectors import mmcv_ops
 from detectors.data.coco import CocoSource, resized
 from detectors.data.splits import located, say, sources
 from detectors.strict import MOST
-from detectors.tasks import Task, TrainDetector, TrainHeads, task_of
+from detectors.tasks import Task, TrainDetector, TrainHeads, audited, task_of
 from primitives.catalog import grammar
 from primitives.errors import InputError
 
@@ -170,17 +170,17 @@ class DetectorEvaluator:
 
     def evaluate(
         self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """One training and its evaluation.
 
         Args:
             losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`; a slot left out keeps its loss.
-            rung: `iterations`, `train_on` (train or verify) and `evaluate_on` (verify, val or test); with `kind`
-                'frozen' see `evaluate_many`.
+            rung: `iterations`, `train_on` (train or verify) and `evaluate_on` (verify, val or test); `per_image` and
+                `balanced` as of `audit_task`; with `kind` 'frozen' see `evaluate_many`.
             seed: of weights and data order.
 
         Returns:
-            `score` (0..1), the metric that is searched for, and the metrics of `train`.
+            `score` (0..1), the metric that is searched for, the metrics of `train`, and what each image contributes.
 
         Raises:
             InputError: the rung asks for something else.
@@ -196,6 +196,10 @@ class DetectorEvaluator:
             return found
         metrics = train_briefly(self._configured(losses, task, seed))
         return {"score": self.metric.score(metrics), **metrics}
+
+    def audit_task(self, rung: Mapping[str, object], balanced: bool) -> dict[str, object]:
+        """The task of an audit, see the engine's `Auditable`; arguments and errors as of `tasks.audited`."""
+        return audited(rung, balanced, self.sources)
 
     def warm(self, rung: Mapping[str, object], seed: int) -> None:
         """Makes what every evaluation of a rung with a seed shares; errors as of `evaluate`."""
@@ -309,9 +313,9 @@ class DetectorEvaluator:
     def _configured(self, losses: Mapping[str, Mapping[str, object]], task: Task, seed: int) -> Config:
         """A training of the detector on the data of a task, for as many iterations."""
         from detectors.training import short  # noqa: F401  imports mmdetection without its noise
-        from detectors.training.config import configure
+        from detectors.training.config import BALANCE, configure
 
-        return configure(
+        config = configure(
             self.config,
             train=self.sources[task.train_on],
             evaluate=self.sources[task.evaluate_on],
@@ -321,6 +325,11 @@ class DetectorEvaluator:
             batch_size=self.batch_size,
             centerness_target=self.centerness_target,
         )
+        if isinstance(task, TrainDetector) and task.per_image:
+            config.val_evaluator["per_image"] = list(self.metric.classes) or self.metric.name
+        if isinstance(task, TrainDetector) and task.balanced:
+            config.custom_hooks = [*(config.get("custom_hooks") or []), BALANCE]
+        return config
 
     def _task(self, rung: Mapping[str, object]) -> Task:
         task = task_of(rung)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Literal
 
 from detectors.strict import Count, Strict
@@ -17,12 +17,16 @@ class TrainDetector(Strict):
         iterations: how many.
         train_on: split.
         evaluate_on: split; `test` is val where the data has no test split.
+        per_image: tell what each image contributes to the score, too.
+        balanced: the box loss times stop(class loss / box loss).
     """
 
     kind: Literal["train"] = "train"
     iterations: Count
     train_on: Literal["train", "verify"]
     evaluate_on: Literal["verify", "val", "test"]
+    per_image: bool = False
+    balanced: bool = False
 
 
 class TrainHeads(Strict):
@@ -64,3 +68,24 @@ def task_of(rung: Mapping[str, object]) -> Task:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise InputError(f"a rung's kind is {printable(repr(kind))}; choices: {', '.join(_KINDS)}, descend")
     return _KINDS[kind].read(rung, "a rung's task", "a rung's ")
+
+
+def audited(rung: Mapping[str, object], balanced: bool, splits: Container[str]) -> dict[str, object]:
+    """A training as an audit does it: on the test split, telling what each image contributes.
+
+    Args:
+        rung: the training.
+        balanced: as of `TrainDetector`.
+        splits: that the data has.
+
+    Raises:
+        InputError: there is no test split, or the task trains no whole detector.
+    """
+    if isinstance(task_of(rung), TrainHeads):
+        raise InputError("an audit trains whole detectors, this task is of kind 'frozen'; give the search a finale")
+    if "test" not in splits:
+        raise InputError(
+            "an audit is on images that took no part in the search, and the data has no test split; name one: "
+            "--test-data in the search, or data.test in the config"
+        )
+    return {**rung, "evaluate_on": "test", "per_image": True, **({"balanced": True} if balanced else {})}

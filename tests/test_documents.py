@@ -56,7 +56,7 @@ _MODULE = re.compile(r"^((?:autoloss|detectors|primitives|tests)(?:\.[a-z]\w*)+)
 # What is of mmdetection, or what commands leave.
 _ELSEWHERE = (
     *("tools/train.py", "mmdet/", "exports/", "classes.txt"),
-    *("card.md", "config.py", "detector.py", "example.py", "loss_cls.png"),
+    *("card.md", "config.py", "detector.py", "example.py", "loss_cls.png", "audit.json", "table.txt", "forest.png"),
 )
 _OF_BENCHMARKS = {"--parts", "--rounds", "--workers"}
 _FINAL = "final"

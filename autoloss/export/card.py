@@ -11,6 +11,7 @@ from autoloss.export.selection import Export
 from autoloss.export.target import TARGETS
 from autoloss.gates.certificates import certify
 from autoloss.report import tables
+from autoloss.report.audit import words
 from autoloss.report.leaderboard import Evidence, titled
 from autoloss.report.plots import loss_plot
 from autoloss.search.selection.noise import Difference
@@ -45,6 +46,7 @@ def text(export: Export, target: str, files: Sequence[str]) -> str:
     for slot, loss in export.losses.items():
         parts += _formula(export.name, slot, loss)
     parts += _evidence(export.evidence)
+    parts += _audit(export)
     for slot, loss in export.losses.items():
         parts += _certificates(slot, loss, export.evidence)
     limits = "\n".join(f"- {limit}" for limit in _limits(export))
@@ -109,6 +111,27 @@ def _gain(over: Difference) -> str:
         f"Over the detector's own loss in the finale, seed by seed: {over.mean:+.3f}, 95 % interval {over.low:+.3f} to "
         f"{over.high:+.3f} (Student's t, {over.seeds} seeds)."
     )
+
+
+def _audit(export: Export) -> list[str]:
+    """What an audit says of the loss; nothing where there was none."""
+    if not export.audit:
+        return []
+    lines = [
+        "| on | against | difference, in points | 95 % interval | probability to be better | Holm |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in export.audit:
+        holm = "below 0.001" if one.holm < 0.001 else f"{one.holm:.3f}"
+        cells = (_name(one.on), _name(one.control), words.points(one.difference), words.interval(one))
+        lines.append(f"| {' | '.join(cells)} | {one.p_better:.3f} | {holm} |")
+    return [
+        "## Audit",
+        "\n".join(lines),
+        f"{_name(titled(export.audit[0].metric))} over {export.seeds} seeds and the images of a test split that took "
+        "no part in the search, paired; Holm: the chance of such a difference where there is none, corrected for the "
+        "number of finalists.",
+    ]
 
 
 def _certificates(slot: str, loss: Loss, evidence: Evidence | None) -> list[str]:

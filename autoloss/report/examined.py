@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -57,9 +57,7 @@ class Examined:
 
     def plain_values(self) -> dict[str, Any]:
         """Everything as JSON has it."""
-        evaluations = [
-            {**asdict(one), "state": one.state.value, "metrics": dict(one.metrics)} for one in self.evaluations
-        ]
+        evaluations = [one.facts() for one in self.evaluations]
         return {**self.row.plain_values(), "metric": self.metric, "evaluations": evaluations}
 
     def table(self) -> RenderableType:

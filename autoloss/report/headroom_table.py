@@ -45,7 +45,7 @@ def _says(found: Headroom) -> str:
         "over own: points; chance: that noise makes the best of so many look so much better (Dunnett's test)",
     ]
     if any(not one.trains for one in found.losses):
-        lines.append(f"does not train: with a seed less than {TRAINS:g} of the own loss; not in noise, spread and chance")
+        lines.append(f"does not train: with a seed less than {TRAINS:g} of the own loss; not in noise, spread, chance")
     if found.failed:
         lines.append(f"failed: {', '.join(printable(name, _LONGEST) for name in found.failed)}")
     if found.needed is not None and found.needed > len(found.seeds):

@@ -17,12 +17,14 @@ _SPLITS = {"val": "val-", "test": "test-"}
 
 
 def commands(found: Leaderboard) -> list[str]:
-    """Exporting, showing and training what is recommended; where nothing is, showing the run."""
+    """Exporting, auditing, showing and training what is recommended; where nothing is, showing the run."""
     run = shlex.quote(found.run)
     show = [f"autoloss show {run}", f"autoloss show {run} --json > leaderboard.json"]
     picked = found.picks()
     if not picked:
         return show
+    if "test" not in found.trained:  # else the evaluator says what it takes for the test split that the data lacks
+        show = [f"autoloss audit {run}", *show]
     number = picked[0].candidate.number
     chosen = f"--candidate {number}"
     detector = _detector(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from autoloss.candidate import OWN, Evaluation, State
 from autoloss.rungs.rung import Rung
@@ -108,7 +109,7 @@ class Results:
     def add(self, evaluation: Evaluation, rung: Rung) -> None:
         """Keeps one that ends now, here and in the run."""
         self._run.finished(evaluation)
-        self.ended(rung).append(evaluation)
+        self.ended(rung).append(replace(evaluation, contributions=""))
         self.count += 1
 
     def scores(self, rung: Rung) -> dict[int, float]:

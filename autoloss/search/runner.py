@@ -217,7 +217,7 @@ class Runner:
                 missing.discard((evaluation.candidate, evaluation.seed))
                 self.stopping.keep_time()
                 self.reporter.tell(done=self.reporter.now.done + 1, latest=evaluation)
-                tell("evaluation ended", **{**evaluation.__dict__, "state": evaluation.state.value})
+                tell("evaluation ended", **evaluation.facts())
         return again
 
     def _again(self, error: WorkerError, work: _Work, rung: Rung, missing: set[tuple[int, int]]) -> list[_Work]:

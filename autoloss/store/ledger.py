@@ -86,7 +86,8 @@ EVALUATION = Table(
     3,
 )
 CRASH = Table("crash", {"rung": str, "seed": int, "candidates": str, "apart": int, "cause": str, "ended": float}, 0)
-TABLES = (META, CANDIDATE, REFUSAL, EVALUATION, CRASH)
+CONTRIBUTION = Table("contribution", {"candidate": int, "rung": str, "seed": int, "content": str}, 3)
+TABLES = (META, CANDIDATE, REFUSAL, EVALUATION, CRASH, CONTRIBUTION)
 
 
 class Ledger:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from autoloss.candidate import GATES, PRESELECTION, Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal
 from autoloss.config import from_run_file
 from autoloss.settings import Settings
+from autoloss.store.contributions import unpack
 from autoloss.store.ledger import CANDIDATE, CRASH, EVALUATION, REFUSAL, Row, Table, line, shown
 
 _CRASH: TypeAdapter[Crash] = TypeAdapter(Crash)
@@ -111,6 +112,11 @@ def crash(row: Row) -> Crash:
     found = _fields(CRASH, row)
     found["candidates"] = json.loads(found["candidates"])
     return _CRASH.validate_python(found)
+
+
+def contributions(row: Row) -> dict[str, Any]:
+    """Of the images, of a row."""
+    return unpack(row[3])
 
 
 def total(row: Row) -> float:

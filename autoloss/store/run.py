@@ -17,6 +17,7 @@ from autoloss.store import file, records, schema
 from autoloss.store.file import FILE
 from autoloss.store.ledger import (
     CANDIDATE,
+    CONTRIBUTION,
     CRASH,
     EVALUATION,
     META,
@@ -277,6 +278,8 @@ class Run:
         running = Evaluation(e.candidate, e.rung, e.seed, State.RUNNING)
         with self._writing():
             done = self._ledger.change(EVALUATION, *map(records.of_evaluation, (running, evaluation)))
+            if done and e.contributions:
+                self._ledger.add(CONTRIBUTION, [(e.candidate, e.rung, e.seed, e.contributions)])
         if not done:
             raise ValueError(f"candidate {e.candidate} is not running at {e.rung} with seed {e.seed}")
 
@@ -305,6 +308,11 @@ class Run:
     def evaluations(self, rung: str | None = None) -> list[Evaluation]:
         """Evaluations of a rung, or all, in the order of candidate, rung, seed."""
         return [one for one in self._facts(EVALUATION, records.evaluation) if rung is None or one.rung == rung]
+
+    def contributions(self, rung: str) -> dict[tuple[int, int], dict[str, Any]]:
+        """What each image contributed to the scores at a rung, where that was asked for, by candidate and seed."""
+        rows = [row for row in self._ledger.rows(CONTRIBUTION) if row[1] == rung]
+        return {(row[0], row[2]): self._converted(CONTRIBUTION, records.contributions, row) for row in rows}
 
     def refusals(self) -> list[Refusal]:
         """Everything a gate ended, in order."""

@@ -7,7 +7,7 @@ import sqlite3
 
 from autoloss.store import ledger
 
-SCHEMA = 4
+SCHEMA = 5
 CHECKED = 4
 """The first version with checksums."""
 
@@ -31,6 +31,10 @@ CREATE TABLE evaluation (
 CREATE TABLE crash (
     rung TEXT NOT NULL, seed INTEGER NOT NULL, candidates TEXT NOT NULL, apart INTEGER NOT NULL,
     cause TEXT NOT NULL, ended REAL NOT NULL, checksum INTEGER NOT NULL
+);
+CREATE TABLE contribution (
+    candidate INTEGER NOT NULL, rung TEXT NOT NULL, seed INTEGER NOT NULL, content TEXT NOT NULL,
+    checksum INTEGER NOT NULL, PRIMARY KEY (candidate, rung, seed)
 );
 CREATE TABLE tally (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, total INTEGER NOT NULL);
 """
@@ -58,6 +62,13 @@ ALTER TABLE refusal ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE evaluation ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE crash ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE tally (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, total INTEGER NOT NULL);
+""",
+    4: """
+CREATE TABLE contribution (
+    candidate INTEGER NOT NULL, rung TEXT NOT NULL, seed INTEGER NOT NULL, content TEXT NOT NULL,
+    checksum INTEGER NOT NULL, PRIMARY KEY (candidate, rung, seed)
+);
+INSERT INTO tally VALUES ('contribution', 0, 0);
 """,
 }
 

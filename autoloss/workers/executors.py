@@ -14,9 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from autoloss.candidate import Candidate, Evaluation, Loss, State
-from autoloss.evaluator import SideBySide, class_of
+from autoloss.evaluator import PER_IMAGE, SideBySide, class_of
 from autoloss.rungs.rung import Rung
 from autoloss.settings import Settings
+from autoloss.store.contributions import pack
 from autoloss.workers.limits import WorkerError, WorkerState, share_of
 from autoloss.workers.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
 from autoloss.workers.pool import Processes
@@ -234,17 +235,19 @@ def _ended(
     memory: float = 0.0,
 ) -> Evaluation:
     metrics = {} if isinstance(found, str) else _numbers(found)
+    images = "" if isinstance(found, str) or PER_IMAGE not in found else pack(found[PER_IMAGE])
     if metrics and math.isnan(metrics["score"]):
         found = "the score is NaN"
     if isinstance(found, str):
         return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, ended, memory)
-    return Evaluation(number, rung.name, seed, State.DONE, metrics["score"], metrics, None, seconds, ended, memory)
+    done = State.DONE
+    return Evaluation(number, rung.name, seed, done, metrics["score"], metrics, None, seconds, ended, memory, images)
 
 
 def _numbers(metrics: Mapping[str, float]) -> dict[str, float]:
     """Metrics as plain numbers."""
     try:
-        found = {str(name): float(value) for name, value in metrics.items()}
+        found = {str(name): float(value) for name, value in metrics.items() if name != PER_IMAGE}
     except (AttributeError, TypeError, ValueError):
         raise InputError(f"an evaluator gives a mapping of names to numbers, got {metrics!r}") from None
     if "score" not in found:

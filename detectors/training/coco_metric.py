@@ -10,8 +10,11 @@ from faster_coco_eval import COCO, COCOeval_faster
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
-from detectors.training.metric import AREAS, OF_CLASS
+from detectors.training import matches
+from detectors.training.metric import AREAS, OF_CLASS, Metric
 
+PER_IMAGE = "per_image"
+"""Of the metrics, what each image contributes; to the engine, too."""
 _MEANS = {"mAP": "AP_all", "mAP_50": "AP_50", "mAP_75": "AP_75"}
 _OTHERS = {
     **{f"AP_{area}": f"AP_{area}" for area in AREAS},
@@ -58,6 +61,10 @@ class Truth:
         means = {name: float(stats[key]) for name, key in _MEANS.items()}
         others = {name: float(stats[key]) for name, key in _OTHERS.items() if stats[key] > -1}
         return {**means, **others, **self._by_class(evaluation)}
+
+    def contributions(self, rows: np.ndarray[Any, Any], images: Sequence[int], metric: Metric) -> dict[str, Any]:
+        """What each image contributes to a metric, see `matches.contributions`; arguments as of `score`."""
+        return matches.contributions(self._coco, self._found(rows), images, metric)
 
     def _by_class(self, evaluation: Any) -> dict[str, float]:
         """AP over IoU 0.50 to 0.95 of every class that has a box, of all sizes, with 100 detections an image."""
@@ -110,13 +117,15 @@ class FastCocoMetric(BaseMetric):  # type: ignore[misc]
 
     Args:
         ann_file: COCO JSON of the images that are evaluated.
+        per_image: the metric to which what each image contributes is given beside the metrics; None for none.
     """
 
     default_prefix = "coco"
 
-    def __init__(self, ann_file: str) -> None:
+    def __init__(self, ann_file: str, per_image: str | Sequence[str] | None = None) -> None:
         super().__init__()
         self._truth = Truth(ann_file)
+        self._per_image = None if per_image is None else Metric.of(per_image)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:  # noqa: ARG002
         """Keeps the predictions of a batch as rows of `Truth.score`."""
@@ -130,7 +139,11 @@ class FastCocoMetric(BaseMetric):  # type: ignore[misc]
             rows[:, 5], rows[:, 6] = scores, found["labels"].cpu().numpy()
             self.results.append((sample["img_id"], rows))
 
-    def compute_metrics(self, results: list[tuple[int, np.ndarray[Any, Any]]]) -> dict[str, float]:
-        """See `Truth.score`."""
+    def compute_metrics(self, results: list[tuple[int, np.ndarray[Any, Any]]]) -> dict[str, Any]:
+        """See `Truth.score`, and `Truth.contributions`."""
         rows = np.concatenate([row for _, row in results]) if results else np.empty((0, 7))
-        return self._truth.score(rows, list({image for image, _ in results}))
+        images = list({image for image, _ in results})
+        found: dict[str, Any] = self._truth.score(rows, images)
+        if self._per_image is not None:
+            found[PER_IMAGE] = self._truth.contributions(rows, images, self._per_image)
+        return found

@@ -21,6 +21,8 @@ from primitives.system import places
 SLOTS = ("loss_cls", "loss_bbox")
 STATE = {"type": "TrainingState"}
 """The hook that tells heads of the training, where a formula reads it."""
+BALANCE = {"type": "SelfBalance"}
+"""The hook that balances class and box losses, where a task asks for it."""
 _MOST_WEIGHT = 1e9
 _ON_BOXES = ("IoULoss", "ExpressionBoxLoss")  # how the names of losses end that take boxes, not offsets
 

@@ -30,10 +30,11 @@ from mmengine.runner import Runner  # noqa: E402
 from mmengine.visualization import Visualizer  # noqa: E402
 
 from detectors.heads import registry  # noqa: E402, F401  registers them
+from detectors.heads.self_balance import SelfBalance  # noqa: E402
 from detectors.heads.training_state import TrainingState  # noqa: E402
 from detectors.losses import expression  # noqa: E402, F401  registers them
 from detectors.training import coco_metric  # noqa: E402
-from detectors.training.config import STATE  # noqa: E402
+from detectors.training.config import BALANCE, STATE  # noqa: E402
 from primitives.system import scratch  # noqa: E402
 
 _numbers = itertools.count()
@@ -113,14 +114,15 @@ class Watch(Hook):  # type: ignore[misc]
         self.metrics = {name.removeprefix("coco/"): value for name, value in (metrics or {}).items()}
 
 
-def train_briefly(config: Config) -> dict[str, float]:
+def train_briefly(config: Config) -> dict[str, Any]:
     """Trains and evaluates once, at the end.
 
     Args:
         config: as `configure` gives it.
 
     Returns:
-        The metrics of `Truth.score`, the last loss, and the seconds of training and of evaluation.
+        The metrics of `Truth.score`, what each image contributes where the config asks for it, the last loss, and the
+        seconds of training and of evaluation.
 
     Raises:
         TrainingFailedError: a loss, a weight or a predicted box is not finite.
@@ -163,6 +165,8 @@ def _run(config: Config) -> tuple[torch.nn.Module, Watch]:
             runner.register_hook(watch)
             if STATE in (config.get("custom_hooks") or []):
                 runner.register_hook(TrainingState())
+            if BALANCE in (config.get("custom_hooks") or []):
+                runner.register_hook(SelfBalance())
             runner.train()
         except coco_metric.ExplodedBoxError as error:
             raise TrainingFailedError(f"{error} after {config.train_cfg.max_iters} iterations") from None

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from autoloss.audit.rescoring import rescored
 from detectors.data.coco import CocoSource
 from detectors.evaluator import DetectorEvaluator
 from primitives.errors import InputError
@@ -44,6 +45,38 @@ def test_the_verification_set_can_be_trained_and_scored(scenes: dict[str, CocoSo
     evaluator = DetectorEvaluator(FCOS, DIGITS)
     metrics = evaluator.evaluate({}, {**TASK, "train_on": "verify", "evaluate_on": "verify"}, 0)
     assert 0 <= metrics["score"] <= 1
+
+
+def test_an_audit_trains_as_the_search_and_tells_what_every_test_image_contributes(
+    scenes: dict[str, CocoSource],
+) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS, metric="AP50")
+    task = {**TASK, "iterations": 30}
+    audit = evaluator.audit_task(task, False)
+    evaluator.prepare({}, [audit])
+    plain, told = evaluator.evaluate({}, {**task, "evaluate_on": "test"}, 1), evaluator.evaluate({}, audit, 1)
+    contributions = told.pop("per_image")
+    assert steady(told) == steady(plain)
+    assert rescored(contributions, np.ones((1, 8), int))[0] == pytest.approx(told["score"], abs=1e-9)
+    assert len(contributions["classes"])  # it detects something
+
+
+def test_a_self_balanced_training_is_another(scenes: dict[str, CocoSource]) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS)
+    plain, balanced = (evaluator.evaluate({}, evaluator.audit_task(TASK, how), 1) for how in (False, True))
+    assert balanced["loss"] != plain["loss"]
+
+
+def test_an_audit_needs_a_test_split_and_a_whole_detector(scenes: dict[str, CocoSource]) -> None:
+    parts = {
+        split: {"annotations": str(scenes[split].annotations), "images": str(scenes[split].images)}
+        for split in ("train", "val")
+    }
+    with pytest.raises(InputError, match="the data has no test split; name one: --test-data in the search"):
+        DetectorEvaluator(FCOS, {"type": "coco", **parts}).audit_task(TASK, False)
+    heads = {"kind": "frozen", "iterations": 3, "evaluate_on": "val"}
+    with pytest.raises(InputError, match="this task is of kind 'frozen'; give the search a finale"):
+        DetectorEvaluator(FCOS, DIGITS).audit_task(heads, False)
 
 
 def test_a_description_is_plain_and_names_losses_and_images(scenes: dict[str, CocoSource]) -> None:

@@ -76,6 +76,47 @@ def test_the_best_found_is_taken_with_its_provenance(run: Run) -> None:
     assert [row.candidate.number for row in best.evidence.beside] == [0, 1]
 
 
+def audit_of(losses: dict[str, Any], control: str = "own loss") -> dict[str, Any]:
+    """What an audit of the run says of candidate 2."""
+    row = {"finalist": 2, "control": control, "on": "run", "metric": "mAP"}
+    numbers = {"difference": 0.032, "low": 0.011, "high": 0.053, "p_better": 0.9971, "holm": 0.0004}
+    return {
+        "setup": {"finalists": [{"candidate": 2, "losses": losses}], "seeds": [101, 102, 103, 104, 105]},
+        "comparisons": [{**row, **numbers}, {**row, **numbers, "finalist": 3}],
+    }
+
+
+def written(run: Run, audit: object) -> None:
+    (run.directory / "audit").mkdir(exist_ok=True)
+    (run.directory / "audit" / "audit.json").write_text(json.dumps(audit))
+
+
+def test_the_card_of_a_finalist_says_what_an_audit_of_its_run_found(run: Run) -> None:
+    assert "## Audit" not in card.text(of_run(run)[0], "torch", ["a.py"])
+    written(run, audit_of({"loss_bbox": GIOU.spec()}))
+    (best,) = of_run(run)
+    page = card.text(best, "torch", ["a.py"])
+    assert "| run | own loss | +3.2 | +1.1 to +5.3 | 0.997 | below 0.001 |" in page
+    assert "COCO mAP over 5 seeds and the images of a test split that took no part in the search" in page
+    assert len(best.audit) == 1
+    assert of_run(run, number=3)[0].audit == []  # it was no finalist
+
+
+def test_an_audit_of_other_losses_says_nothing_of_a_candidate(run: Run) -> None:
+    written(run, audit_of({"loss_bbox": {**GIOU.spec(), "loss_weight": 3.0}}))
+    assert of_run(run)[0].audit == []
+
+
+def test_an_audit_that_is_none_is_named_and_hostile_text_of_one_does_no_harm(run: Run) -> None:
+    written(run, {"setup": 3})
+    with pytest.raises(InputError, match=r"audit.json is no audit that autoloss wrote: .*; autoloss audit writes it"):
+        of_run(run)
+    written(run, audit_of({"loss_bbox": GIOU.spec()}, "own | loss\n# <script>"))
+    page = card.text(of_run(run)[0], "torch", ["a.py"])
+    assert "<script>" not in page
+    assert "\n# " not in page.split("## Audit")[1].split("## What")[0]
+
+
 def test_more_of_the_best_and_a_candidate_by_number(run: Run) -> None:
     assert [one.name for one in of_run(run, top=5)] == ["Candidate2", "Candidate3"]
     assert of_run(run, number=1)[0].losses == {"loss_cls": FOCAL}

@@ -60,9 +60,9 @@ def test_the_best_is_exported_shown_and_trained_by_pasting(
     if data["type"] == "coco":
         assert autoloss("data", "digits", "--out", "it's mine", "--train", 12, cwd=tmp_path).returncode == 0
     commands = [shlex.split(line.partition(" > ")[0]) for line in next_steps.commands(on(found, data))]
-    assert [words[1] for words in commands if words[1] != "data"] == ["export", "show", "show", "train"]
+    assert [words[1] for words in commands if words[1] != "data"] == ["export", "audit", "show", "show", "train"]
     for words in commands:
-        if words[1] != "export":  # of a run whose evaluator trains no detector
+        if words[1] not in ("export", "audit"):  # of a run whose evaluator trains no detector, and nothing long
             done = autoloss(*words[1:], cwd=tmp_path)
             assert done.returncode == 0, (words, done.stderr)
     ((config, given),) = trained
@@ -83,9 +83,14 @@ def test_a_detector_that_was_fitted_to_the_data_is_trained_as_it_was_exported(fo
 
 def test_an_evaluator_of_ones_own_exports_plain_functions(found: Leaderboard, tmp_path: Path) -> None:
     export, *rest = next_steps.commands(found)
-    assert [line.split()[1] for line in rest] == ["show", "show"]
+    assert [line.split()[1] for line in rest] == ["audit", "show", "show"]
     assert autoloss(*shlex.split(export)[1:], cwd=tmp_path).returncode == 0
     assert list(tmp_path.iterdir())
+
+
+def test_without_a_test_split_there_is_nothing_to_audit(found: Leaderboard) -> None:
+    without = replace(found, trained={**found.trained, "test": "val"})
+    assert not any(line.startswith("autoloss audit") for line in next_steps.commands(without))
 
 
 def test_none_is_cut_off_at_the_edge_of_a_narrow_screen(found: Leaderboard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from autoloss.search.loop import discover
 from autoloss.store.file import FILE
 from autoloss.store.lock import FILE as LOCK
 from autoloss.store.run import Run
+from autoloss.store.schema import SCHEMA
 from primitives.errors import InputError
 from tests.helpers import fast_evaluator
 from tests.helpers.command import autoloss
@@ -209,7 +210,7 @@ def test_a_run_of_an_older_version_goes_on(
         assert run.evaluations() == evaluations  # nothing was left to do
         run.crashed(Crash("proxy", 1, (3,), False, "the worker was killed", 1.0))
     with sqlite3.connect(directory / FILE) as connection:
-        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == ("4",)
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == (str(SCHEMA),)
     connection.close()
     with Run.open(directory) as run:
         assert run.crashes() == [Crash("proxy", 1, (3,), False, "the worker was killed", 1.0)]

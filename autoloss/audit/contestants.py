@@ -1,0 +1,210 @@
+"""Contestants: the finalists of a search, and the losses that a gain must beat."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
+from autoloss.gates.calibration import calibrated
+from autoloss.search.headroom.verdict import analysed
+from autoloss.search.results import Results
+from autoloss.search.selection.places import Places
+from autoloss.settings import Settings
+from autoloss.store.run import Run
+from primitives.catalog import GRAMMARS, known_loss
+from primitives.errors import InputError
+from primitives.kinds.classification.kind import SOFTMAX
+
+MOST_FINALISTS = 3
+OWN_LOSS = "own loss"
+OWN_TUNED = "own loss with tuned weights"
+BALANCED = "self-balanced own loss"
+PUBLISHED = "published pair"
+BEST_KNOWN = "tuned best known loss"
+RANDOM = "best of random search"
+CONTROLS = (OWN_LOSS, OWN_TUNED, BALANCED, PUBLISHED, BEST_KNOWN, RANDOM)
+"""Names of what finalists meet, in their order."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A loss that takes part.
+
+    Args:
+        control: one of `CONTROLS`, empty for a finalist.
+        what: the loss, for people.
+        losses: per slot, their weights not tuned; a slot left out keeps the detector's own loss.
+        origin: of its candidate.
+        candidate: number in the run that it comes from; None for none.
+        factors: of the weight of each slot.
+    """
+
+    control: str
+    what: str
+    losses: Mapping[str, Loss]
+    origin: Origin
+    candidate: int | None = None
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, settings: Settings, of: Settings) -> dict[str, Loss]:
+        """Its losses in a set-up.
+
+        Args:
+            settings: of it.
+            of: of that in which its losses have the weights they have.
+        """
+        losses = self.losses if settings is of else moved(self.losses, of, settings)
+        return scaled(settings, losses, self.factors)
+
+
+def finalists(search: Run) -> list[Contestant]:
+    """What a search recommends, and the best besides, by its finale where that was held, else by its last rung.
+
+    Raises:
+        InputError: nothing that it found has finished.
+    """
+    settings, results = search.settings, Results(search, search.settings)
+    found = {one.number: one for one in search.candidates() if one.kind is Kind.FOUND}
+    order: list[int] = []
+    if settings.finale is not None:
+        scores: dict[int, list[float]] = {}
+        for e in results.ended(settings.finale.rung):
+            if e.candidate in found:
+                scores.setdefault(e.candidate, []).append(e.score if e.score is not None else float("nan"))
+        whole = {number: row for number, row in scores.items() if not any(score != score for score in row)}
+        # Whoever was given more seeds was better with fewer.
+        order = sorted(whole, key=lambda number: (-len(whole[number]), -statistics.fmean(whole[number]), number))
+    order = order or [number for number in results.standing() if number in found]
+    if not order:
+        raise InputError(
+            f"{search.directory} has no candidate that it found and that finished: there is nothing to audit; the same "
+            "autoloss search goes on with it"
+        )
+    picked = Places(settings, search.candidates(), search.evaluations()).choice()
+    if picked is not None and picked.candidate in order:  # what is recommended comes first
+        order = [picked.candidate, *(number for number in order if number != picked.candidate)]
+    return [_of_run(found[number], "") for number in order[:MOST_FINALISTS]]
+
+
+def _of_run(one: Candidate, control: str) -> Contestant:
+    origin = replace(one.origin, numbers=(one.number, *one.origin.numbers))
+    return Contestant(control, f"#{one.number}", one.losses, origin, one.number)
+
+
+def own() -> Contestant:
+    """The detector's own loss."""
+    return Contestant(OWN_LOSS, "the detector's own loss", {}, Origin(How.OWN), OWN)
+
+
+def published(settings: Settings) -> Contestant:
+    """The pair of CSE-Autoloss for the kind of the class loss, at the gradient norms of the losses it replaces."""
+    rules = settings.slots.get("loss_cls")
+    letter = "a" if rules is not None and GRAMMARS[rules.grammar].kind is SOFTMAX else "b"
+    names = {slot: name for slot, name in _PAIR.items() if slot in settings.slots}
+    known = {slot: known_loss(name.format(letter)) for slot, name in names.items()}
+    losses = {
+        slot: calibrated(
+            one.expression, GRAMMARS[one.grammar], one.alpha, settings.slots[slot].like, settings.slots[slot].weight
+        )
+        for slot, one in known.items()
+    }
+    titles = tuple(one.title for one in known.values())
+    return Contestant(PUBLISHED, " + ".join(titles), losses, Origin(How.KNOWN, titles=titles))
+
+
+_PAIR = {"loss_cls": "cse_{}_cls", "loss_bbox": "cse_{}_reg"}
+
+
+def best_known(search: Run, headroom: Run | None) -> Contestant | None:
+    """The best known loss on this data, by a measurement of headroom, else by the search; None where there is none.
+
+    Raises:
+        InputError: the measurement is of another set-up.
+    """
+    run, number = search, None
+    if headroom is not None:
+        _same_setup(search, headroom, "--headroom", ("evaluator", "slots"))
+        run, number = headroom, analysed(headroom).best.number
+    candidates = {one.number: one for one in run.candidates()}
+    if number is None:
+        standing = Results(run, run.settings).standing()
+        number = next((one for one in standing if candidates[one].kind is Kind.KNOWN), None)
+    if number is None:
+        return None
+    one = candidates[number]
+    what = " + ".join(one.origin.titles)
+    return Contestant(BEST_KNOWN, what, one.losses, one.origin)
+
+
+def of_random(search: Run, random: Run) -> Contestant:
+    """The best that a random search of the same budget found.
+
+    Raises:
+        InputError: it had another budget or set-up, or is none.
+    """
+    _same_setup(search, random, "--random", ("evaluator", "slots", "ladder"))
+    found = {run: [one for one in run.candidates() if one.kind is Kind.FOUND] for run in (search, random)}
+    bred = next((one for one in found[random] if one.origin.how is not How.RANDOM), None)
+    if bred is not None:
+        raise InputError(
+            f"--random {random.directory}: no random search, its candidate {bred.number} is: {bred.origin}"
+        )
+    if len(found[search]) != len(found[random]):
+        raise InputError(
+            f"--random {random.directory}: another budget: it has {len(found[random])} candidates, "
+            f"{search.directory} has {len(found[search])}"
+        )
+    best = finalists(random)[0]
+    return replace(best, control=RANDOM, what=f"{best.what} of {random.directory.name}")
+
+
+def _same_setup(search: Run, other: Run, option: str, keys: Sequence[str]) -> None:
+    """Refuses a run that was not made as the search was."""
+    ours, theirs = (_plain(run.settings) for run in (search, other))
+    for key in keys:
+        if ours[key] != theirs[key]:
+            raise InputError(
+                f"{option} {other.directory}: made with another search.{key} than {search.directory}, so its losses "
+                "cannot be compared"
+            )
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    return settings.identity()
+
+
+def scaled(settings: Settings, losses: Mapping[str, Loss], factors: Mapping[str, float]) -> dict[str, Loss]:
+    """Losses whose weights are multiplied.
+
+    Args:
+        settings: say which known loss stands for the detector's own in slots that are left out; with factor 1 they
+            stay left out.
+        losses: per slot.
+        factors: per slot, 1 for those that have none.
+    """
+    found = dict(losses)
+    for slot, factor in factors.items():
+        if slot in losses:
+            found[slot] = replace(losses[slot], loss_weight=float(f"{losses[slot].loss_weight * factor:.6g}"))
+        elif factor != 1:
+            rules = settings.slots[slot]
+            known = known_loss(rules.like)
+            found[slot] = calibrated(
+                known.expression, GRAMMARS[known.grammar], known.alpha, rules.like, factor * rules.weight
+            )
+    return found
+
+
+def moved(losses: Mapping[str, Loss], of: Settings, to: Settings) -> dict[str, Loss]:
+    """Losses of one set-up at the scale of another: at the same share of the gradient norm of what they replace."""
+    found = {}
+    for slot, loss in losses.items():
+        scales = [
+            calibrated(loss.expression, loss.grammar, loss.alpha, rules.like, rules.weight).loss_weight
+            for rules in (to.slots[slot], of.slots[slot])
+        ]
+        found[slot] = replace(loss, loss_weight=float(f"{loss.loss_weight * scales[0] / scales[1]:.6g}"))
+    return found

@@ -1,0 +1,119 @@
+"""Document: an audit as plain values in a file, which reports and exports read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autoloss.audit.intervals import DRAWS, LEVEL, POWER
+from autoloss.audit.verdict import Audit, Comparison, Place
+from primitives.errors import InputError
+from primitives.text.printable import printable
+
+FILE = "audit.json"
+FOLDER = "audit"
+"""Of the directory of a search, where its audit is by default."""
+
+
+def plain_values(found: Audit) -> dict[str, Any]:
+    """An audit as JSON has it: `setup`, and `comparisons` of every finalist with every control."""
+    first, *others = found.places
+    setup = {
+        "search": found.search,
+        "seeds": list(found.seeds),
+        "planned": found.planned,
+        **_place(first),
+        "elsewhere": [_place(place) for place in others],
+        "finalists": [{"candidate": number, "losses": losses} for number, losses in found.losses.items()],
+        "evaluations_a_slot": dict(found.trials),
+        "level": LEVEL,
+        "power": POWER,
+        "draws": DRAWS,
+    }
+    return {"setup": setup, "comparisons": [asdict(one) for one in found.comparisons]}
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "on": place.on,
+        "metric": place.metric,
+        "images": place.images,
+        "noise": place.noise,
+        "smallest_difference": place.smallest,
+        "losses": [{**asdict(one), "mean": one.mean if one.scores else None} for one in place.contenders],
+    }
+
+
+def write(found: Audit, directory: Path) -> None:
+    """Writes the file whole, or leaves what is there.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    fresh = directory / f"{FILE}.new"
+    try:
+        fresh.write_text(json.dumps(plain_values(found), indent=2) + "\n", encoding="utf-8")
+        fresh.replace(directory / FILE)
+    except OSError as error:
+        raise InputError(f"cannot write {directory / FILE}: {error.strerror}") from None
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    finalist: int
+    control: str
+    on: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_better: float
+    holm: float
+
+
+class _Finalist(BaseModel):
+    candidate: int
+    losses: dict[str, dict[str, Any]]
+
+
+class _Setup(BaseModel):
+    finalists: list[_Finalist]
+    seeds: list[int]
+
+
+class _Document(BaseModel):
+    setup: _Setup
+    comparisons: list[_Row]
+
+
+def of_candidate(run: Path, number: int, losses: Mapping[str, Any]) -> tuple[list[Comparison], int]:
+    """What the audit of a run says of one of its candidates, and how many seeds it had.
+
+    Args:
+        run: directory of the search.
+        number: of the candidate.
+        losses: of it, as plain values; an audit of others says nothing of it.
+
+    Returns:
+        No comparisons where there is no audit, or the candidate was no finalist.
+
+    Raises:
+        InputError: the file is no audit.
+    """
+    file = run / FOLDER / FILE
+    if not file.exists():
+        return [], 0
+    try:
+        read = _Document.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, ValidationError) as error:
+        said = printable(str(error).splitlines()[0], 200)
+        raise InputError(f"{file} is no audit that autoloss wrote: {said}; autoloss audit writes it anew") from None
+    if not any(one.candidate == number and one.losses == losses for one in read.setup.finalists):
+        return [], 0
+    rows = [Comparison(**one.model_dump()) for one in read.comparisons if one.finalist == number]
+    return rows, len(read.setup.seeds)

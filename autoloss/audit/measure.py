@@ -1,0 +1,137 @@
+"""Measure: trains what a plan has, as far as it is not done; every place is a run of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from autoloss.audit import contestants, tuning
+from autoloss.audit.contestants import Contestant
+from autoloss.audit.plan import Plan, Ready
+from autoloss.candidate import Candidate, Kind, Loss
+from autoloss.search.progress import Watcher
+from autoloss.search.runner import Runner, running
+from autoloss.settings import Settings
+from autoloss.store.run import Run
+from primitives.errors import InputError
+
+AUDIT = "audit"
+"""Key of a run's description: the plan, and who takes part."""
+ELSEWHERE = "on-"
+"""What the names of the folders of other places begin with."""
+Screens = Callable[[Settings], AbstractContextManager[Watcher]]
+
+
+def measure(plan: Plan, directory: Path, screen: Screens) -> None:
+    """Holds an audit.
+
+    Args:
+        plan: of it.
+        directory: of the audit; one that is there goes on, also at more places.
+        screen: shows the progress at a place.
+
+    Raises:
+        InputError: the directory holds another audit, or the set-up cannot work.
+    """
+    folders = {place.name: folder(directory, plan, place) for place in plan.places}
+    for place in plan.places:
+        if folders[place.name].exists():
+            _check(plan, place, folders[place.name])
+    taking_part: Sequence[Contestant] = ()
+    for place in plan.places:
+        with Run.create(folders[place.name], place.settings.identity()) as run:
+            held = run.description.get(AUDIT, {})
+            places = [*held.get("elsewhere", ()), *(one.name for one in plan.places[1:] if place is plan.places[0])]
+            told = {**held, **_told(plan, place), "elsewhere": list(dict.fromkeys(places))}
+            run.describe({**place.description, AUDIT: told})
+            run.forget_running()
+            if not run.candidates():
+                _born(run, [*plan.controls[:1], *plan.finalists, *plan.controls[1:]], plan, place)
+            with screen(place.settings) as watch, running(place.settings, run, watch) as runner:
+                taking_part = taking_part or _complete(plan, runner)
+                _train(plan, place, runner, taking_part)
+
+
+def folder(directory: Path, plan: Plan, place: Ready) -> Path:
+    """Of the run of a place."""
+    return directory if place is plan.places[0] else directory / f"{ELSEWHERE}{place.name}"
+
+
+def _check(plan: Plan, place: Ready, directory: Path) -> None:
+    """Refuses an audit of something else before anything is trained."""
+    with Run.create(directory, place.settings.identity()) as run:
+        held = run.description.get(AUDIT)
+        if run.candidates() and (held is None or {**held, **_told(plan, place)} != held):
+            raise InputError(
+                f"{directory} holds an audit of other finalists, or with other controls; name another with --out"
+            )
+
+
+def _told(plan: Plan, place: Ready) -> dict[str, Any]:
+    """What a run keeps of its plan."""
+    return {
+        "search": plan.search,
+        "on": place.name,
+        "planned": plan.why,
+        "trials": dict(plan.trials),
+        "finalists": [
+            {"candidate": one.candidate, "losses": {slot: loss.spec() for slot, loss in one.losses.items()}}
+            for one in plan.finalists
+        ],
+        "controls": [one.what for one in plan.controls],
+        "known": None if plan.known is None else plan.known.what,
+    }
+
+
+def _born(run: Run, given: Sequence[Contestant], plan: Plan, place: Ready) -> None:
+    born: list[Candidate] = []
+    for one in given:
+        losses = one.at(place.settings, plan.places[0].settings)
+        if all(losses != other.losses for other in born):
+            kind = Kind.FOUND if not one.control else Kind.CONTROL if losses else Kind.OWN
+            born.append(Candidate(len(born), kind, 0, losses, one.origin, (), False))
+    run.born(born, [])
+
+
+def _complete(plan: Plan, runner: Runner) -> list[Contestant]:
+    """Everyone who takes part, once weights are tuned."""
+    own, *others = plan.controls
+    tuned = tuning.tuned(runner, own, contestants.OWN_TUNED, plan.trials)
+    controls = [own, tuned]
+    if plan.places[0].balanced is not None:
+        controls.append(replace(tuned, control=contestants.BALANCED))
+    controls += [one for one in others if one.control == contestants.PUBLISHED]
+    if plan.known is not None:
+        controls.append(tuning.tuned(runner, plan.known, contestants.BEST_KNOWN, plan.trials))
+    controls += [one for one in others if one.control == contestants.RANDOM]
+    return [*plan.finalists, *controls]
+
+
+def _train(plan: Plan, place: Ready, runner: Runner, taking_part: Sequence[Contestant]) -> None:
+    """Everyone with every seed; whoever takes part is kept first, for those who read."""
+    rows: list[dict[str, Any]] = []
+    numbers: Mapping[str, list[int]] = {place.rung.name: [], **({place.balanced.name: []} if place.balanced else {})}
+    for one in taking_part:
+        rung = place.rung
+        if one.control == contestants.BALANCED:
+            if place.balanced is None:
+                continue
+            rung = place.balanced
+        number = _number(runner, one, one.at(place.settings, plan.places[0].settings))
+        numbers[rung.name].append(number)
+        facts = {name: getattr(one, name) for name in ("control", "what", "candidate")}
+        rows.append({**facts, "factors": dict(one.factors), "number": number, "rung": rung.name})
+    held = runner.store.description
+    runner.store.describe({**held, AUDIT: {**held[AUDIT], "contestants": rows}})
+    runner.evaluate(sorted({*numbers[place.rung.name]}), place.rung)
+    if place.balanced is not None:
+        runner.evaluate(sorted({*numbers[place.balanced.name]}), place.balanced)
+
+
+def _number(runner: Runner, one: Contestant, losses: Mapping[str, Loss]) -> int:
+    """Of the candidate with the losses of a contestant, born where there is none."""
+    there = tuning.number_of(runner, losses)
+    return tuning.born(runner, losses, one.origin) if there is None else there

@@ -1,0 +1,1 @@
+"""Audit: what an audit says, for people."""

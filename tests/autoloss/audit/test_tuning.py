@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from autoloss.audit import contestants, tuning
+from autoloss.audit.contestants import Contestant
+from autoloss.candidate import Candidate, How, Kind, Loss, Origin
+from autoloss.config import from_mapping
+from autoloss.store.run import Run
+from tests.helpers.audited import audited
+from tests.helpers.small import section
+
+IOU = Loss.of({"expression": "sub(1, div(i, u))", "grammar": "box"})
+
+
+def test_a_single_evaluation_is_of_the_weight_as_it_is() -> None:
+    assert tuning.factors(1) == [1.0]
+
+
+@pytest.mark.parametrize("count", [2, 9, 10, 21])
+def test_factors_go_from_a_quarter_to_four_in_even_steps_and_hold_one(count: int) -> None:
+    found = tuning.factors(count)
+    assert (found[0], found[-1]) == (0.25, 4)
+    assert 1 in found
+    assert len(found) == count + (count % 2 == 0)
+    ratios = [after / before for before, after in itertools.pairwise(found)]
+    assert max(ratios) == pytest.approx(min(ratios), rel=1e-3)
+
+
+def bred(number: int, parent: int, slot: str) -> Candidate:
+    return Candidate(number, Kind.FOUND, 1, {"loss_bbox": IOU}, Origin(How.MUTATION, (parent,), (slot,)), (parent,))
+
+
+def test_controls_have_the_evaluations_of_all_that_a_finalists_line_was_chosen_from(tmp_path: Path) -> None:
+    children = [bred(number, 0, "loss_bbox") for number in range(1, 13)]  # of the own loss, and one of these has
+    grandchildren = [bred(number, 12, "loss_cls") for number in range(13, 24)]
+    strangers = [bred(number, 3, "loss_cls") for number in range(24, 50)]
+    with Run.create(tmp_path / "run", from_mapping(section()).identity()) as run:
+        run.born([*children, *grandchildren, *strangers], [])
+        finalist = Contestant("", "#23", {}, Origin(How.OWN), 23)
+        assert tuning.evaluations(run, [finalist]) == {"loss_cls": 11, "loss_bbox": 12}
+        first = Contestant("", "#1", {}, Origin(How.OWN), 1)
+        assert tuning.evaluations(run, [first]) == {"loss_cls": tuning.LEAST, "loss_bbox": 12}
+
+
+def test_tuned_weights_climb_the_ladder_of_the_search_and_the_best_meets_the_finalists(
+    search: Path, tmp_path: Path
+) -> None:
+    audited(search, tmp_path / "audit", trials=3)
+    with Run.open(tmp_path / "audit") as run:
+        scores = {e.candidate: e.score or 0 for e in run.evaluations("proxy")}
+        candidates = {one.number: one for one in run.candidates()}
+        rows = {row["control"]: row for row in run.description["audit"]["contestants"] if row["control"]}
+    tuned = candidates[rows[contestants.OWN_TUNED]["number"]]
+    tried = [
+        number
+        for number, one in candidates.items()
+        if one.kind is not Kind.FOUND and (one.losses.keys() == {"loss_bbox", "loss_cls"} or not one.losses)
+    ]
+    titles = {str(candidates[number].origin) for number in tried}
+    assert "control: focal (gamma 2) x 4 + GIoU x 4" in titles
+    assert rows[contestants.BALANCED]["number"] == tuned.number
+    assert rows[contestants.BALANCED]["rung"] == "audit, self-balanced"
+    of_own = {n: s for n, s in scores.items() if str(candidates[n].origin).startswith("control: focal")}
+    assert scores[tuned.number] == max(of_own.values())
