@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from autoloss.values import Count, Section, Share
+from primitives.parser import RANGE, in_range
 
 
 class Variation(Section):
@@ -31,3 +32,10 @@ class Variation(Section):
     constants: list[float] = Field(default=[1.0, 2.0, 3.0], min_length=1)
     numbers: Literal["constants", "any"] = "constants"
     extended: bool = False
+
+    @field_validator("constants")
+    @classmethod
+    def _plain(cls, constants: list[float]) -> list[float]:
+        if wrong := [constant for constant in constants if not in_range(constant)]:
+            raise ValueError(f"constants are {RANGE} (neg is an operator), got {wrong[0]:g}")
+        return constants

@@ -26,6 +26,8 @@ FREE = ("ladder", "finale")
 """Settings that may change when a measurement goes on: rungs come and go, what was measured at others stays."""
 KINDS = ("all", "top", *slots().values(), "pairs")
 """Kinds of losses that agreement is told of; `top` is the better half by the truth."""
+LEAST = 4
+"""Losses that agreement is told of, at least."""
 RESAMPLES = 2000
 """Populations drawn with replacement for an interval."""
 
@@ -168,8 +170,8 @@ def analysed(run: Run) -> list[RungFidelity]:
     finale = run.settings.finale
     *ladder, truth = [*run.settings.ladder, *([finale.rung] if finale else [])]
     wanted = _means(run, truth)
-    if len(wanted) < 4:
-        raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth.name!r}; needed: 4")
+    if len(wanted) < LEAST:
+        raise InputError(f"{run.directory}: {len(wanted)} losses have been trained at {truth.name!r}; needed: {LEAST}")
     kinds = {candidate.number: _kind(candidate) for candidate in run.candidates()}
     found = []
     for rung in ladder:
@@ -181,7 +183,7 @@ def analysed(run: Run) -> list[RungFidelity]:
         for kind in KINDS:
             chosen = top if kind == "top" else [number for number in pairs if kind in ("all", kinds[number])]
             mine = [pairs[number] for number in chosen]
-            if len(mine) >= 4:
+            if len(mine) >= LEAST:
                 agreement[kind] = agreed(np.asarray(mine))
         seconds = _seconds(run, rung)
         failed = len(ended - scores.keys())

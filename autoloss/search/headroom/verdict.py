@@ -151,7 +151,7 @@ def analysed(run: Run) -> Headroom:
         str(description.get("metric", "mAP")),
         failed,
         tuple(description.get(SECONDS, ())),
-        _ranks(run) if seeds == tuple(rung.seeds) else {},
+        _ranks(run) if seeds == tuple(rung.seeds) and len(whole) >= fidelity.LEAST else {},
     )
 
 

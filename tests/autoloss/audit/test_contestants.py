@@ -11,6 +11,7 @@ from autoloss.audit import contestants
 from autoloss.candidate import Evaluation, Kind, Loss, State
 from autoloss.config import from_mapping
 from autoloss.search.headroom import known
+from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
@@ -22,14 +23,17 @@ def settings(**changes: Any) -> Settings:
     return from_mapping(section(**changes))
 
 
-def test_finalists_are_the_best_of_the_finale(search: Path) -> None:
+def test_finalists_are_what_is_recommended_and_the_best_of_the_finale(search: Path) -> None:
     with Run.open(search) as run:
         scores: dict[int, list[float]] = {}
         for e in run.evaluations("full"):
             scores.setdefault(e.candidate, []).append(e.score or 0)
         found = [one.number for one in run.candidates() if one.kind is Kind.FOUND and one.number in scores]
         chosen = contestants.finalists(run)
-    assert [one.candidate for one in chosen] == sorted(found, key=lambda n: -statistics.fmean(scores[n]))
+        picked = Places(run.settings, run.candidates(), run.evaluations()).choice()
+    assert picked is not None
+    best = sorted(found, key=lambda n: (n != picked.candidate, -statistics.fmean(scores[n])))
+    assert [one.candidate for one in chosen] == best
     assert [str(one.origin).split(" ")[0] for one in chosen] == [str(one.candidate) for one in chosen]
 
 
