@@ -150,7 +150,10 @@ class Leaderboard:
         """The leaderboard of a run as it stands."""
         settings, evaluations, candidates = run.settings, run.evaluations(), run.candidates()
         rungs = tuple(rung.name for rung in settings.rungs)
-        rows = [_row(candidate, evaluations, rungs) for candidate in candidates]
+        by_candidate: dict[int, list[Evaluation]] = {candidate.number: [] for candidate in candidates}
+        for one in evaluations:
+            by_candidate[one.candidate].append(one)
+        rows = [_row(candidate, by_candidate[candidate.number], rungs) for candidate in candidates]
         order = _order(rows, settings)
         return cls(
             run=str(run.directory),
@@ -214,7 +217,7 @@ def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequenc
     scores: dict[str, Score] = {}
     error = None
     for rung in rungs:
-        mine = [e for e in evaluations if e.candidate == candidate.number and e.rung == rung]
+        mine = [e for e in evaluations if e.rung == rung]
         found = [e.score for e in mine if e.score is not None]
         error = next((e.error for e in mine if e.state is State.FAILED), error)
         if found:

@@ -1,0 +1,169 @@
+"""Answer: the best loss beside what it must beat, as differences with intervals, of an audit or of the run itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy import stats
+
+from autoloss.candidate import Candidate, Evaluation, Kind
+from autoloss.report.leaderboard import Leaderboard, Row
+from primitives.errors import InputError
+
+AUDIT = "audit/audit.json"
+"""Where an audit of a run leaves what it found, in the folder of the run."""
+LEVEL = 0.95
+_PUBLISHED = "CSE-Autoloss"
+
+
+class Difference(BaseModel):
+    """How much better one loss scores than another, in parts of 1.
+
+    Args:
+        finalist: the one.
+        control: the other.
+        on: data and detector; empty for those of the run.
+        metric: of the scores.
+        difference: of the mean scores.
+        low: end of the 95 % interval; None where one seed gives none.
+        high: the other end.
+        p_better: chance that the one is better; None where nobody computed it.
+        holm: chance of such a difference by noise alone, corrected for several finalists; None likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    finalist: str
+    control: str
+    on: str = ""
+    metric: str = "mAP"
+    difference: float
+    low: float | None = None
+    high: float | None = None
+    p_better: float | None = None
+    holm: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says."""
+        if self.low is None or self.high is None:
+            return "one seed: no interval"
+        if self.low > 0:
+            return "better, beyond the noise"
+        return "worse, beyond the noise" if self.high < 0 else "within the noise"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run says of its best loss.
+
+    Args:
+        source: where the differences come from, as a sentence says it.
+        audited: whether that is an audit.
+        differences: first those from the detector's own loss.
+        setup: of the audit, plain values; empty without one.
+    """
+
+    source: str
+    audited: bool
+    differences: tuple[Difference, ...]
+    setup: Mapping[str, Any]
+
+
+class _Audit(BaseModel):
+    setup: dict[str, Any] = {}
+    comparisons: list[Difference]
+
+
+def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) -> Answer:
+    """The answer of a run: of its audit where there is one, else of the highest rung that its best loss reached.
+
+    Raises:
+        InputError: the audit cannot be read.
+    """
+    file = folder / AUDIT
+    if file.is_file():
+        audit = _read(file)
+        told = f"the audit in {file.parent.name}/, on images and seeds that took no part in the search"
+        return Answer(told, True, tuple(audit.comparisons), audit.setup)
+    if not found.found or not found.found[0].scores:
+        return Answer("", False, (), {})
+    best = found.found[0]
+    rung = next(name for name in reversed(found.rungs) if name in best.scores)
+    scores = by_seed(evaluations, rung)
+    mine = scores[best.candidate.number]
+    name = f"#{best.candidate.number}"
+    rows = [
+        Difference(finalist=name, control=title, metric=found.metric, **_difference(mine, scores[row.candidate.number]))
+        for title, row in opponents(found, rung)
+        if mine.keys() & scores[row.candidate.number].keys()
+    ]
+    finale = found.settings.finale is not None and found.settings.finale.rung.name == rung
+    seeds = f"{len(mine)} seed{'s' if len(mine) > 1 else ''} each"
+    told = f"the finale, rung {rung!r}, {seeds}" if finale else f"rung {rung!r} of the search itself, {seeds}; no finale"
+    return Answer(told, False, tuple(rows), {})
+
+
+def _read(file: Path) -> _Audit:
+    try:
+        return _Audit.model_validate_json(file.read_bytes())
+    except (ValidationError, OSError, json.JSONDecodeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": error}
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"{file} is no audit: {place}{': ' if place else ''}{first['msg']}") from None
+
+
+def by_seed(evaluations: Sequence[Evaluation], rung: str) -> dict[int, dict[int, float]]:
+    """Scores at a rung by candidate and seed."""
+    found: dict[int, dict[int, float]] = {}
+    for one in evaluations:
+        if one.rung == rung and one.score is not None:
+            found.setdefault(one.candidate, {})[one.seed] = one.score
+    return found
+
+
+def opponents(found: Leaderboard, rung: str) -> list[tuple[str, Row]]:
+    """What the best must beat, with what it is: the own loss, the own one tuned, the best known, the published pair."""
+    rows = sorted((row for row in found.given if rung in row.scores), key=lambda row: -row.scores[rung].mean)
+    kinds = {kind: [row for row in rows if row.candidate.kind is kind] for kind in Kind}
+    published = [row for row in kinds[Kind.KNOWN] if is_published(row.candidate)]
+    chosen = [("the detector's own loss", kinds[Kind.OWN]), ("its best tuned weight", kinds[Kind.CONTROL])]
+    if kinds[Kind.KNOWN][:1] != published[:1]:
+        chosen.append(("the best known loss", kinds[Kind.KNOWN]))
+    chosen.append(("the published pair", published))
+    return [(_titled(title, some[0].candidate), some[0]) for title, some in chosen if some]
+
+
+def is_published(one: Candidate) -> bool:
+    """Whether it is of the paper whose method the toolkit follows."""
+    return any(title.startswith(_PUBLISHED) for title in one.origin.titles)
+
+
+def _titled(title: str, one: Candidate) -> str:
+    return f"{title}: {' + '.join(one.origin.titles)}" if one.origin.titles else title
+
+
+def _difference(mine: Mapping[int, float], other: Mapping[int, float]) -> dict[str, float | None]:
+    low_high = paired(mine, other)
+    return dict(zip(("difference", "low", "high"), low_high, strict=True))
+
+
+def paired(mine: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float | None, float | None]:
+    """Mean difference over the seeds that both have, and its 95 % interval by Student's t; None of one seed.
+
+    Args:
+        mine: scores by seed.
+        other: the same of the other loss.
+    """
+    gaps = [mine[seed] - other[seed] for seed in sorted(mine.keys() & other.keys())]
+    mean = statistics.fmean(gaps)
+    if len(gaps) < 2:
+        return mean, None, None
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(gaps) - 1)) * statistics.stdev(gaps) / math.sqrt(len(gaps))
+    return mean, mean - reach, mean + reach

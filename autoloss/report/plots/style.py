@@ -1,0 +1,58 @@
+"""Style: what all pictures share: one colour for one loss, titles that say what is seen, few lines, no clutter.
+
+Source of the colours, which people with any colour blindness tell apart: Okabe and Ito 2008, "Color Universal Design".
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+
+from autoloss.candidate import Kind
+
+COLOURS = {Kind.FOUND: "#0072b2", Kind.OWN: "#d55e00", Kind.KNOWN: "#009e73", Kind.CONTROL: "#cc79a7"}
+"""Of a loss, by where it comes from."""
+MORE = ("#e69f00", "#56b4e9", "#f0e442")
+"""Of what is no loss, or one more of them."""
+INK, NOISE = "#1c1c1c", "#8c8c8c"
+"""Of text and axes; of what is within the noise, and of the many among which few are looked at."""
+DASHES = ("-", "--", ":")
+"""Of lines that belong to one loss."""
+
+_RULES: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": NOISE,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "text.parse_math": False,  # a $ in a name begins no formula
+}
+
+
+@contextmanager
+def styled(**more: Any) -> Iterator[None]:
+    """Figures that are made and written in here look alike; a letter that the font lacks is a box, without a word."""
+    with matplotlib.rc_context({**_RULES, **more}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
+        yield
