@@ -16,6 +16,8 @@ THIRD_PARTY = {
         "torch",
         "sympy",
         "deap",
+        "jinja2",
+        "markupsafe",
         "matplotlib",
         "numpy",
         "pydantic",

@@ -56,7 +56,8 @@ class Operator:
         domain: interval of every argument on which the value is finite.
         text: one line for people.
         code: the same as text by backend, `{a}` and `{b}` being the arguments.
-        notation: the same as MathML; empty for a function that its name calls, or a sign that infix text has too.
+        notation: the same as MathML, `{bracketed}` being `{a}` in parentheses; empty for a function that its name
+            calls, or a sign.
         aliases: other names that published text uses.
         binding: how tightly the text binds.
         argument_binding: how tightly each argument must bind; 0 where it stands alone between commas.

@@ -191,7 +191,7 @@ _ROWS = (
         _REAL,
         "absolute value",
         _calls("abs"),
-        notation="<mrow><mo>|</mo>{a}<mo>|</mo></mrow>",
+        notation='<mrow><mo stretchy="false">|</mo>{a}<mo stretchy="false">|</mo></mrow>',
         degree=same,
     ),
     Operator(
@@ -233,7 +233,7 @@ _ROWS = (
         _REAL,
         "1 / (1 + e^-a)",
         code_of("torch.sigmoid({a})", "special.expit({a})", "jax.nn.sigmoid({a})"),
-        notation="<mrow><mi>&#963;</mi><mo>&#8289;</mo><mrow><mo>(</mo>{a}<mo>)</mo></mrow></mrow>",
+        notation="<mrow><mi>&#963;</mi><mo>&#8289;</mo>{bracketed}</mrow>",
         aliases=("sig",),
         quick=True,
     ),

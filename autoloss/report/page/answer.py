@@ -106,7 +106,9 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
     ]
     finale = found.settings.finale is not None and found.settings.finale.rung.name == rung
     seeds = f"{len(mine)} seed{'s' if len(mine) > 1 else ''} each"
-    told = f"the finale, rung {rung!r}, {seeds}" if finale else f"rung {rung!r} of the search itself, {seeds}; no finale"
+    told = (
+        f"the finale, rung {rung!r}, {seeds}" if finale else f"rung {rung!r} of the search itself, {seeds}; no finale"
+    )
     return Answer(told, False, tuple(rows), {})
 
 

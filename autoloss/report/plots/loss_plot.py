@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from primitives.forms.simplify import simplified
 from primitives.grammar import Grammar
 from primitives.kinds.panel import Panel
 from primitives.text.printable import printable
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -91,11 +93,17 @@ def picture(mine: Drawn, other: Drawn) -> Figure:
     return figure
 
 
-def panels(loss: Drawn) -> tuple[Panel, ...]:
-    """What a loss does, as data."""
+def panels(loss: Drawn, count: int | None = None) -> tuple[Panel, ...]:
+    """What a loss does, as data.
+
+    Args:
+        loss: the loss.
+        count: so many panels, the first; the later ones take simulations.
+    """
     simulated = partial(descend, loss.expression, loss.grammar, loss.alpha)
     formula = loss.grammar.formula(loss.expression, loss.alpha)
-    return loss.grammar.kind.panels(formula, _scale(loss), lambda field: simulated(field=field))
+    found = loss.grammar.kind.panels(formula, _scale(loss), lambda field: simulated(field=field))
+    return tuple(islice(found, count))
 
 
 def add(axes: Any, drawn: Sequence[tuple[Drawn, Panel]]) -> None:
@@ -107,7 +115,7 @@ def add(axes: Any, drawn: Sequence[tuple[Drawn, Panel]]) -> None:
             colour, known = (COLOURS[loss.kind], *MORE)[known], known + 1
         for line in panel.lines:
             label = ": ".join(filter(None, (printable(loss.title, 60), line.label)))
-            dash = DASHES[line.colour % len(DASHES)]
+            dash = DASHES[line.colour % len(DASHES)] if len(panel.lines) > 1 else DASHES[0]
             axes.plot(line.x, line.y, dash, marker="o" if line.marked else None, ms=3, color=colour, label=label)
     panel = drawn[0][1]
     axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)

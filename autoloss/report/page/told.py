@@ -1,0 +1,92 @@
+"""Told: a run, read once for a page."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from autoloss.candidate import Candidate, Evaluation, Refusal
+from autoloss.report.leaderboard import Leaderboard, Row
+from autoloss.report.page import facts
+from autoloss.report.page.answer import Answer, answer, by_seed
+from autoloss.store.run import Run
+
+
+@dataclass(frozen=True)
+class Told:
+    """A run, read once."""
+
+    board: Leaderboard
+    evaluations: list[Evaluation]
+    candidates: list[Candidate]
+    examples: dict[str, Refusal]
+    answer: Answer
+    shared: float
+    worked_on: str
+
+    @classmethod
+    def of(cls, run: Run) -> Told:
+        """Of a run as it stands.
+
+        Raises:
+            InputError: the run or its audit cannot be read.
+        """
+        board, evaluations = Leaderboard.of(run), run.evaluations()
+        return cls(
+            board,
+            evaluations,
+            run.candidates(),
+            facts.examples(run.refusals()),
+            answer(board, evaluations, run.directory),
+            run.shared_seconds,
+            run.worked_on,
+        )
+
+    @cached_property
+    def by_candidate(self) -> Mapping[int, list[Evaluation]]:
+        """Evaluations of each candidate, by rung and seed."""
+        order = {rung: place for place, rung in enumerate(self.board.rungs)}
+        found: dict[int, list[Evaluation]] = {}
+        for one in self.evaluations:
+            found.setdefault(one.candidate, []).append(one)
+        return {n: sorted(some, key=lambda e: (order.get(e.rung, 99), e.seed)) for n, some in found.items()}
+
+    @cached_property
+    def rung(self) -> str:
+        """The rung on which candidates of all generations are compared: the highest that any found one reached."""
+        ladder = [rung.name for rung in self.board.settings.ladder]
+        reached = [name for name in ladder if any(name in row.scores for row in self.board.found)]
+        return reached[-1] if reached else ladder[-1]
+
+    @cached_property
+    def scores(self) -> dict[int, float]:
+        """Mean scores there."""
+        rows = self.board.rows
+        return {row.candidate.number: row.scores[self.rung].mean for row in rows if self.rung in row.scores}
+
+    @property
+    def winner(self) -> Row | None:
+        """The best found, None before any."""
+        return self.board.found[0] if self.board.found else None
+
+    def top_rung(self, row: Row) -> str:
+        """The highest rung that a candidate reached; empty for none."""
+        return next((name for name in reversed(self.board.rungs) if name in row.scores), "")
+
+    def metrics(self, row: Row) -> dict[str, float]:
+        """Means of its metrics there."""
+        number = row.candidate.number
+        return facts.metrics_at(self.by_candidate.get(number, ()), self.top_rung(row), number)
+
+    def paired_rungs(self) -> Iterator[tuple[str, str, dict[int, tuple[float, float]]]]:
+        """Each rung beside the dearest one: names, and scores of those that have both."""
+        names = [name for name in self.board.rungs if any(name in row.scores for row in self.board.rows)]
+        for low in names[:-1]:
+            cheap, dear = (by_seed(self.evaluations, name) for name in (low, names[-1]))
+            both = {
+                n: (statistics.fmean(cheap[n].values()), statistics.fmean(dear[n].values())) for n in cheap if n in dear
+            }
+            if len(both) >= 3:
+                yield low, names[-1], both
