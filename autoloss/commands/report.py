@@ -45,5 +45,5 @@ def report(
     write(text, file, force)
     console = stderr()
     console.print(
-        Text(f"{printable(file, None)}: {len(text.encode()) / 1e6:.1f} MB; open it in a browser"), soft_wrap=True
+        Text(f"{printable(file, None)}: {len(text.encode()) / 1e3:,.0f} kB; open it in a browser"), soft_wrap=True
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -99,11 +98,14 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
     scores = by_seed(evaluations, rung)
     mine = scores[best.candidate.number]
     name = f"#{best.candidate.number}"
-    rows = [
-        Difference(finalist=name, control=title, metric=found.metric, **_difference(mine, scores[row.candidate.number]))
-        for title, row in opponents(found, rung)
-        if mine.keys() & scores[row.candidate.number].keys()
-    ]
+    rows = []
+    for title, row in opponents(found, rung):
+        other = scores[row.candidate.number]
+        if mine.keys() & other.keys():
+            gap, low, high = paired(mine, other)
+            rows.append(
+                Difference(finalist=name, control=title, metric=found.metric, difference=gap, low=low, high=high)
+            )
     finale = found.settings.finale is not None and found.settings.finale.rung.name == rung
     seeds = f"{len(mine)} seed{'s' if len(mine) > 1 else ''} each"
     told = (
@@ -115,10 +117,11 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
 def _read(file: Path) -> _Audit:
     try:
         return _Audit.model_validate_json(file.read_bytes())
-    except (ValidationError, OSError, json.JSONDecodeError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": error}
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{file} is no audit: {place}{': ' if place else ''}{first['msg']}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{file} is no audit: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from None
 
 
 def by_seed(evaluations: Sequence[Evaluation], rung: str) -> dict[int, dict[int, float]]:
@@ -149,11 +152,6 @@ def is_published(one: Candidate) -> bool:
 
 def _titled(title: str, one: Candidate) -> str:
     return f"{title}: {' + '.join(one.origin.titles)}" if one.origin.titles else title
-
-
-def _difference(mine: Mapping[int, float], other: Mapping[int, float]) -> dict[str, float | None]:
-    low_high = paired(mine, other)
-    return dict(zip(("difference", "low", "high"), low_high, strict=True))
 
 
 def paired(mine: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float | None, float | None]:

@@ -44,7 +44,7 @@ def svg(draw: Callable[[], Figure], name: str, says: str) -> Markup:
     for prefix, space in (("", _SVG), ("xlink", _XLINK)):
         ElementTree.register_namespace(prefix, space)
     root = ElementTree.fromstring(file.getvalue())  # what matplotlib has just written
-    width, height = (float(part) for part in root.attrib["viewBox"].split()[2:])
+    width = float(root.attrib["viewBox"].split()[2])
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
     for parent in root.iter():

@@ -53,6 +53,7 @@ _RULES: dict[str, Any] = {
 @contextmanager
 def styled(**more: Any) -> Iterator[None]:
     """Figures that are made and written in here look alike; a letter that the font lacks is a box, without a word."""
-    with matplotlib.rc_context({**_RULES, **more}), warnings.catch_warnings():
+    rules: Any = {**_RULES, **more}
+    with matplotlib.rc_context(rules), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
         yield
