@@ -26,7 +26,7 @@ class Difference(BaseModel):
     """How much better one loss scores than another, in parts of 1.
 
     Args:
-        finalist: the one.
+        finalist: the one: number of a candidate, or a name.
         control: the other.
         on: data and detector; empty for those of the run.
         metric: of the scores.
@@ -38,7 +38,7 @@ class Difference(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-    finalist: str
+    finalist: int | str
     control: str
     on: str = ""
     metric: str = "mAP"
@@ -47,6 +47,11 @@ class Difference(BaseModel):
     high: float | None = None
     p_better: float | None = None
     holm: float | None = None
+
+    @property
+    def named(self) -> str:
+        """The finalist as a page names it."""
+        return f"#{self.finalist}" if isinstance(self.finalist, int) else self.finalist
 
     @property
     def verdict(self) -> str:
@@ -74,6 +79,22 @@ class Answer:
     differences: tuple[Difference, ...]
     setup: Mapping[str, Any]
 
+    def first(self, number: int | None) -> Difference | None:
+        """What stands first of a candidate: its difference from the own loss; that of another where it has none."""
+        mine = [one for one in self.differences if one.finalist == number]
+        return next(iter(mine or self.differences), None)
+
+    @property
+    def noise(self) -> str:
+        """How large differences must be to be seen, as an audit says it."""
+        told = {"noise": "noise between seeds", "smallest_difference": "smallest difference that these seeds show"}
+        parts = [f"{text} {100 * self.setup[key]:.1f} points" for key, text in told.items() if _number(self.setup, key)]
+        return "; ".join(parts)
+
+
+def _number(setup: Mapping[str, Any], key: str) -> bool:
+    return isinstance(setup.get(key), (int, float)) and math.isfinite(setup[key])
+
 
 class _Audit(BaseModel):
     setup: dict[str, Any] = {}
@@ -89,7 +110,7 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
     file = folder / AUDIT
     if file.is_file():
         audit = _read(file)
-        told = f"the audit in {file.parent.name}/, on images and seeds that took no part in the search"
+        told = f"the audit in {file.parent.name}/, with seeds that took no part in the search"
         return Answer(told, True, tuple(audit.comparisons), audit.setup)
     if not found.found or not found.found[0].scores:
         return Answer("", False, (), {})
@@ -97,14 +118,13 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
     rung = next(name for name in reversed(found.rungs) if name in best.scores)
     scores = by_seed(evaluations, rung)
     mine = scores[best.candidate.number]
-    name = f"#{best.candidate.number}"
     rows = []
     for title, row in opponents(found, rung):
         other = scores[row.candidate.number]
         if mine.keys() & other.keys():
             gap, low, high = paired(mine, other)
             rows.append(
-                Difference(finalist=name, control=title, metric=found.metric, difference=gap, low=low, high=high)
+                Difference(finalist=best.candidate.number, control=title, metric=found.metric, difference=gap, low=low, high=high)
             )
     finale = found.settings.finale is not None and found.settings.finale.rung.name == rung
     seeds = f"{len(mine)} seed{'s' if len(mine) > 1 else ''} each"

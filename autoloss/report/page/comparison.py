@@ -88,7 +88,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 def _compared(name: str, told: Told, place: int) -> Compared:
     winner, own = told.winner, told.board.own
     rung = told.top_rung(winner) if winner else ""
-    first = told.answer.differences[0] if told.answer.differences else None
+    first = told.answer.first(winner.candidate.number if winner else None)
     return Compared(
         name,
         told,

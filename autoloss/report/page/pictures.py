@@ -64,7 +64,7 @@ def _answer(told: Told) -> Markup | str:
 def _row_title(one: Difference, audited: bool) -> str:
     """In a few words; the table beside the picture has the rest."""
     control = one.control.partition(": ")[0]
-    text = f"{one.finalist} over {control}{f' on {one.on}' if one.on else ''}" if audited else f"over {control}"
+    text = f"{one.named} over {control}{f' on {one.on}' if one.on else ''}" if audited else f"over {control}"
     return text if len(text) <= 44 else f"{text[:43]}\u2026"
 
 

@@ -154,4 +154,4 @@ def duration(seconds: float) -> str:
 def row_text(row: Row) -> str:
     """The formulas of a candidate in a short line, as they were written."""
     texts = [infix(loss.expression) for loss in row.candidate.losses.values()] or [str(row.candidate.origin)]
-    return printable("; ".join(texts), 110)
+    return printable("; ".join(texts), 90)

@@ -37,7 +37,7 @@ class Told:
         return cls(
             board,
             evaluations,
-            run.candidates(),
+            sorted((row.candidate for row in board.rows), key=lambda one: one.number),
             facts.examples(run.refusals()),
             answer(board, evaluations, run.directory),
             run.shared_seconds,
