@@ -124,7 +124,14 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
         if mine.keys() & other.keys():
             gap, low, high = paired(mine, other)
             rows.append(
-                Difference(finalist=best.candidate.number, control=title, metric=found.metric, difference=gap, low=low, high=high)
+                Difference(
+                    finalist=best.candidate.number,
+                    control=title,
+                    metric=found.metric,
+                    difference=gap,
+                    low=low,
+                    high=high,
+                )
             )
     finale = found.settings.finale is not None and found.settings.finale.rung.name == rung
     seeds = f"{len(mine)} seed{'s' if len(mine) > 1 else ''} each"

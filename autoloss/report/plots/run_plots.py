@@ -140,7 +140,15 @@ def rungs(
             mark = "X" if kind is Kind.OWN else "o"
             size = 60 if kind is Kind.OWN else 18
             name = "own loss" if kind is Kind.OWN else kind.value
-            axes.scatter(*zip(*mine, strict=True), s=size, marker=mark, color=COLOURS[kind], alpha=0.7, label=name)
+            axes.scatter(
+                *zip(*mine, strict=True),
+                s=size,
+                marker=mark,
+                color=COLOURS[kind],
+                alpha=0.7,
+                label=name,
+                rasterized=len(mine) > _RASTER,
+            )
     for place, set_limits in enumerate((axes.set_xlim, axes.set_ylim)):
         _zoom(set_limits, [pair[place] for pair in pairs.values()], None)
     hidden = sum(not _inside(axes, pair) for pair in pairs.values())
