@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from autoloss.commands import configs, data, estimate, export, fidelity, formulas, headroom, report, search, show, train
+from autoloss.commands import configs, data, estimate, export, fidelity, formulas, headroom, search, show, train
+from autoloss.commands.pages import report, serve
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
@@ -41,6 +42,7 @@ for command in (
     search.search,
     show.show,
     report.report,
+    serve.serve,
     export.export,
     train.train,
     estimate.estimate,

@@ -24,6 +24,7 @@ THIRD_PARTY = {
         "rich",
         "scipy",
         "typer",
+        "waitress",
         "primitives",
         "autoloss",
     },

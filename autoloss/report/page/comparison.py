@@ -68,7 +68,7 @@ def of_folders(folders: Sequence[Path]) -> str:
     runs = [_compared(name, told, place) for place, (name, told) in enumerate(several)]
     return rendered(
         "comparison.html",
-        live=False,
+        live="",
         title=f"{len(runs)} searches beside each other",
         runs=runs,
         differs=list(_differs(runs)),

@@ -35,12 +35,12 @@ _SHORT = 10
 _ANCESTORS = 40
 
 
-def page(run: Run, *, live: bool = False) -> str:
+def page(run: Run, *, live: str = "") -> str:
     """The page of a run.
 
     Args:
         run: as it stands.
-        live: the page asks its server for what is new.
+        live: version of a page that asks its server for newer ones; empty for a page that stands alone.
 
     Raises:
         InputError: the run or its audit cannot be read.

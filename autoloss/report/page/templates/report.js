@@ -35,3 +35,32 @@ function open() {
 }
 addEventListener("hashchange", open);
 open();
+// A page that a server shows asks for what is new; what is open stays open, and a table sorted.
+const live = document.querySelector(".live");
+async function renew() {
+  const state = await (await fetch("state")).json();
+  live.textContent = state.says;
+  if (state.digest === live.dataset.version) return;
+  const text = await (await fetch(".")).text();
+  const fresh = new DOMParser().parseFromString(text, "text/html");
+  const opened = Array.from(document.querySelectorAll("[id] details[open]"), (one) => one.closest("[id]").id);
+  const sorted = Array.from(document.querySelectorAll("th[aria-sort]"), (head) => [
+    head.closest("section").id, head.cellIndex, head.getAttribute("aria-sort")]);
+  live.dataset.version = fresh.querySelector(".live").dataset.version;
+  for (const part of ["header", "main"]) document.querySelector(part).replaceWith(fresh.querySelector(part));
+  for (const id of opened) for (const one of document.querySelectorAll(`[id="${CSS.escape(id)}"] details`)) one.open = true;
+  for (const [id, place, direction] of sorted) {
+    const button = document.querySelector(`#${id} th:nth-child(${place + 1}) button`);
+    for (let turn = 0; button && turn < 2; turn++)
+      if (button.closest("th").getAttribute("aria-sort") !== direction) button.click();
+  }
+}
+async function follow() {
+  try {
+    await renew();
+  } catch (error) {
+    live.textContent = "The server does not answer; this is how the run stood last.";
+  }
+  setTimeout(follow, 2000);
+}
+if (live) follow();

@@ -1,0 +1,150 @@
+"""The live page: it follows a search through a kill and a resumption, and lets nobody write."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoloss.candidate import State
+from autoloss.report.page.live import LivePage, listening
+from autoloss.store.run import Run
+from primitives.errors import InputError
+from tests.helpers.command import autoloss
+from tests.helpers.small import section
+
+ROOT = Path(__file__).parents[4]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, int]]:
+    with listening(LivePage(folder), "127.0.0.1", 0) as (server, address):
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        yield address, server.effective_port
+        server.close()
+        server.pull_trigger()
+    thread.join(10)
+
+
+def asked(port: int, path: str = "/", method: str = "GET", **headers: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_it_serves_the_page_and_the_state_and_nothing_else(golden: Path) -> None:
+    with served(golden / "runs/schema_2") as (_, port):
+        status, text = asked(port)
+        assert status == 200
+        assert '<p class="live"' in text
+        assert "connect-src 'self'" in text
+        status, state = asked(port, "/state")
+        assert json.loads(state)["says"].startswith("not searched now; generation")
+        assert f'data-version="{json.loads(state)["digest"]}"' in text
+        assert asked(port, "/run.sqlite")[0] == 404
+        assert asked(port, "/../run.sqlite")[0] == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_is_written_through_it(method: str, golden: Path) -> None:
+    with served(golden / "runs/schema_2") as (_, port):
+        assert asked(port, "/state", method)[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost", 200), ("localhost:80", 200), ("[::1]:80", 200), ("elsewhere.example", 403), ("127.0.0.1.example", 403)],
+)
+def test_a_page_of_elsewhere_cannot_read_it_by_a_name_of_its_own(host: str, status: int, golden: Path) -> None:
+    with served(golden / "runs/schema_2") as (_, port):
+        assert asked(port, "/state", Host=host)[0] == status
+
+
+def test_a_run_that_is_gone_is_said_and_a_missing_one_refused(tmp_path: Path, golden: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "run.sqlite").write_bytes((golden / "runs/schema_2/run.sqlite").read_bytes())
+    with served(folder) as (_, port):
+        (folder / "run.sqlite").unlink()
+        status, text = asked(port)
+        assert (status, text.count("\n")) == (503, 1)
+        assert "no run in" in text
+    done = autoloss("serve", tmp_path / "none")
+    assert done.returncode == 2
+    assert "no run in" in done.stderr
+
+
+def test_a_port_that_is_taken_is_a_line(golden: Path) -> None:
+    with served(golden / "runs/schema_2") as (_, port):
+        with pytest.raises(InputError, match=f"cannot listen at 127.0.0.1, port {port}"):
+            with listening(LivePage(golden), "127.0.0.1", port):
+                pass
+
+
+def until(true: Callable[[], Any], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def done(folder: Path) -> int:
+    try:
+        with Run.open(folder) as run:
+            return sum(one.state is State.DONE for one in run.evaluations())
+    except InputError:
+        return 0
+
+
+def test_an_open_page_follows_a_search_through_a_kill_and_a_resumption(tmp_path: Path, chromium: Any) -> None:
+    folder, config = tmp_path / "run", tmp_path / "config.py"
+    evaluator = {"type": "tests.helpers.fast_evaluator:DescentEvaluator", "pause": 0.1}
+    config.write_text(f"search = {section(evaluator=evaluator)!r}\n")
+
+    def search() -> subprocess.Popen[bytes]:
+        line = [sys.executable, "-m", "autoloss", "search", str(config), str(folder)]
+        return subprocess.Popen(
+            line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    searching = search()
+    try:
+        until(lambda: done(folder) >= 3)
+        with served(folder) as (address, _):
+            window = chromium.new_page()
+            said: list[str] = []
+            window.on("pageerror", lambda error: said.append(str(error)))
+            window.goto(address)
+            window.wait_for_function("document.querySelector('.live').textContent.startsWith('searched by')")
+            os.killpg(searching.pid, signal.SIGKILL)
+            searching.wait()
+            window.wait_for_function("document.querySelector('.live').textContent.startsWith('not searched now')")
+            searching = search()
+            assert searching.wait(120) == 0
+            window.wait_for_function("document.querySelector('#answer').textContent.includes('From the finale')")
+            late = chromium.new_page()
+            late.goto(address)
+            assert late.locator("#losses table.cards > tbody > tr").count() == len(Run.open(folder).candidates())
+            assert said == []
+            for one in (window, late):
+                one.close()
+    finally:
+        if searching.poll() is None:
+            os.killpg(searching.pid, signal.SIGKILL)
+            searching.wait()
