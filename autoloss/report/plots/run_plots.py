@@ -14,17 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from autoloss.candidate import Kind
-from autoloss.report.plots.style import COLOURS, DASHES, INK, MORE
+from autoloss.report.plots.style import COLOURS, DASHES, INK, MORE, zoom, zoom_pairs
 from primitives.text.printable import printable
 
 _SIZE = (5.0, 3.3)
 """Inches: read on a phone as it is, and two beside each other on a desk."""
 _RASTER = 1000
 """Points above which a cloud is an image in the picture: as many elements would weigh a megabyte."""
-_SHOWN = 0.6
-"""Share of the points, the best, that a picture zooms into."""
-
-
 LINES = (*COLOURS.values(), *MORE)
 """Of runs that stand beside each other."""
 
@@ -122,7 +118,7 @@ def size_and_score(
         label="front: nothing shorter is as good",
     )
     _own(axes, own)
-    _zoom(axes.set_ylim, [score for _, score, _ in points.values()], own)
+    axes.set_ylim(zoom([score for _, score, _ in points.values()], own))
     axes.legend(loc="best", fontsize=7)
     return figure
 
@@ -149,11 +145,10 @@ def rungs(
                 label=name,
                 rasterized=len(mine) > _RASTER,
             )
-    for place, set_limits in enumerate((axes.set_xlim, axes.set_ylim)):
-        _zoom(set_limits, [pair[place] for pair in pairs.values()], None)
-    hidden = sum(not _inside(axes, pair) for pair in pairs.values())
+    own = next((pair for number, pair in pairs.items() if kinds[number] is Kind.OWN), None)
+    hidden = zoom_pairs(axes, list(pairs.values()), own)
     if hidden:
-        axes.text(0.02, 0.97, f"{hidden} lower not shown", transform=axes.transAxes, va="top", fontsize=7.5)
+        axes.text(0.02, 0.97, f"{hidden} of {len(pairs)} outside", transform=axes.transAxes, va="top", fontsize=7.5)
     axes.legend(loc="lower right", fontsize=7)
     return figure
 
@@ -191,21 +186,6 @@ def _panel(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Any]:
 def _own(axes: Any, own: float | None) -> None:
     if own is not None:
         axes.axhline(own, color=COLOURS[Kind.OWN], linewidth=1.4, label="the detector's own loss")
-
-
-def _zoom(set_limits: Any, values: Sequence[float], also: float | None) -> None:
-    """Limits around the better ones; what trains badly or not at all would press them into a corner."""
-    ordered = sorted(values, reverse=True)
-    least = ordered[min(math.ceil(_SHOWN * len(ordered)), len(ordered) - 1)]
-    least = min(least, also) if also is not None else least
-    least = max(least, statistics.median(values) - 3 * (ordered[0] - statistics.median(values)) - 1e-9)
-    edge = 0.06 * max(ordered[0] - least, 1e-3)
-    set_limits(least - edge, max(ordered[0], also or ordered[0]) + edge)
-
-
-def _inside(axes: Any, pair: tuple[float, float]) -> bool:
-    limits = axes.get_xlim(), axes.get_ylim()
-    return all(low <= value <= high for value, (low, high) in zip(pair, limits, strict=True))
 
 
 def several_by_generation(runs: Sequence[tuple[str, Sequence[tuple[int, Sequence[float], float]]]]) -> Figure:

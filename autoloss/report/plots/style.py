@@ -5,8 +5,9 @@ Source of the colours, which people with any colour blindness tell apart: Okabe 
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +23,9 @@ INK, NOISE = "#1c1c1c", "#8c8c8c"
 """Of text and axes; of what is within the noise, and of the many among which few are looked at."""
 DASHES = ("-", "--", ":")
 """Of lines that belong to one loss."""
+
+_SHOWN = 0.45
+"""Share of the values, the best, that a picture zooms into."""
 
 _RULES: dict[str, Any] = {
     "font.size": 9,
@@ -57,3 +61,36 @@ def styled(**more: Any) -> Iterator[None]:
     with matplotlib.rc_context(rules), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
         yield
+
+
+def zoom(values: Sequence[float], also: float | None = None) -> tuple[float, float]:
+    """Limits around the better ones; what trains badly or not at all would press them into a corner.
+
+    Args:
+        values: along an axis.
+        also: a value that is shown in any case.
+    """
+    ordered = sorted(values, reverse=True)
+    shown = ordered[: max(math.ceil(_SHOWN * len(ordered)), 2)]
+    return around([*shown, *([] if also is None else [also])])
+
+
+def zoom_pairs(axes: Any, pairs: Sequence[tuple[float, float]], also: tuple[float, float] | None = None) -> int:
+    """Limits of both axes around the better ones by the second value; gives how many of them all are not shown.
+
+    Args:
+        axes: to set.
+        pairs: places of the points.
+        also: one that is shown in any case.
+    """
+    ordered = sorted(pairs, key=lambda pair: -pair[1])
+    shown = [*ordered[: max(math.ceil(_SHOWN * len(ordered)), 2)], *([] if also is None else [also])]
+    (left, right), (bottom, top) = (around(column) for column in zip(*shown, strict=True))
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    return sum(not (left <= x <= right and bottom <= y <= top) for x, y in pairs)
+
+
+def around(values: Sequence[float]) -> tuple[float, float]:
+    """Limits with an edge."""
+    edge = 0.08 * max(max(values) - min(values), 1e-3)
+    return min(values) - edge, max(values) + edge

@@ -19,6 +19,7 @@ import pytest
 
 from autoloss.candidate import State
 from autoloss.config import from_mapping
+from autoloss.report.page import live
 from autoloss.report.page.live import LivePage, listening
 from autoloss.search.loop import discover
 from autoloss.settings import FREE
@@ -102,10 +103,12 @@ def test_a_run_that_is_gone_is_said_and_a_missing_one_refused(tmp_path: Path, go
 
 
 def test_a_port_that_is_taken_is_a_line(golden: Path) -> None:
-    with served(golden / "runs/schema_2") as (_, port):
-        with pytest.raises(InputError, match=f"cannot listen at 127.0.0.1, port {port}"):
-            with listening(LivePage(golden), "127.0.0.1", port):
-                pass
+    with (
+        served(golden / "runs/schema_2") as (_, port),
+        pytest.raises(InputError, match=f"cannot listen at 127.0.0.1, port {port}"),
+        listening(LivePage(golden), "127.0.0.1", port),
+    ):
+        pass
 
 
 @contextmanager
@@ -146,7 +149,10 @@ def searched(folder: Path, generations: int) -> None:
         discover(settings, run)
 
 
-def test_an_open_page_shows_what_is_new_and_keeps_what_is_open(tmp_path: Path, chromium: Any) -> None:
+def test_an_open_page_shows_what_is_new_and_keeps_what_is_open(
+    tmp_path: Path, chromium: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_REST", 0.0)
     folder = tmp_path / "run"
     searched(folder, 1)
     with served(folder) as (address, _):
