@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import pprint
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -152,7 +151,7 @@ def _winner(told: Told) -> Winner | None:
         return None
     rung = told.top_rung(row)
     spent = {
-        number: statistics.median(seconds)
+        number: min(seconds)
         for number in (OWN, row.candidate.number)
         if (seconds := [e.seconds for e in told.by_candidate.get(number, ()) if e.rung == rung and e.score is not None])
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.report.page import facts
 from autoloss.report.page.answer import Answer, answer, by_seed
 from autoloss.store.run import Run
+
+_FEWEST = 3
+"""Losses at two rungs that make a picture."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,18 @@ class Told:
         return facts.metrics_at(self.by_candidate.get(number, ()), self.top_rung(row), number)
 
     def paired_rungs(self) -> Iterator[tuple[str, str, dict[int, tuple[float, float]]]]:
-        """Each rung beside the dearest one: names, and scores of those that have both."""
+        """Each rung beside the next and beside the dearest: names, and scores of those that have both."""
         names = [name for name in self.board.rungs if any(name in row.scores for row in self.board.rows)]
-        for low in names[:-1]:
-            cheap, dear = (by_seed(self.evaluations, name) for name in (low, names[-1]))
-            both = {
-                n: (statistics.fmean(cheap[n].values()), statistics.fmean(dear[n].values())) for n in cheap if n in dear
+        means = {
+            name: {
+                number: statistics.fmean(found.values()) for number, found in by_seed(self.evaluations, name).items()
             }
-            if len(both) >= 3:
-                yield low, names[-1], both
+            for name in names
+        }
+        steps = [(low, dear) for low, after in itertools.pairwise(names) for dear in (after, names[-1])]
+        for low, dear in dict.fromkeys(steps):
+            both = {
+                number: (score, means[dear][number]) for number, score in means[low].items() if number in means[dear]
+            }
+            if len(both) >= _FEWEST:
+                yield low, dear, both

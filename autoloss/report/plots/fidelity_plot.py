@@ -41,24 +41,33 @@ def fidelity(found: Sequence[RungFidelity], file: Path) -> None:
 def _rung(panel: Any, rung: RungFidelity) -> None:
     """Every loss of the better part, the own one marked, and how far noise reaches."""
     pairs = {number: (max(score, 0.0), truth) for number, (score, truth) in rung.scores.items()}
-    others = [pair for number, pair in pairs.items() if number != OWN]
-    if others:
-        panel.scatter(*zip(*others, strict=True), s=18, alpha=0.75, color=COLOURS[Kind.FOUND], linewidths=0)
-    if OWN in pairs:
-        panel.scatter(*pairs[OWN], s=60, marker="X", color=COLOURS[Kind.OWN], label="the detector's own loss")
-    hidden = zoom_pairs(panel, list(pairs.values()), pairs.get(OWN))
-    (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
     if any(rung.errors):
         reach = [1.96 * one if one else None for one in rung.errors]
-        at = left + 0.85 * (right - left), bottom + 0.3 * (top - bottom)
-        panel.errorbar(*at, xerr=reach[0], yerr=reach[1], color=NOISE, capsize=2, label="95 % interval of a loss")
+        columns = zip(*pairs.values(), strict=True)
+        panel.errorbar(
+            *columns,
+            xerr=reach[0],
+            yerr=reach[1],
+            fmt="none",
+            color=NOISE,
+            alpha=0.5,
+            linewidth=1,
+            label="95 % interval of a loss's mean",
+        )
+    others = [pair for number, pair in pairs.items() if number != OWN]
+    if others:
+        panel.scatter(*zip(*others, strict=True), s=20, color=COLOURS[Kind.FOUND], linewidths=0, zorder=3)
+    if OWN in pairs:
+        own = "the detector's own loss"
+        panel.scatter(*pairs[OWN], s=60, marker="X", color=COLOURS[Kind.OWN], label=own, zorder=4)
+    hidden = zoom_pairs(panel, list(pairs.values()), pairs.get(OWN))
     rho, low, high = rung.agreement["all"].spearman
     name = printable(rung.rung, 60)
     panel.set_title(f"{name}: rank correlation {rho:.2f} [{low:.2f}, {high:.2f}]", fontsize=8.5)
     less = f"; {hidden} of {len(pairs)} outside" if hidden else ""
     panel.set_xlabel(f"score at the rung, {rung.seconds:.1f} s a loss{less}")
     panel.set_ylabel("score of the truth")
-    panel.legend(loc="lower right", fontsize=7)
+    panel.legend(loc="lower left", fontsize=7)
 
 
 def save(figure: Figure, file: Path, dpi: int = 120) -> None:

@@ -26,6 +26,8 @@ DASHES = ("-", "--", ":")
 
 _SHOWN = 0.45
 """Share of the values, the best, that a picture zooms into."""
+_FEW = 8
+"""So many are shown in any case."""
 
 _RULES: dict[str, Any] = {
     "font.size": 9,
@@ -71,7 +73,7 @@ def zoom(values: Sequence[float], also: float | None = None) -> tuple[float, flo
         also: a value that is shown in any case.
     """
     ordered = sorted(values, reverse=True)
-    shown = ordered[: max(math.ceil(_SHOWN * len(ordered)), 2)]
+    shown = ordered[: max(math.ceil(_SHOWN * len(ordered)), _FEW)]
     return around([*shown, *([] if also is None else [also])])
 
 
@@ -84,7 +86,7 @@ def zoom_pairs(axes: Any, pairs: Sequence[tuple[float, float]], also: tuple[floa
         also: one that is shown in any case.
     """
     ordered = sorted(pairs, key=lambda pair: -pair[1])
-    shown = [*ordered[: max(math.ceil(_SHOWN * len(ordered)), 2)], *([] if also is None else [also])]
+    shown = [*ordered[: max(math.ceil(_SHOWN * len(ordered)), _FEW)], *([] if also is None else [also])]
     (left, right), (bottom, top) = (around(column) for column in zip(*shown, strict=True))
     axes.set(xlim=(left, right), ylim=(bottom, top))
     return sum(not (left <= x <= right and bottom <= y <= top) for x, y in pairs)
