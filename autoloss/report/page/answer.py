@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from scipy import stats
 
 from autoloss.candidate import Candidate, Evaluation, Kind
 from autoloss.report.leaderboard import Leaderboard, Row
+from autoloss.search.selection.noise import difference
 from primitives.errors import InputError
 
 AUDIT = "audit/audit.json"
 """Where an audit of a run leaves what it found, in the folder of the run."""
-LEVEL = 0.95
 _PUBLISHED = "CSE-Autoloss"
 
 
@@ -112,9 +111,9 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
         audit = _read(file)
         told = f"the audit in {file.parent.name}/, with seeds that took no part in the search"
         return Answer(told, True, tuple(audit.comparisons), audit.setup)
-    if not found.found or not found.found[0].scores:
+    if not found.picks():
         return Answer("", False, (), {})
-    best = found.found[0]
+    (best,) = found.picks()
     rung = next(name for name in reversed(found.rungs) if name in best.scores)
     scores = by_seed(evaluations, rung)
     mine = scores[best.candidate.number]
@@ -182,15 +181,13 @@ def _titled(title: str, one: Candidate) -> str:
 
 
 def paired(mine: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float | None, float | None]:
-    """Mean difference over the seeds that both have, and its 95 % interval by Student's t; None of one seed.
+    """Mean difference over the seeds that both have, and its 95 % interval; None of one seed.
 
     Args:
         mine: scores by seed.
         other: the same of the other loss.
     """
-    gaps = [mine[seed] - other[seed] for seed in sorted(mine.keys() & other.keys())]
-    mean = statistics.fmean(gaps)
-    if len(gaps) < 2:
-        return mean, None, None
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(gaps) - 1)) * statistics.stdev(gaps) / math.sqrt(len(gaps))
-    return mean, mean - reach, mean + reach
+    told = difference(mine, other)
+    if told is not None:
+        return told.mean, told.low, told.high
+    return statistics.fmean(mine[seed] - other[seed] for seed in mine.keys() & other.keys()), None, None

@@ -50,19 +50,6 @@ def generations(candidates: Iterable[Candidate], scores: Mapping[int, float]) ->
     return found
 
 
-def front(points: Mapping[int, tuple[int, float]]) -> list[int]:
-    """Numbers of those that nothing beats in both, shortest first.
-
-    Args:
-        points: size and score, by number.
-    """
-    kept: list[int] = []
-    for number in sorted(points, key=lambda one: (points[one][0], -points[one][1], one)):
-        if not kept or points[number][1] > points[kept[-1]][1]:
-            kept.append(number)
-    return kept
-
-
 @dataclass(frozen=True)
 class Step:
     """A candidate on the way to another, beside those it descends from.

@@ -39,7 +39,7 @@ def of(told: Told) -> dict[str, Any]:
         if row.candidate.number in told.scores and row.candidate.losses
     }
     if sized:
-        front = facts.front({number: (size, score) for number, (size, score, _) in sized.items()})
+        front = [number for number in told.board.front if number in sized]
         says = "score against size; on the front: " + ", ".join(f"#{number}" for number in front)
         found["front"] = svg(lambda: run_plots.size_and_score(sized, front, own, metric), "front", says)
     found["rungs"] = list(_rungs(told))

@@ -12,6 +12,7 @@ from autoloss.candidate import Candidate, Evaluation, Refusal
 from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.report.page import facts
 from autoloss.report.page.answer import Answer, answer, by_seed
+from autoloss.search.selection.objective import relative
 from autoloss.store.run import Run
 
 _FEWEST = 3
@@ -37,7 +38,8 @@ class Told:
         Raises:
             InputError: the run or its audit cannot be read.
         """
-        board, evaluations = Leaderboard.of(run), run.evaluations()
+        board = Leaderboard.of(run)
+        evaluations = relative(run.evaluations(), board.settings.objective)
         return cls(
             board,
             evaluations,
@@ -72,8 +74,8 @@ class Told:
 
     @property
     def winner(self) -> Row | None:
-        """The best found, None before any."""
-        return self.board.found[0] if self.board.found else None
+        """What is recommended of what was found; before anything was trained the first that passed, or None."""
+        return next(iter(self.board.picks() or self.board.found), None)
 
     def top_rung(self, row: Row) -> str:
         """The highest rung that a candidate reached; empty for none."""

@@ -106,17 +106,17 @@ def size_and_score(
                 label=name,
                 rasterized=many,
             )
-    line = [points[number][:2] for number in front]
-    axes.plot(
-        *zip(*line, strict=True),
-        drawstyle="steps-post",
-        color=INK,
-        linewidth=1.2,
-        marker="o",
-        ms=4,
-        mfc="none",
-        label="front: nothing shorter is as good",
-    )
+    if front:
+        axes.plot(
+            *zip(*(points[number][:2] for number in front), strict=True),
+            drawstyle="steps-post",
+            color=INK,
+            linewidth=1.2,
+            marker="o",
+            ms=4,
+            mfc="none",
+            label="front: nothing found is as good and shorter",
+        )
     _own(axes, own)
     axes.set_ylim(zoom([score for _, score, _ in points.values()], own))
     axes.legend(loc="best", fontsize=7)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from autoloss.candidate import Candidate, Evaluation, How, Kind, Loss, Origin, Refusal, State
 from autoloss.report.page import facts
 from primitives.catalog import grammar
@@ -15,17 +12,6 @@ BOX = grammar("box")
 def born(number: int, text: str, parents: tuple[int, ...] = (), generation: int = 0) -> Candidate:
     origin = Origin(How.MUTATION if parents else How.RANDOM, parents, ("loss_bbox",))
     return Candidate(number, Kind.FOUND, generation, {"loss_bbox": Loss(BOX.parse(text), BOX)}, origin, parents)
-
-
-@given(st.dictionaries(st.integers(0, 99), st.tuples(st.integers(1, 9), st.floats(0, 1)), max_size=20))
-def test_nothing_beats_what_is_on_the_front_and_the_front_beats_all_else(points: dict[int, tuple[int, float]]) -> None:
-    front = facts.front(points)
-    assert [points[one] for one in front] == sorted(points[one] for one in front)
-    for number, (size, score) in points.items():
-        beaten = any(points[one][0] <= size and points[one][1] >= score and one != number for one in front)
-        assert beaten or number in front
-    for one in front:
-        assert not any(size <= points[one][0] and score > points[one][1] for size, score in points.values())
 
 
 def test_generations_tell_their_median_and_the_best_so_far() -> None:
