@@ -21,7 +21,7 @@ results: .venv/installed  ## The two default runs and their files in results/.
 	$(BIN)/autoloss search configs/search/digits_faster_rcnn.py
 	mkdir -p results
 	for run in digits_fcos digits_faster_rcnn; do \
-	  $(BIN)/autoloss show runs/$$run --top 7 > results/$$run.txt && \
+	  $(BIN)/autoloss show runs/$$run --top 7 --full > results/$$run.txt && \
 	  $(BIN)/autoloss show runs/$$run --json > results/$$run.json || exit 1; \
 	done
 

@@ -174,7 +174,13 @@ class Leaderboard:
             trained=run.description,
             rungs=rungs,
             rows=tuple(
-                _row(candidate, scored, rungs, over.get(candidate.number), candidate.number in front)
+                _row(
+                    candidate,
+                    by_candidate[candidate.number],
+                    rungs,
+                    over.get(candidate.number),
+                    candidate.number in front,
+                )
                 for candidate in places.ranked
             ),
             counts=_counts(run, candidates, evaluations, rungs),
