@@ -18,6 +18,9 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: report.html in the run, comparison.html for several.")
     ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the pictures of one run as PNG, too.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is no such page.")] = False,
 ) -> None:
     """Write a run as one HTML file for colleagues: the answer first, then everything behind it; no network is needed.
@@ -29,6 +32,8 @@ def report(
     from rich.text import Text
 
     from autoloss.report.page import comparison, page
+    from autoloss.report.page import pictures as drawn
+    from autoloss.report.page.told import Told
     from autoloss.report.page.written import write
     from autoloss.store.run import Run
     from primitives.text.printable import printable
@@ -36,8 +41,13 @@ def report(
     if len(runs) == 1:
         file = out or runs[0] / "report.html"
         with Run.open(runs[0]) as run:
-            text = page.page(run)
+            told = Told.of(run)
+        text = page.page(told)
+        if pictures is not None:
+            drawn.write(told, pictures)
     else:
+        if pictures is not None:
+            raise InputError("--pictures are of one run; name one, or leave it out")
         if len({one.resolve() for one in runs}) < len(runs):
             raise InputError(f"a run is named twice: {', '.join(map(str, runs))}; a comparison needs different ones")
         file = out or Path("comparison.html")

@@ -14,6 +14,7 @@ from autoloss.report.page import facts
 from autoloss.report.page.answer import Difference
 from autoloss.report.page.inline import svg
 from autoloss.report.page.page import rendered
+from autoloss.report.page.pictures import interval
 from autoloss.report.page.shown import Shown, losses
 from autoloss.report.page.told import Told
 from autoloss.report.plots import run_plots
@@ -116,11 +117,7 @@ def _curves(runs: Sequence[Compared]) -> Markup | str:
 
 
 def _forest(runs: Sequence[Compared]) -> Markup | str:
-    rows = [
-        run_plots.Interval(one.name, *(None if v is None else 100 * v for v in (d.difference, d.low, d.high)))  # type: ignore[arg-type]
-        for one in runs
-        if (d := one.first) is not None
-    ]
+    rows = [interval(one.name, one.first) for one in runs if one.first is not None]
     metric = "the score" if len({one.told.board.metric for one in runs}) > 1 else runs[0].told.board.metric
     return svg(lambda: run_plots.forest(rows, metric), "forest", "best found over the own loss") if rows else ""
 

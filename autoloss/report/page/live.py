@@ -17,6 +17,7 @@ from typing import Any
 
 from autoloss.report import follow
 from autoloss.report.page.page import page
+from autoloss.report.page.told import Told
 from autoloss.store.run import Run
 from primitives.errors import InputError
 from primitives.text.printable import printable
@@ -90,7 +91,7 @@ class LivePage:
             if not self._page or (version != self._version and time.monotonic() >= self._next):
                 begin = time.monotonic()
                 with Run.open(self._directory) as run:
-                    self._page, self._version = page(run, live=version), version
+                    self._page, self._version = page(Told.of(run), live=version), version
                 self._next = time.monotonic() + _REST * (time.monotonic() - begin)
             return self._page
 

@@ -21,7 +21,6 @@ from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.report.page import facts, pictures
 from autoloss.report.page.shown import Opened, Shown, duration, formula, losses, opened, points, row_text
 from autoloss.report.page.told import Told
-from autoloss.store.run import Run
 from autoloss.values import LONGEST_NAME
 from primitives.catalog import grammar
 from primitives.errors import InputError
@@ -34,17 +33,13 @@ _SHORT = 10
 _ANCESTORS = 40
 
 
-def page(run: Run, *, live: str = "") -> str:
+def page(told: Told, *, live: str = "") -> str:
     """The page of a run.
 
     Args:
-        run: as it stands.
+        told: what the run tells.
         live: version of a page that asks its server for newer ones; empty for a page that stands alone.
-
-    Raises:
-        InputError: the run or its audit cannot be read.
     """
-    told = Told.of(run)
     board, winner = told.board, told.winner
     own = told.scores.get(OWN)
     return rendered(

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from autoloss.candidate import Kind
+from autoloss.report.leaderboard import Counts
 from autoloss.report.plots.style import COLOURS, DASHES, INK, MORE, zoom, zoom_pairs
 from primitives.text.printable import printable
 
@@ -211,4 +212,24 @@ def several_by_generation(runs: Sequence[tuple[str, Sequence[tuple[int, Sequence
     edge = 0.1 * max(max(best) - lowest, 0.5)
     axes.set_ylim(lowest - edge, max([0.0, *best]) + edge)
     axes.legend(loc="lower right")
+    return figure
+
+
+def funnel(counts: Counts) -> Figure:
+    """How many formulas are left after each gate and at each rung, on a scale of factors."""
+    left, rows = counts.proposed, [("proposed", counts.proposed)]
+    for gate, count in counts.refused.items():
+        left -= count
+        rows.append((f"after {gate}", left))
+    rows += [(f"trained: {printable(rung, 40)}", count) for rung, count in counts.trained.items()]
+    figure = Figure(figsize=(7.0, 0.9 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(rows) - 1, -1, -1)
+    bars = axes.barh(places, [max(count, 0.5) for _, count in rows], left=0.5, color=COLOURS[Kind.FOUND])
+    axes.bar_label(bars, [f" {count:,}" for _, count in rows], fontsize=8)
+    axes.set_yticks(places, [name for name, _ in rows])
+    axes.set(xscale="log", xlabel="formulas", xlim=(0.5, 5 * max(counts.proposed, 1)))
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.set_title("From proposals to trainings, the given losses among these")
+    axes.grid(axis="y", visible=False)
     return figure

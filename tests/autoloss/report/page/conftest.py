@@ -13,6 +13,7 @@ import pytest
 
 from autoloss.config import from_mapping
 from autoloss.report.page.page import page
+from autoloss.report.page.told import Told
 from autoloss.search.loop import discover
 from autoloss.store.run import Run
 from tests.helpers.small import section
@@ -36,7 +37,7 @@ def report(searched: Path) -> Path:
     """Its page."""
     file = searched / "report.html"
     with Run.open(searched) as run:
-        file.write_text(page(run), encoding="utf-8")
+        file.write_text(page(Told.of(run)), encoding="utf-8")
     return file
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from autoloss.config import from_mapping
 from autoloss.report.page.page import page
+from autoloss.report.page.told import Told
 from autoloss.store.run import Run
 from primitives.errors import InputError
 from tests.helpers.fast_evaluator import MARKUP
@@ -32,7 +33,7 @@ def valid(text: str) -> None:
 
 def of(folder: Path) -> str:
     with Run.open(folder) as run:
-        return page(run)
+        return page(Told.of(run))
 
 
 def test_the_page_of_a_search_is_valid_and_asks_for_nothing_outside(report: Path) -> None:
