@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import pprint
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -131,27 +132,38 @@ def _setup(board: Leaderboard) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Winner:
-    """The best found, as the page shows it."""
+    """The best found, as the page shows it.
+
+    Args:
+        row: of the leaderboard.
+        losses: its formulas.
+        rung: the highest that it reached.
+        size: nodes.
+        own_size: of the formulas that stand for the own loss in the slots that it fills.
+        seconds: of a training there with it and with the own loss; empty where one of them is not known.
+    """
 
     row: Row
     losses: list[Shown]
     rung: str
     size: int
-    cost: float | None
+    own_size: int
+    seconds: list[float]
 
 
 def _winner(told: Told) -> Winner | None:
     row = told.winner
     if row is None:
         return None
-    rung = told.top_rung(row)
-    spent = {
-        number: min(seconds)
-        for number in (OWN, row.candidate.number)
+    one, rung = row.candidate, told.top_rung(row)
+    own = told.board.settings.stand_ins
+    spent = [
+        statistics.median(seconds)
+        for number in (one.number, OWN)
         if (seconds := [e.seconds for e in told.by_candidate.get(number, ()) if e.rung == rung and e.score is not None])
-    }
-    cost = spent[row.candidate.number] / spent[OWN] if len(spent) == 2 and spent[OWN] > 0 else None
-    return Winner(row, losses(row.candidate.losses, short=True), rung, row.candidate.size, cost)
+    ]
+    own_size = sum(own[slot].expression.size for slot in one.losses if slot in own)
+    return Winner(row, losses(one.losses, short=True), rung, one.size, own_size, spent if len(spent) == 2 else [])
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from primitives.errors import InputError
 
 _PANELS = 2
 """Panels of a loss on the page: its value and its gradient."""
-_DPI = 160
+_DPI = 120
 
 
 @dataclass(frozen=True)
