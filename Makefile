@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-preselection benchmark-scaling fidelity headroom funnel clean
+.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-preselection benchmark-scaling fidelity report headroom funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, 5 to 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_fcos.py
@@ -21,7 +21,7 @@ results: .venv/installed  ## The two default runs and their files in results/.
 	$(BIN)/autoloss search configs/search/digits_faster_rcnn.py
 	mkdir -p results
 	for run in digits_fcos digits_faster_rcnn; do \
-	  $(BIN)/autoloss show runs/$$run --top 7 > results/$$run.txt && \
+	  $(BIN)/autoloss show runs/$$run --top 7 --full > results/$$run.txt && \
 	  $(BIN)/autoloss show runs/$$run --json > results/$$run.json || exit 1; \
 	done
 
@@ -41,6 +41,13 @@ fidelity: .venv/installed  ## The tables and plots of results/fidelity, from the
 	for folder in results/fidelity/*/; do \
 	  $(BIN)/autoloss fidelity $$folder --plot $${folder}rungs.png | sed 's/ *$$//' > $${folder}table.txt || exit 1; \
 	done
+
+report: .venv/installed  ## The pictures of results/report: of a search that is a little smaller than the default; about 10 minutes.
+	$(BIN)/autoloss search configs/search/digits_fcos.py runs/report \
+	  --cfg-options search.births=16 search.finale.rung.task.iterations=500
+	$(BIN)/autoloss report runs/report --pictures results/report
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1100,1250 \
+	  --screenshot=results/report/page.png file://$(CURDIR)/runs/report/report.html
 
 headroom: .venv/installed  ## The tables and plots of results/headroom, from the runs that are kept there.
 	for folder in results/headroom/*/; do \

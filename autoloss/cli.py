@@ -14,6 +14,7 @@ import typer
 
 from autoloss.commands import configs, data, estimate, export, formulas, search, show, train
 from autoloss.commands.measured import audit, fidelity, headroom
+from autoloss.commands.pages import report, serve
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     "- `autoloss search digits_fcos` finds losses for a tiny detector in minutes (`autoloss configs` has others)\n"
     "- `autoloss search digits_fcos --data train.json --images images` does so on your data\n"
     "- `autoloss show runs/digits_fcos` ranks what was found beside the losses people use\n"
+    "- `autoloss report runs/digits_fcos` writes a page that one can put in front of colleagues\n"
     "- `autoloss export runs/digits_fcos` writes the best for stock mmdetection",
     epilog="Exit codes: 0 it is done, 1 a gate refused the formula, 2 the input is wrong, 130 stopped by Ctrl-C.",
 )
@@ -40,6 +42,8 @@ app = typer.Typer(
 for command in (
     search.search,
     show.show,
+    report.report,
+    serve.serve,
     export.export,
     train.train,
     estimate.estimate,

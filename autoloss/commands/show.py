@@ -14,6 +14,9 @@ from autoloss.commands.options import MOST, Candidate, Canonical, stderr, stdout
 def show(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     top: Annotated[int, typer.Option(min=1, max=MOST, help="Rows of the leaderboard.")] = 20,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every rung, formulas whole, weights, and what they descend from.")
+    ] = False,
     canonical: Canonical = False,
     candidate: Candidate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as plain values for scripts.")] = False,
@@ -52,6 +55,7 @@ def show(
         typer.echo(json.dumps(found.plain_values(), indent=2))
         return
     console = stdout()
-    console.print(tables.leaderboard(found, top, canonical=canonical))
+    whole = full or canonical
+    console.print(tables.leaderboard(found, top, canonical=canonical) if whole else tables.InLines(found, top))
     console.print(tables.counts(found.counts))
-    console.print(tables.against_own(found))
+    console.print(tables.against_own(found) if whole else tables.recommended(found))

@@ -166,12 +166,21 @@ class Leaderboard:
         scored = relative(evaluations, settings.objective)
         places = Places(settings, candidates, scored)
         front, over = places.front(), places.over_own()
+        by_candidate: dict[int, list[Evaluation]] = {candidate.number: [] for candidate in candidates}
+        for one in scored:
+            by_candidate[one.candidate].append(one)
         return cls(
             run=str(run.directory),
             trained=run.description,
             rungs=rungs,
             rows=tuple(
-                _row(candidate, scored, rungs, over.get(candidate.number), candidate.number in front)
+                _row(
+                    candidate,
+                    by_candidate[candidate.number],
+                    rungs,
+                    over.get(candidate.number),
+                    candidate.number in front,
+                )
                 for candidate in places.ranked
             ),
             counts=_counts(run, candidates, evaluations, rungs),
@@ -247,7 +256,7 @@ def _row(
     scores: dict[str, Score] = {}
     error = None
     for rung in rungs:
-        mine = [e for e in evaluations if e.candidate == candidate.number and e.rung == rung]
+        mine = [e for e in evaluations if e.rung == rung]
         found = [e.score for e in mine if e.score is not None]
         error = next((e.error for e in mine if e.state is State.FAILED), error)
         if found:

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group, RenderableType
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.candidate import GATES, OWN, Candidate, Loss
+from autoloss.candidate import GATES, OWN, Candidate, Kind, Loss
 from autoloss.gates.equivalence import identity, recognise
 from autoloss.report import next_steps
-from autoloss.report.leaderboard import Counts, Leaderboard
+from autoloss.report.leaderboard import Counts, Leaderboard, Row
 from autoloss.values import LONGEST_NAME
 from primitives.catalog import KnownLoss, grammar, kinds, slots
 from primitives.forms.infix import infix
@@ -27,12 +28,78 @@ if TYPE_CHECKING:
 
 _LONGEST = 2000
 """Characters of a line of a table."""
+WIDE = 100
+"""Columns of a table of lines that nobody watches."""
 FRONT = "*"
 """Marks what is on the Pareto front."""
 
 
+class InLines:
+    """The ranked losses, a line each, as wide as the window and no wider than `WIDE` where nobody watches.
+
+    Args:
+        found: the leaderboard.
+        top: so many rows; the detector's own loss is always among them.
+    """
+
+    def __init__(self, found: Leaderboard, top: int | None = None) -> None:
+        self._found, self._top = found, top
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """See Rich: the narrower the window, the fewer columns."""
+        width = options.max_width if console.is_terminal else min(options.max_width, WIDE)
+        columns = {"#": 0, "loss": 0, self._found.metric: 0, "over own, 95 %": 52, "size": 44, "rung": 64}
+        shown = [name for name, least in columns.items() if width >= least]
+        title = Text(f"Losses of {printable(self._found.run)}, best first", no_wrap=True, overflow="ellipsis")
+        table = Table(box=box.SIMPLE, pad_edge=False, width=width, header_style="bold", show_edge=False)
+        for name in shown:
+            formula = name == "loss"
+            table.add_column(
+                printable(name, LONGEST_NAME),
+                justify="left" if formula or name == "rung" else "right",
+                no_wrap=True,
+                overflow="ellipsis",
+                ratio=1 if formula else None,
+                max_width=None if formula else 24,
+            )
+        rows = self._found.best(self._top).rows
+        for row in rows:
+            cells = self._cells(row)
+            table.add_row(*(cells[name] for name in shown), style="bold cyan" if row.candidate.number == OWN else "")
+        yield title
+        yield table
+        if "size" in shown and any(row.pareto for row in rows):
+            yield Text(f"{FRONT}: on the front of score and size: nothing found is as good and shorter", style="dim")
+
+    def _cells(self, row: Row) -> dict[str, str]:
+        rung = next((name for name in reversed(self._found.rungs) if name in row.scores), "")
+        over = row.over_own
+        return {
+            "#": str(row.candidate.number),
+            "loss": printable(_in_a_line(row.candidate), _LONGEST),
+            self._found.metric: f"{row.scores[rung].mean:.3f}" if rung else row.cell(""),
+            "over own, 95 %": f"{over.mean:+.3f} [{over.low:+.3f}, {over.high:+.3f}]" if over else self._gap(row, rung),
+            "size": f"{row.candidate.size or ''}{FRONT if row.pareto else ' '}",
+            "rung": printable(rung, LONGEST_NAME),
+        }
+
+    def _gap(self, row: Row, rung: str) -> str:
+        """The difference from the own loss, where its interval is not known."""
+        own = self._found.own
+        if own is None or own is row or rung not in own.scores:
+            return ""
+        return f"{row.scores[rung].mean - own.scores[rung].mean:+.3f}{'':18}"  # below the others
+
+
+def _in_a_line(one: Candidate) -> str:
+    """What a candidate is: its formulas in short; of one that was given its name."""
+    if one.kind is not Kind.FOUND:
+        return str(one.origin)
+    return "; ".join(f"{word} {short(one.losses[slot])}" for slot, word in slots().items() if slot in one.losses)
+
+
 def leaderboard(found: Leaderboard, top: int | None = None, *, canonical: bool = False) -> RenderableType:
-    """The ranked losses as a table.
+    """The ranked losses as a table, with all rungs, weights, and what they descend from.
 
     Args:
         found: the leaderboard.
@@ -77,9 +144,13 @@ def against_own(found: Leaderboard) -> RenderableType:
             table.add_row(str(row.candidate.number), origin, f"{one.mean:+.3f}", interval, str(one.seeds))
         said = "paired by seed, Student's t, each for itself: the best of several looks better than it is"
         parts += [table, Text(said, style="dim")]
-    if found.choice:
-        parts.append(Text(f"Recommended: {found.choice.candidate}, {printable(found.choice.rule, _LONGEST)}."))
-    return Group(*parts)
+    return Group(*parts, recommended(found))
+
+
+def recommended(found: Leaderboard) -> RenderableType:
+    """Which loss is recommended, and by which rule; nothing before one is."""
+    choice = found.choice
+    return Text(f"Recommended: {choice.candidate}, {printable(choice.rule, _LONGEST)}.") if choice else Group()
 
 
 def formulas(candidate: Candidate, *, canonical: bool = False) -> str:
@@ -138,7 +209,7 @@ def counts(found: Counts) -> RenderableType:
 
 def ending(found: Leaderboard, console: Console, top: int = 10) -> None:
     """Prints what a person sees when a search ends."""
-    console.print(Group(leaderboard(found, top), counts(found.counts), against_own(found)))
+    console.print(Group(InLines(found, top), counts(found.counts), recommended(found)))
     console.print(_what_next(found), soft_wrap=True)  # neither wrapped nor cut off: paths and commands are to be copied
 
 

@@ -62,6 +62,7 @@ class RungFidelity:
         agreement: by kind of loss, one of KINDS.
         scores: (rung, truth) of every candidate that has both.
         failed: candidates without a score at the rung.
+        errors: standard errors of a loss's mean at the rung and at the truth, pooled over losses; None of one seed.
     """
 
     rung: str
@@ -70,6 +71,7 @@ class RungFidelity:
     agreement: Mapping[str, Agreement]
     scores: Mapping[int, tuple[float, float]]
     failed: int
+    errors: tuple[float | None, float | None] = (None, None)
 
 
 def measure_fidelity(
@@ -187,7 +189,8 @@ def analysed(run: Run) -> list[RungFidelity]:
                 agreement[kind] = agreed(np.asarray(mine))
         seconds = _seconds(run, rung)
         failed = len(ended - scores.keys())
-        found.append(RungFidelity(rung.name, seconds, len(rung.seeds), agreement, pairs, failed))
+        errors = (_standard_error(run, rung), _standard_error(run, truth))
+        found.append(RungFidelity(rung.name, seconds, len(rung.seeds), agreement, pairs, failed, errors))
     return found
 
 
@@ -248,6 +251,16 @@ def _kind(candidate: Candidate) -> str:
 
 def _means(run: Run, rung: Rung) -> dict[int, float]:
     return mean_scores(relative(run.evaluations(rung.name), run.settings.objective), rung.seeds)
+
+
+def _standard_error(run: Run, rung: Rung) -> float | None:
+    """Of a loss's mean over the seeds of a rung: the spread within losses, pooled over those that train."""
+    scores: dict[int, list[float]] = {}
+    for one in run.evaluations(rung.name):
+        if one.score:  # what does not train has no spread
+            scores.setdefault(one.candidate, []).append(one.score)
+    spread = [statistics.variance(found) for found in scores.values() if len(found) > 1]
+    return math.sqrt(statistics.fmean(spread) / len(rung.seeds)) if spread else None
 
 
 def _seconds(run: Run, rung: Rung) -> float:

@@ -6,7 +6,8 @@ from primitives.expression import Expression
 from primitives.operators import Operator
 from primitives.parser import BINARY, MAX_POWER, constant
 
-_SIGNS = {name: (sign, binding) for sign, (binding, name) in BINARY.items()}
+SIGNS = {name: (sign, binding) for sign, (binding, name) in BINARY.items()}
+"""The sign of an operator that stands between two formulas, and how tightly it binds."""
 _SIGN, _POWER, _ATOM = 3, 4, 5
 """How tightly texts bind that are no sums and products; see `BINARY`."""
 
@@ -20,9 +21,9 @@ def _printed(expression: Expression) -> tuple[str, int]:
     """Text, and how tightly it binds."""
     head = expression.head
     if not isinstance(head, Operator):
-        return (head if isinstance(head, str) else _number(head)), _ATOM
-    if head.name in _SIGNS:
-        sign, binding = _SIGNS[head.name]
+        return (head if isinstance(head, str) else number(head)), _ATOM
+    if head.name in SIGNS:
+        sign, binding = SIGNS[head.name]
         if head.name == "mul" and (power := _power(expression)):
             return power, _POWER
         # Equal signs are read from left to right, so what stands on the right must bind more tightly.
@@ -46,7 +47,7 @@ def _within(expression: Expression, least: int) -> str:
 
 def _power(expression: Expression) -> str:
     """The text as a power, where the parser makes this very tree of one."""
-    base, count = _base(expression)
+    base, count = based(expression)
     return f"{_within(base, _ATOM)}**{count}" if 1 < count <= MAX_POWER else ""
 
 
@@ -56,23 +57,23 @@ def _plain(exponent: Expression) -> bool:
     return number is not None and (abs(number) == 0.5 or abs(number) in range(1, MAX_POWER + 1))
 
 
-def _base(expression: Expression) -> tuple[Expression, int]:
+def based(expression: Expression) -> tuple[Expression, int]:
     """The base and the whole exponent that the tree is a power of; exponent 1 where it is none.
 
     As the parser writes powers: an even one is the square of its half, an odd one the even one below it times the base.
     """
     head = expression.head
     if isinstance(head, Operator) and head.name == "square":
-        base, count = _base(expression.arguments[0])
+        base, count = based(expression.arguments[0])
         return (base, 2 * count) if 2 * count <= MAX_POWER else (expression.arguments[0], 2)
     if isinstance(head, Operator) and head.name == "mul":
         first, last = expression.arguments
-        base, count = _base(first)
+        base, count = based(first)
         if count % 2 == 0 and base == last and count < MAX_POWER:
             return base, count + 1
     return expression, 1
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """The shortest text that reads back as the number."""
     return format(value, ".17g") if value.is_integer() else repr(value)

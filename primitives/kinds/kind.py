@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -207,8 +207,8 @@ class Kind(Written, ABC):
         return ()
 
     @abstractmethod
-    def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
-        """What a loss does, drawn.
+    def panels(self, formula: Formula, scale: float, descend: Descend) -> Iterable[Panel]:
+        """What a loss does, drawn: its value and its gradient first, then what it takes a simulation to know.
 
         Args:
             formula: the loss.

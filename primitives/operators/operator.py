@@ -56,6 +56,8 @@ class Operator:
         domain: interval of every argument on which the value is finite.
         text: one line for people.
         code: the same as text by backend, `{a}` and `{b}` being the arguments.
+        notation: the same as MathML, `{bracketed}` being `{a}` in parentheses; empty for a function that its name
+            calls, or a sign.
         aliases: other names that published text uses.
         binding: how tightly the text binds.
         argument_binding: how tightly each argument must bind; 0 where it stands alone between commas.
@@ -79,6 +81,7 @@ class Operator:
     domain: Interval
     text: str
     code: Mapping[str, str] = field(repr=False, hash=False)
+    notation: str = ""
     aliases: tuple[str, ...] = ()
     binding: Binding = Binding.ATOM
     argument_binding: tuple[Binding, ...] = (Binding.SUM, Binding.SUM)

@@ -229,3 +229,23 @@ class BadEvaluator(GroupEvaluator):
         misbehave(how)
         tempfile.TemporaryFile().close()
         return {"score": float("nan")} if how == "nan" else super().evaluate(losses, rung, seed)
+
+
+MARKUP = '<script>document.title = "run"</script>'
+NAMES = (MARKUP, "[red]alarm[/red]", "\"quoted\" & 'so'", "x" * 10_000, "\u202eright to left", "שלום", "{{ 7 * 7 }}")
+"""Class names that a page, a card or a terminal may take for something else."""
+
+
+class OddlyNamedEvaluator(DescentEvaluator):
+    """Tells precision by class, of classes whose names are markup; one loss fails with a reason that is, too."""
+
+    def describe(self) -> dict[str, object]:
+        return {"detector": f"{MARKUP}.py", "classes": list(NAMES), "images": {"train": 10, MARKUP: 3}}
+
+    def evaluate(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
+    ) -> dict[str, float]:
+        if known_loss("cse_b_cls").expression.text in str(losses):
+            raise FloatingPointError(f"{MARKUP} [red]fails[/red]")
+        score = super().evaluate(losses, rung, seed)["score"]
+        return {"score": score, **{f"AP of {name}": score for name in NAMES}}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +10,15 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from autoloss.candidate import Kind
 from autoloss.report.plots.fidelity_plot import save
+from autoloss.report.plots.style import COLOURS, styled
 from primitives.text.printable import printable
 
 _BARS = 25
 
 
-@contextmanager
-def _any_script() -> Iterator[None]:
-    """A letter that the font lacks is drawn as a box, without a warning for each."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
-        yield
-
-
-@_any_script()
+@styled()
 def draw(found: Mapping[str, Any], file: Path) -> None:
     """Writes three panels: how large boxes are, how wide and high, and of which classes.
 
@@ -40,24 +32,26 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
     figure = Figure(figsize=(14, 4.4), layout="constrained")
     sizes, shapes, classes = figure.subplots(1, 3)
     edges = np.asarray(found["histogram"]["edges"])
-    sizes.stairs(found["histogram"]["side"], edges, fill=True, alpha=0.7)
+    sizes.stairs(found["histogram"]["side"], edges, fill=True, alpha=0.8, color=COLOURS[Kind.FOUND])
     for side in (32, 96):  # COCO's areas, of a square
-        sizes.axvline(side, color="tab:red", linewidth=0.8)
+        sizes.axvline(side, color=COLOURS[Kind.OWN], linewidth=1)
     for name, side in (("small", 14), ("medium", 55), ("large", 220)):
         sizes.text(side, 1.0, name, transform=sizes.get_xaxis_transform(), va="bottom", ha="center", fontsize=8)
     sizes.set(xscale="log", xlabel="square root of width x height, px", ylabel="boxes")
-    sizes.set_title("Sizes", pad=18)
+    sizes.set_title("How large boxes are", pad=18)
     sizes.set_xlim(1, max(500, edges[-1]))
     grid = np.asarray(found["histogram"]["width by height"]).T
     shown = np.where(grid > 0, grid, np.nan)
     mesh = shapes.pcolormesh(edges, edges, shown, norm=LogNorm(vmin=1, vmax=max(10, grid.max())))
     figure.colorbar(mesh, ax=shapes, label="boxes", format="%d")
-    shapes.set(xscale="log", yscale="log", xlabel="width, px", ylabel="height, px", title="Shapes", aspect="equal")
+    shapes.set(xscale="log", yscale="log", xlabel="width, px", ylabel="height, px", aspect="equal")
+    shapes.set_title("How wide and high boxes are")
     rows = sorted(found["classes"], key=lambda row: -row["boxes"])[:_BARS][::-1]
-    classes.barh(range(len(rows)), [row["boxes"] for row in rows])
-    classes.set_yticks(range(len(rows)), [printable(row["name"], 40) for row in rows], fontsize=7, parse_math=False)
+    classes.barh(range(len(rows)), [row["boxes"] for row in rows], color=COLOURS[Kind.FOUND])
+    classes.set_yticks(range(len(rows)), [printable(row["name"], 40) for row in rows], fontsize=7)
     more = len(found["classes"]) - len(rows)
-    classes.set(xlabel="boxes", title=f"Classes ({more} more)" if more else "Classes")
+    classes.set_xlabel("boxes")
+    classes.set_title(f"Boxes by class ({more} more)" if more else "Boxes by class")
     if rows and rows[-1]["boxes"] > 100 * max(rows[0]["boxes"], 1):
         classes.set_xscale("log")
     for axis in (sizes.xaxis, shapes.xaxis, shapes.yaxis):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
+from autoloss.candidate import OWN, Kind
+from autoloss.report.plots.style import COLOURS, NOISE, styled, zoom_pairs
 from autoloss.search.fidelity import RungFidelity
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
 
 def fidelity(found: Sequence[RungFidelity], file: Path) -> None:
-    """Writes a panel per rung: every loss by its score there and at the truth.
+    """Writes a panel per rung: the better losses by their scores there and at the truth.
 
     Args:
         found: of `fidelity.analysed`.
@@ -25,23 +28,46 @@ def fidelity(found: Sequence[RungFidelity], file: Path) -> None:
     """
     columns = min(len(found), 3)
     rows = math.ceil(len(found) / columns)
-    figure = Figure(figsize=(4 * columns, 3.4 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for panel, rung in zip(panels, found, strict=False):
-        pairs = [(max(score, 0.0), truth) for score, truth in rung.scores.values()]
-        panel.scatter(*zip(*pairs, strict=True), s=14, alpha=0.7)
-        if 0 in rung.scores:
-            panel.scatter(*rung.scores[0], s=40, marker="x", color="tab:red", label="the detector's own loss")
-            panel.legend(fontsize=7)
-        rho, low, high = rung.agreement["all"].spearman
-        name = printable(rung.rung, 60).replace("$", r"\$")  # which would begin a formula
-        panel.set_title(f"{name}: {rho:.2f} [{low:.2f}, {high:.2f}], {rung.seconds:.1f} s", fontsize=9)
-        panel.set_xlabel("score at the rung", fontsize=8)
-        panel.set_ylabel("score of the truth", fontsize=8)
-        panel.grid(alpha=0.3)
-    for panel in panels[len(found) :]:
-        panel.set_axis_off()
-    save(figure, file)
+    with styled():
+        figure = Figure(figsize=(4 * columns, 3.6 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).flatten()
+        for panel, rung in zip(panels, found, strict=False):
+            _rung(panel, rung)
+        for panel in panels[len(found) :]:
+            panel.set_axis_off()
+        save(figure, file)
+
+
+def _rung(panel: Any, rung: RungFidelity) -> None:
+    """Every loss of the better part, the own one marked, and how far noise reaches."""
+    pairs = {number: (max(score, 0.0), truth) for number, (score, truth) in rung.scores.items()}
+    if any(rung.errors):
+        reach = [1.96 * one if one else None for one in rung.errors]
+        columns = zip(*pairs.values(), strict=True)
+        panel.errorbar(
+            *columns,
+            xerr=reach[0],
+            yerr=reach[1],
+            fmt="none",
+            color=NOISE,
+            alpha=0.5,
+            linewidth=1,
+            label="95 % interval of a loss's mean",
+        )
+    others = [pair for number, pair in pairs.items() if number != OWN]
+    if others:
+        panel.scatter(*zip(*others, strict=True), s=20, color=COLOURS[Kind.FOUND], linewidths=0, zorder=3)
+    if OWN in pairs:
+        own = "the detector's own loss"
+        panel.scatter(*pairs[OWN], s=60, marker="X", color=COLOURS[Kind.OWN], label=own, zorder=4)
+    hidden = zoom_pairs(panel, list(pairs.values()), pairs.get(OWN))
+    rho, low, high = rung.agreement["all"].spearman
+    name = printable(rung.rung, 60)
+    panel.set_title(f"{name}: rank correlation {rho:.2f} [{low:.2f}, {high:.2f}]", fontsize=8.5)
+    less = f"; {hidden} of {len(pairs)} outside" if hidden else ""
+    panel.set_xlabel(f"score at the rung, {rung.seconds:.1f} s a loss{less}")
+    panel.set_ylabel("score of the truth")
+    panel.legend(loc="lower left", fontsize=7)
 
 
 def save(figure: Figure, file: Path, dpi: int = 120) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from autoloss.candidate import Kind
 from autoloss.gates.simulation import descend
 from autoloss.report.plots.fidelity_plot import save
+from autoloss.report.plots.style import COLOURS, DASHES, MORE, styled
 from primitives.catalog import GRAMMARS, known_loss
 from primitives.errors import InputError
 from primitives.expression import Expression
@@ -19,8 +23,7 @@ from primitives.forms.infix import infix
 from primitives.forms.simplify import simplified
 from primitives.grammar import Grammar
 from primitives.kinds.panel import Panel
-
-_COLOURS = ("tab:blue", "tab:orange", "tab:green")
+from primitives.text.printable import printable
 
 
 @dataclass(frozen=True)
@@ -32,26 +35,29 @@ class Drawn:
         expression: the formula.
         grammar: of it.
         alpha: weight of the target outside the formula.
+        kind: where it comes from, which says its colour.
     """
 
     title: str
     expression: Expression
     grammar: Grammar
     alpha: float | None = None
+    kind: Kind = Kind.FOUND
 
 
 def draw(mine: Drawn, other: Drawn, file: Path) -> None:
     """Writes the picture of two losses to a file.
 
     Args:
-        mine: the loss, drawn solid.
-        other: a known loss of the same kind or slot, drawn dashed.
+        mine: the loss.
+        other: a known loss of the same kind or slot.
         file: PNG, SVG or PDF by its ending.
 
     Raises:
         InputError: the file cannot be written.
     """
-    save(picture(mine, other), file)
+    with styled():
+        save(picture(mine, other), file)
 
 
 def beside(mine: Drawn, name: str | None = None) -> Drawn:
@@ -64,7 +70,7 @@ def beside(mine: Drawn, name: str | None = None) -> Drawn:
     rules = GRAMMARS[known.grammar]
     if rules.slot != mine.grammar.slot:
         raise InputError(f"--beside {known.name} is a loss for {rules.slot}")
-    return Drawn(known.title, known.expression, rules, known.alpha)
+    return Drawn(known.title, known.expression, rules, known.alpha, Kind.KNOWN)
 
 
 def picture(mine: Drawn, other: Drawn) -> Figure:
@@ -72,39 +78,54 @@ def picture(mine: Drawn, other: Drawn) -> Figure:
 
     Losses and gradients are scaled to mean gradient norm 1 on the typical probe.
     """
-    drawn = [(loss.title, style, _panels(loss)) for loss, style in ((other, "--"), (mine, "-"))]
-    count = max(len(panels) for *_, panels in drawn)
+    drawn = [(loss, panels(loss)) for loss in (other, mine)]
+    count = max(len(found) for _, found in drawn)
     rows = math.ceil(count / 2)
-    figure = Figure(figsize=(11, 4 * rows), layout="constrained")
+    figure = Figure(figsize=(10, 3.4 * rows + 0.5), layout="constrained")
     places: Any = figure.subplots(rows, 2, squeeze=False).flatten()
-    for title, style, panels in drawn:
-        for axes, panel in zip(places, panels, strict=False):
-            _add(axes, panel, title, style)
-    for axes in places[:count]:
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+    for place, axes in enumerate(places[:count]):
+        add(axes, [(loss, found[place]) for loss, found in drawn if place < len(found)])
     for axes in places[count:]:
         axes.remove()
     text = infix(simplified(mine.expression, mine.grammar))
-    figure.suptitle(text if len(text) <= 130 else f"{text[:127]}...", fontsize=9)
+    title = f"{printable(mine.title, 60)} beside {printable(other.title, 60)}"
+    figure.suptitle(f"{title}\n{text if len(text) <= 110 else f'{text[:107]}...'}", fontsize=10, x=0.01, ha="left")
     return figure
 
 
-def _panels(loss: Drawn) -> tuple[Panel, ...]:
+def panels(loss: Drawn, count: int | None = None) -> tuple[Panel, ...]:
+    """What a loss does, as data.
+
+    Args:
+        loss: the loss.
+        count: so many panels, the first; the later ones take simulations.
+    """
     simulated = partial(descend, loss.expression, loss.grammar, loss.alpha)
     formula = loss.grammar.formula(loss.expression, loss.alpha)
-    return loss.grammar.kind.panels(formula, _scale(loss), lambda field: simulated(field=field))
+    found = loss.grammar.kind.panels(formula, _scale(loss), lambda field: simulated(field=field))
+    return tuple(islice(found, count))
 
 
-def _add(axes: Any, panel: Panel, title: str, style: str) -> None:
-    for line in panel.lines:
-        label, colour = f"{title}: {line.label}" if line.label else title, _COLOURS[line.colour % len(_COLOURS)]
-        axes.plot(line.x, line.y, style, marker="o" if line.marked else None, color=colour, label=label)
+def add(axes: Any, drawn: Sequence[tuple[Drawn, Panel]]) -> None:
+    """Draws the same panel of several losses: a colour is a loss, a dash what its line shows beside others of it."""
+    known = 0
+    for loss, panel in drawn:
+        colour = COLOURS[loss.kind]
+        if loss.kind is Kind.KNOWN:
+            colour, known = (COLOURS[loss.kind], *MORE)[known], known + 1
+        for line in panel.lines:
+            label = ": ".join(filter(None, (printable(loss.title, 60), line.label)))
+            dash = DASHES[line.colour % len(DASHES)] if len(panel.lines) > 1 else DASHES[0]
+            axes.plot(line.x, line.y, dash, marker="o" if line.marked else None, ms=3, color=colour, label=label)
+    panel = drawn[0][1]
     axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+    axes.set_title(f"{panel.ylabel[:1].upper()}{panel.ylabel[1:]}")
+    axes.set_ylabel("")
     if panel.xlim:
         axes.set_xlim(panel.xlim)
     if panel.ylim:
         axes.set_ylim(panel.ylim)
+    axes.legend(fontsize=7)
 
 
 def _scale(loss: Drawn) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,7 +132,7 @@ class BoxKind(Kind):
         """By IoU: a box of the target's size moves onto it, and a box inside of it grows to its size."""
         return ways.ways(self, terminals)
 
-    def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
+    def panels(self, formula: Formula, scale: float, descend: Descend) -> Iterable[Panel]:
         """See Kind."""
         return panels.drawn(self, formula, scale, descend)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -19,7 +20,7 @@ from primitives.kinds.sample import Sample
 _PATHS = (("shifted", 1.5, 0.0), ("too large", 0.0, 1.2), ("too small", 0.0, -1.2))
 
 
-def drawn(kind: Kind, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
+def drawn(kind: Kind, formula: Formula, scale: float, descend: Descend) -> Iterator[Panel]:
     """See Kind.panels."""
     losses, gradients = [], []
     for colour, (name, shift, stretch) in enumerate(_PATHS):
@@ -31,27 +32,25 @@ def drawn(kind: Kind, formula: Formula, scale: float, descend: Descend) -> tuple
         values = values.expand(iou.shape)
         losses.append(Line(iou.tolist(), ((values - values[-1]) / scale).tolist(), name, colour))
         gradients.append(Line(way.tolist(), (gradient.norm(dim=-1) / scale).tolist(), name, colour))
+    yield Panel("IoU on the way of a box onto its target", "loss above that of a perfect box", tuple(losses))
+    yield Panel("distance to the target, or log of its scale", "length of the gradient", tuple(gradients))
     curve = descend(kind.field(formula.terminals)).curve
+    yield Panel(
+        "step of the descent of free boxes",
+        "mean IoU",
+        (Line(range(len(curve)), curve, "overlapping at the start"),),
+        ylim=(0, 1.02),
+    )
     boxes = simulation.every()
     final = descend(BoxField(kind, formula.terminals, boxes)).final
     places = sorted(set(boxes.distance.tolist()))
     means = [float(final[boxes.distance == place].mean()) for place in torch.tensor(places)]
-    return (
-        Panel("IoU on the way of a box onto its target", "loss above that of a perfect box", tuple(losses)),
-        Panel("distance to the target, or log of its scale", "length of the gradient", tuple(gradients)),
-        Panel(
-            "step of the descent of free boxes",
-            "mean IoU",
-            (Line(range(len(curve)), curve, "overlapping at the start"),),
-            ylim=(0, 1.02),
-        ),
-        Panel(
-            f"distance at the start in sizes of the target (all {len(final):,} pairs)",
-            "mean IoU after the descent",
-            (Line(places, means),),
-            xlim=(0, FARTHEST),
-            ylim=(0, 1.02),
-        ),
+    yield Panel(
+        f"distance at the start in sizes of the target (all {len(final):,} pairs)",
+        "mean IoU after the descent",
+        (Line(places, means),),
+        xlim=(0, FARTHEST),
+        ylim=(0, 1.02),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -151,7 +151,7 @@ class ClassKind(Kind):
         """The logit of the target rises, and that of another class falls."""
         return curves.ways(self, terminals, self.background)
 
-    def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:
+    def panels(self, formula: Formula, scale: float, descend: Descend) -> Iterable[Panel]:
         """See Kind."""
         return panels.drawn(self, formula, self.background, scale, descend)
 

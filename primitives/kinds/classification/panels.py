@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from primitives.kinds.classification.certificates import asked, losses
@@ -15,7 +17,7 @@ from primitives.kinds.panel import Line, Panel
 _W = (0.2, 0.6, 1.0)
 
 
-def drawn(kind: Kind, formula: Formula, background: bool, scale: float, descend: Descend) -> tuple[Panel, ...]:
+def drawn(kind: Kind, formula: Formula, background: bool, scale: float, descend: Descend) -> Iterator[Panel]:
     """See Kind.panels."""
     heights, gradients = [], []
     reads_w = W.name in formula.expression.names
@@ -32,22 +34,18 @@ def drawn(kind: Kind, formula: Formula, background: bool, scale: float, descend:
         label, places = f"w = {w:g}" if reads_w else "", grid.tolist()
         heights.append(Line(places, ((values - values.min()).detach() / scale).tolist(), label, colour))
         gradients.append(Line(places, (gradient[:, 0] / scale).tolist(), label, colour))
-    curve = descend(kind.field(formula.terminals)).curve
-    wanted = asked(kind, formula, background)
     logit = "target logit of a positive, the others at -1"
-    return (
-        Panel(logit, "loss above its lowest", tuple(heights)),
-        Panel(logit, "gradient in the target logit", tuple(gradients)),
-        Panel(
-            "step of the descent of free logits",
-            "mean probability of the target class",
-            (Line(range(len(curve)), curve),),
-        ),
-        Panel(
-            "IoU of the predicted box, w",
-            "probability asked for",
-            (Line(list(wanted), list(wanted.values()), marked=True),),
-            xlim=(0, 1.03),
-            ylim=(0, 1.03),
-        ),
+    yield Panel(logit, "loss above its lowest", tuple(heights))
+    yield Panel(logit, "gradient in the target logit", tuple(gradients))
+    curve = descend(kind.field(formula.terminals)).curve
+    yield Panel(
+        "step of the descent of free logits", "mean probability of the target class", (Line(range(len(curve)), curve),)
+    )
+    wanted = asked(kind, formula, background)
+    yield Panel(
+        "IoU of the predicted box, w",
+        "probability asked for",
+        (Line(list(wanted), list(wanted.values()), marked=True),),
+        xlim=(0, 1.03),
+        ylim=(0, 1.03),
     )

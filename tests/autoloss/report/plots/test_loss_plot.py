@@ -17,7 +17,7 @@ def drawn(name: str) -> loss_plot.Drawn:
 def test_one_picture_shows_a_loss_beside_a_known_one(mine: str, other: str, tmp_path: Path) -> None:
     loss_plot.draw(drawn(mine), drawn(other), tmp_path / "loss.png")
     with Image.open(tmp_path / "loss.png") as image:
-        assert image.size == (1320, 960)
+        assert image.size == (1200, 876)
         assert len(image.convert("RGB").getcolors(1_000_000)) > 50
     loss_plot.draw(drawn(mine), drawn(other), tmp_path / "loss.svg")
     text = (tmp_path / "loss.svg").read_text()

@@ -1,0 +1,1 @@
+"""Page: a run, or several, as HTML that reads without a network."""

@@ -1,0 +1,64 @@
+"""`autoloss report`: a page of a run, a page of several, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.autoloss.report.page.test_page import valid
+from tests.helpers.command import autoloss
+
+
+@pytest.fixture
+def runs(golden: Path, tmp_path: Path) -> list[Path]:
+    """Two runs with the same name in two folders."""
+    folders = [tmp_path / name / "run" for name in ("first", "second")]
+    for folder, version in zip(folders, ("schema_1", "schema_2"), strict=True):
+        shutil.copytree(golden / "runs" / version, folder)
+    return folders
+
+
+def test_a_page_lies_in_the_run_and_is_written_anew(runs: list[Path]) -> None:
+    for _ in range(2):
+        done = autoloss("report", runs[1])
+        assert done.returncode == 0, done.stderr
+        assert "report.html" in done.stderr
+    valid((runs[1] / "report.html").read_text())
+    assert {one.name for one in runs[1].iterdir()} == {"run.sqlite", "report.html"}
+
+
+def test_several_runs_stand_on_one_page_by_names_that_tell_them_apart(runs: list[Path], tmp_path: Path) -> None:
+    done = autoloss("report", "first/run", "second/run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "comparison.html").read_text()
+    valid(text)
+    for run in ("first/run", "second/run"):
+        assert f"<h3>{run}</h3>" in text
+    assert "What differs in their settings" in text
+
+
+def test_another_file_is_left_alone_without_force(runs: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "mine.html"
+    file.write_text("mine")
+    done = autoloss("report", runs[1], "--out", file)
+    assert (done.returncode, file.read_text()) == (2, "mine")
+    assert "no page of this toolkit" in done.stderr
+    assert autoloss("report", runs[1], "--out", file, "--force").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["none"], "no run in 'none'"),
+        (["first/run", "first/run"], "a run is named twice"),
+        (["first/run", "--out", "none/report.html"], "cannot write"),
+        (["first/run", "--out", "first"], "cannot write"),
+    ],
+)
+def test_a_mistake_is_one_line(runs: list[Path], tmp_path: Path, arguments: list[str], says: str) -> None:
+    done = autoloss("report", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
