@@ -225,7 +225,7 @@ class Settings(_Frozen):
         slots: what is searched.
         ladder: rungs in the order they are climbed; the last one chooses parents and finalists.
         finale: the comparison after the last generation, None for none.
-        evaluator: `type` as 'module:Class' and its arguments.
+        evaluator: `type`, a name such as 'command' or 'module:Class', and its arguments.
         strategy: who proposes candidates: `type` as 'module:Class' and its arguments.
         variation: how children come about.
         thresholds: of the gate `converges`.
@@ -272,6 +272,12 @@ class Settings(_Frozen):
     def rungs(self) -> list[Rung]:
         """Those of the ladder, and that of the finale."""
         return [*self.ladder, *([self.finale.rung] if self.finale else [])]
+
+    @field_validator("evaluator")
+    @classmethod
+    def _named_evaluator(cls, evaluator: dict[str, Any]) -> dict[str, Any]:
+        """With the whole name of its class, as run files have it."""
+        return {**evaluator, "type": ":".join(named(evaluator.get("type")))}
 
     @field_validator("variation")
     @classmethod
@@ -324,7 +330,6 @@ class Settings(_Frozen):
         for index in self.finale.known if self.finale else []:
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
-        named(self.evaluator.get("type"))
         split(self.strategy.get("type"), "strategy", EVOLUTION)
         return self
 

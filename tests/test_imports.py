@@ -85,6 +85,7 @@ ORDER = {
         ["audit"],
         ["report"],
         ["export"],
+        ["evaluators"],
         ["notebook"],
         ["commands"],
         ["cli", "__main__"],

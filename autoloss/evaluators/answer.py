@@ -56,7 +56,7 @@ class Answer:
         place = PurePath(file.removeprefix("{folder}/")) if isinstance(file, str) else PurePath()
         if not place.name or place.is_absolute() or ".." in place.parts:
             raise InputError(
-                f"{PLACE}.json is a file in {{folder}}, which every evaluation has for itself, got {printable(repr(file))}"
+                f"{PLACE}.json is a file in {{folder}}, that of an evaluation, got {printable(repr(file))}"
             )
         return cls(str(place), keys)
 
@@ -101,14 +101,20 @@ class Answer:
                 has = ", ".join(found) if isinstance(found, dict) else type(found).__name__
                 raise NoScoreError(f"{self.file} has no {printable('.'.join(self.key))!r}; it has {printable(has)}")
             beside, found = found, found[key]
-        if not _is_number(found):
+        score = _number(found)
+        if score is None:
             raise NoScoreError(f"{printable('.'.join(self.key))} in {self.file} is no number: {printable(repr(found))}")
-        numbers = {name: float(value) for name, value in beside.items() if _is_number(value) and math.isfinite(value)}
-        return {**numbers, "score": _finite(float(found))}
+        numbers = {name: value for name in beside if (value := _number(beside[name])) is not None}
+        return {**{name: value for name, value in numbers.items() if math.isfinite(value)}, "score": _finite(score)}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 or value != value
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # a whole number that is longer
+        return None
 
 
 def _finite(score: float) -> float:

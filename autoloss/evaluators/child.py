@@ -41,7 +41,7 @@ class Ended:
 
     @property
     def stopped(self) -> str:
-        """The signal by which someone else ended it, the system for want of memory or a person; empty where none did."""
+        """The signal by which someone else ended it, such as the system for want of memory; empty where none did."""
         return _FROM_OUTSIDE.get(self.code, "")
 
 

@@ -73,13 +73,17 @@ class CommandEvaluator:
                 if key in (*all_slots(), *_GIVEN):
                     raise InputError(f"a task of this evaluator cannot say {key!r}, which the search gives by itself")
                 if key not in names:
-                    raise InputError(f"the command has no {{{printable(key)}}}, which a task says: {printable(task)}")
+                    raise InputError(
+                        f"the command has no {{{printable(key)}}}, which task {printable(dict(task))} says"
+                    )
                 if not isinstance(value, (str, int, float)):
-                    raise InputError(f"task key {key!r}: a command takes text and numbers, got {printable(repr(value))}")
+                    raise InputError(
+                        f"task key {key!r}: a command takes text and numbers, got {printable(repr(value))}"
+                    )
             for name in names:
                 if name not in given:
                     raise InputError(
-                        f"{PLACE}: nothing gives {{{name}}} at task {printable(dict(task))}; choices: {', '.join(given)}"
+                        f"{PLACE}: {{{name}}} has no value at task {printable(dict(task))}; choices: {', '.join(given)}"
                     )
 
     def describe(self) -> dict[str, Any]:

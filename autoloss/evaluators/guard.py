@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 NOT_STARTED = 127
-"""Exit code where there is no such program; that of a command which a signal ends is 128 and its number, as a shell's."""
+"""Exit code where no such program is; that of a command which a signal ends is 128 and its number, as a shell's."""
 _ADOPTS = 36  # PR_SET_CHILD_SUBREAPER of Linux
 _PATIENCE = 10.0
 """Seconds until what does not die is left to the system: it waits for a disk that does not answer."""

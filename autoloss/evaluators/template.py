@@ -1,4 +1,4 @@
-"""Template: a command whose words have placeholders, `{seed}`; each is filled within its word, and no shell reads it."""
+"""Template: a command whose words have placeholders, such as `{seed}`, filled within their word; no shell reads it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from primitives.text.printable import printable
 
 PLACE = "search.evaluator.command"
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}", re.ASCII)
+_PLAIN = re.compile(r"[\w@%+=:,./{}-]+", re.ASCII)
 _OF_SHELLS = re.compile(r"[|&;<>]+|\d?>.*")
 
 
@@ -54,7 +55,9 @@ class Template:
         else:
             raise InputError(f"{PLACE} is a line or a list of words, got {printable(repr(command))}")
         if not words or not words[0]:
-            raise InputError(f"{PLACE} names no program; for example python train.py --cls {{loss_cls}} --seed {{seed}}")
+            raise InputError(
+                f"{PLACE} names no program; for example python train.py --cls {{loss_cls}} --seed {{seed}}"
+            )
         if any("\0" in word for word in words):
             raise InputError(f"{PLACE}: a word holds the character of number 0")
         return cls(tuple(words))
@@ -83,7 +86,7 @@ class Template:
         return Template(words)
 
     def __str__(self) -> str:
-        return shlex.join(self.words)
+        return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in self.words)
 
 
 def _located(word: str, beside: Sequence[str]) -> str:

@@ -49,7 +49,9 @@ def files(
 def _weighted(loss: Mapping[str, Any], called: str, weight: str, backend: str) -> str:
     """A function with its weight before it."""
     rules = GRAMMARS[loss["grammar"]]
-    text = function(rules.parse(loss["expression"]), rules, called, loss.get("alpha"), backend, upcast=backend == "torch")
+    text = function(
+        rules.parse(loss["expression"]), rules, called, loss.get("alpha"), backend, upcast=backend == "torch"
+    )
     return f"{weight} = {loss['loss_weight']!r}  # the gradient norm of the loss that detectors train with\n\n\n{text}"
 
 

@@ -37,7 +37,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", [*NAMES, None, 3, ["a:B"]], ids=repr)
 def test_what_is_no_name_of_a_class_is_not_imported(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="evaluator needs a type such as 'detectors.evaluator:DetectorEvaluator'"):
+    with pytest.raises(ValueError, match="evaluator needs a type: detector, command, or one of your own as 'module:Cl"):
         named(name)
     with pytest.raises(InputError, match="^search.evaluator.type: evaluator needs a type") as caught:
         build({"type": name})
