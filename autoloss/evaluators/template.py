@@ -75,9 +75,9 @@ class Template:
         """The same, with the whole path of every word that is a file beside the config; see `places.find`.
 
         Raises:
-            InputError: a Python file, or the program, is nowhere.
+            InputError: the program, or the Python file that it is given first, is nowhere.
         """
-        words = tuple(_located(word, beside) for word in self.words)
+        words = tuple(_located(word, beside, needed=index < 2) for index, word in enumerate(self.words))
         if not _PLACEHOLDER.search(words[0]) and shutil.which(words[0]) is None:
             raise InputError(
                 f"{PLACE}: no program {printable(repr(words[0]))} that can be run; {{python}} is the Python that runs "
@@ -89,10 +89,10 @@ class Template:
         return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in self.words)
 
 
-def _located(word: str, beside: Sequence[str]) -> str:
+def _located(word: str, beside: Sequence[str], needed: bool) -> str:
     if word.startswith("-") or _PLACEHOLDER.search(word):
         return word
-    if word.endswith(".py"):
+    if needed and word.endswith(".py"):
         return str(places.find(word, "file of the command", beside))
     place = next((place for place in (Path(one) / word for one in beside) if _is_file(place)), None)
     return word if place is None else str(place)

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 LOOP = """
-import runpy, sys
-import torch
+import sys
+import zlib
 
 cls, bbox, seed, steps = sys.argv[1:]
-torch.manual_seed(int(seed))
-pred = torch.tensor([[0.0, 0.0, 8.0, 8.0], [2.0, 2.0, 12.0, 9.0]]) + torch.rand(2, 4)
-target = torch.tensor([[1.0, 1.0, 10.0, 10.0], [1.0, 3.0, 10.0, 11.0]])
-x, labels, iou = torch.zeros(2, 3), torch.tensor([1, 2]), torch.ones(2)
-for _ in range(int(steps)):
-    for path, values in ((cls, (x, labels)), (bbox, (pred, target))):
-        if path != "own":
-            file = runpy.run_path(path)
-            leaf = values[0].requires_grad_()
-            value = file["WEIGHT"] * file["loss"](*values, *({"iou": iou}[name] for name in file["READS"])).sum()
-            step, = torch.autograd.grad(value, leaf)
-            leaf.detach_().sub_(step.clamp(-1, 1))
+formulas = [path if path == "own" else open(path).read() for path in (cls, bbox)]  # PyTorch would take seconds to load
 print("starts")
-print(float(torch.sigmoid(x)[[0, 1], labels].mean()) - float((pred - target).abs().mean()) / 100)
+print(1 + zlib.crc32("".join(formulas).encode()) / 2**34 + int(seed) / 100 + int(steps) / 10)
 """
 
 
@@ -35,7 +25,7 @@ def script(folder: Path, text: str, name: str = "train.py") -> Path:
 
 
 def loop(folder: Path) -> dict[str, Any]:
-    """An evaluator that trains a box and a logit by a script, by the file alone whose loss it is given."""
+    """An evaluator by a script whose score depends on all that it is given, and takes no time."""
     line = f"{{python}} {script(folder, LOOP)} {{loss_cls}} {{loss_bbox}} {{seed}} {{steps}}"
     return {"type": "command", "command": line}
 
@@ -43,3 +33,17 @@ def loop(folder: Path) -> dict[str, Any]:
 def saying(text: str, *words: str, **more: Any) -> dict[str, Any]:
     """An evaluator whose command is a line of Python."""
     return {"type": "command", "command": ["{python}", "-c", text, *words], **more}
+
+
+def wait_for_end(pid: int) -> None:
+    """Waits until a process is gone."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        if state == "Z":
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"process {pid} lives on")
