@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
+from primitives.errors import InputError
 from primitives.system import names
+from primitives.text.printable import printable
 
 _PLACE = "search.evaluator"
-_EXAMPLE = "detectors.evaluator:DetectorEvaluator"
+EVALUATORS = {
+    "detector": "detectors.evaluator:DetectorEvaluator",
+    "command": "autoloss.evaluators.command:CommandEvaluator",
+}
+"""Those that come with the toolkit: their classes by the names that configs may use."""
 _METHODS = ("prepare", "describe", "evaluate")
 PER_IMAGE = "per_image"
 """Among the metrics of an evaluation: what each image contributes to the score; see `Auditable`."""
@@ -147,29 +153,41 @@ class Auditable(Protocol):
 def named(name: object) -> tuple[str, str]:
     """Module and class that the `type` of an evaluator stands for; nothing is imported.
 
+    Args:
+        name: one of EVALUATORS, or 'module:Class'.
+
     Raises:
         ValueError: it is no such name.
     """
-    return names.split(name, "evaluator", _EXAMPLE)
+    try:
+        return names.split(EVALUATORS.get(name, name) if isinstance(name, str) else name, "evaluator", "")
+    except ValueError:
+        got = "" if name is None else f", got {printable(repr(name))}"
+        choices = ", ".join(EVALUATORS)
+        raise ValueError(f"evaluator needs a type: {choices}, or one of your own as 'module:Class'{got}") from None
 
 
 def class_of(spec: Mapping[str, Any]) -> type[Evaluator]:
     """The class that a config names; it is imported and looked at, nothing of it is called.
 
     Args:
-        spec: `type` as 'module:Class', and its arguments.
+        spec: `type`, one of EVALUATORS or 'module:Class', and its arguments.
 
     Raises:
         InputError: it cannot be imported, or is no class with the methods of an evaluator.
     """
-    return names.class_of(spec.get("type"), _PLACE, _METHODS, _EXAMPLE)
+    try:
+        name = ":".join(named(spec.get("type")))
+    except ValueError as error:
+        raise InputError(f"{_PLACE}.type: {error}") from None
+    return names.class_of(name, _PLACE, _METHODS, EVALUATORS["detector"])
 
 
 def build(spec: Mapping[str, Any]) -> Evaluator:
     """The evaluator that a config names.
 
     Args:
-        spec: `type` as 'module:Class', and its arguments; `beside` only goes to a class that names it.
+        spec: `type`, one of EVALUATORS or 'module:Class', and its arguments; `beside` only goes to who names it.
 
     Raises:
         InputError: it cannot be imported, is no evaluator, or does not take the arguments.

@@ -142,7 +142,7 @@ class Settings(Section):
         slots: what is searched.
         ladder: rungs in the order they are climbed; the last one chooses parents and finalists.
         finale: the comparison after the last generation, None for none.
-        evaluator: `type` as 'module:Class' and its arguments.
+        evaluator: `type`, a name such as 'command' or 'module:Class', and its arguments.
         evaluators: several of them in its place; each trains every candidate.
         objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's.
         strategy: who proposes candidates: `type`, a name such as 'evolution' or 'module:Class', and its arguments.
@@ -210,6 +210,17 @@ class Settings(Section):
     def given(self) -> int:
         """How many candidates the config gives, those with the first numbers: own, known, controls."""
         return 1 + len(self.known) + len(self.controls)
+
+    @field_validator("evaluator")
+    @classmethod
+    def _named_evaluator(cls, evaluator: dict[str, Any]) -> dict[str, Any]:
+        """With the whole name of its class, as run files have it."""
+        return {**evaluator, "type": ":".join(named(evaluator.get("type")))} if evaluator else evaluator
+
+    @field_validator("evaluators")
+    @classmethod
+    def _named_evaluators(cls, evaluators: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [cls._named_evaluator(one) for one in evaluators]
 
     @field_validator("slots")
     @classmethod

@@ -89,6 +89,7 @@ ORDER = {
         ["audit"],
         ["report"],
         ["export"],
+        ["evaluators"],
         ["notebook"],
         ["commands"],
         ["cli", "__main__"],

@@ -13,7 +13,14 @@ from primitives.errors import InputError
 from primitives.system import places
 from primitives.text.printable import printable
 
-FOLDERS = {"search": "search", "fidelity": "fidelity", "detectors": "train", "paper": "train", "datasets": ""}
+FOLDERS = {
+    "search": "search",
+    "fidelity": "fidelity",
+    "detectors": "train",
+    "paper": "train",
+    "datasets": "",
+    "commands": "",
+}
 """Folders of configs, and the command that takes one of it by its name."""
 
 app = typer.Typer(invoke_without_command=True, help="List the configs that come with the toolkit, or copy one.")

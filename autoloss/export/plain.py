@@ -36,10 +36,7 @@ def files(
     for loss in losses.values():
         rules = GRAMMARS[loss["grammar"]]
         called = function_name(name, rules.kind)
-        formula = rules.parse(loss["expression"])
-        weight = f"{called.upper()}_WEIGHT = {loss['loss_weight']!r}"
-        text = function(formula, rules, called, loss.get("alpha"), backend, upcast=backend == "torch")
-        parts.append(f"{weight}  # the gradient norm of the loss that detectors train with\n\n\n{text}")
+        parts.append(_weighted(loss, called, f"{called.upper()}_WEIGHT", backend))
     body = "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
     says = "\n\n".join(textwrap.fill(part, 118) for part in about)
     title = ", ".join(function_name(name, GRAMMARS[loss["grammar"]].kind) for loss in losses.values())
@@ -47,6 +44,29 @@ def files(
         f'"""{docstring(f"{title}: plain functions.")}\n\n{docstring(says)}\n"""\n\n{imports(body, backend)}\n\n{body}'
     )
     return {f"{module_name(name, 'losses', body)}.py": text}
+
+
+def _weighted(loss: Mapping[str, Any], called: str, weight: str, backend: str) -> str:
+    """A function with its weight before it."""
+    rules = GRAMMARS[loss["grammar"]]
+    text = function(
+        rules.parse(loss["expression"]), rules, called, loss.get("alpha"), backend, upcast=backend == "torch"
+    )
+    return f"{weight} = {loss['loss_weight']!r}  # the gradient norm of the loss that detectors train with\n\n\n{text}"
+
+
+def slot_file(slot: str, loss: Mapping[str, Any]) -> str:
+    """A file of PyTorch with one loss under names that are always the same: `loss`, `WEIGHT` and `READS`.
+
+    Args:
+        slot: that it is for.
+        loss: `expression`, `grammar`, `loss_weight` and `alpha`.
+    """
+    rules = GRAMMARS[loss["grammar"]]
+    body = _weighted(loss, "loss", "WEIGHT", "torch")
+    reads = tuple(rules.given(rules.parse(loss["expression"])))
+    says = f"{slot}: a plain function; `READS` has its arguments after {' and '.join(rules.kind.arguments)}."
+    return f'"""{docstring(says)}"""\n\n{imports(body, "torch")}\n\nREADS: tuple[str, ...] = {reads!r}\n{body}'
 
 
 torch_files = partial(files, backend="torch")

@@ -179,7 +179,7 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
 
     Raises:
         InputError: the set-up is wrong, not a candidate.
-        WorkerError: the GPU is of no use any more to this process.
+        WorkerError: the GPU is of no use any more to this process, or the evaluator lost what it waited for.
     """
     evaluator, begin = held().of(rung.task), time.perf_counter()
     forget_peak()
@@ -189,7 +189,7 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
             found = evaluator.evaluate_many([candidate.spec() for candidate in candidates], rung.task, seed)
         else:
             found = [dict(evaluator.evaluate(candidate.spec(), rung.task, seed)) for candidate in candidates]
-    except InputError:
+    except (InputError, WorkerError):
         raise
     except Exception as caught:
         if _disk_is_full(caught):

@@ -33,11 +33,28 @@ def what_to_lower(batch: int) -> str:
     return f"lower {group}search.workers, the evaluator's batch_size, or the size of the images"
 
 
+_of_children = 0.0
+
+
+def add_children(held: float) -> None:
+    """Lets `peak_memory` know of what processes held that this one started.
+
+    Args:
+        held: bytes, at most.
+    """
+    global _of_children
+    _of_children = max(_of_children, held)
+
+
 def peak_memory() -> float:
-    """Most bytes that this process has held since `forget_peak`; 0 where the system does not say."""
+    """Most bytes that this process, with what it told of those it started, has held since `forget_peak`.
+
+    Returns:
+        0 where the system does not say.
+    """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
-        return float(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) * 1024
+        return float(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) * 1024 + _of_children
     except (OSError, StopIteration):
         return 0.0
 
@@ -51,6 +68,8 @@ def peak_of_device() -> float:
 
 def forget_peak() -> None:
     """Lets `peak_memory` begin anew, where the system can, and `peak_of_device`."""
+    global _of_children
+    _of_children = 0.0
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.reset_peak_memory_stats()
     try:

@@ -22,6 +22,7 @@ from typing import Any
 from autoloss.workers.limits import Limits, WorkerError
 from primitives.errors import InputError
 from primitives.system import scratch
+from primitives.text.printable import printable
 
 _log = logging.getLogger(__name__)
 _LOOK = 0.1
@@ -53,6 +54,9 @@ class Worker:
 
     def send(self, message: bytes) -> None:
         """Hands over a task."""
+        while wait([self._out], 0) and self._drain():
+            pass
+        self._printed = b""  # of tasks before
         try:
             self._pipe.send_bytes(message)
         except OSError:
@@ -91,12 +95,13 @@ class Worker:
             if now - asked >= _ASK:
                 limits, asked = ask(), now
             if now > begin + limits.seconds:
-                raise WorkerError(f"no end after {limits.seconds:.0f} s, its limit", hopeless=True)
+                raise WorkerError(f"no end after {limits.seconds:.0f} s, its limit{self._said()}", hopeless=True)
             if now - looked >= _LOOK and limits.memory != float("inf"):
                 looked, held = now, resident(self.pid)
                 if held > limits.memory:
                     raise WorkerError(
-                        f"it took {held / 1e9:.1f} GB of memory, its limit is {limits.memory / 1e9:.1f} GB",
+                        f"it took {held / 1e9:.1f} GB of memory, its limit is {limits.memory / 1e9:.1f} GB"
+                        f"{self._said()}",
                         hopeless=True,
                     )
 
@@ -112,15 +117,19 @@ class Worker:
     def _end(self) -> str:
         """How the process ended."""
         self._process.join(5)
-        while wait([self._out], 0) and self._drain():
-            pass
         code = self._process.exitcode
         how = "closed its pipe" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
             how = f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-        said = " ".join(self._printed.decode(errors="replace").split()[-30:])
-        return f"{how}; it said last: {said}" if said else how
+        return f"{how}{self._said()}"
+
+    def _said(self) -> str:
+        """The last words of its task, behind a cause; empty where there are none."""
+        while wait([self._out], 0) and self._drain():
+            pass
+        said = last_words(self._printed)
+        return f"; it said last: {said}" if said else ""
 
     def end(self) -> None:
         """Lets it go; kills it where it does not."""
@@ -137,6 +146,11 @@ class Worker:
         self._process.close()
         self._pipe.close()
         self._out.close()
+
+
+def last_words(printed: bytes) -> str:
+    """The end of what was printed, in one line."""
+    return printable(" ".join(printed.decode(errors="replace").split()[-30:]), None)
 
 
 class WarningLog(logging.Handler):

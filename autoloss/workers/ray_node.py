@@ -10,12 +10,13 @@ import os
 import pickle
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from autoloss.evaluator import BESIDE
 from autoloss.workers.limits import Limited, Limits, WorkerError, not_ready
 from autoloss.workers.pool import Processes
 from autoloss.workers.process import WarningLog
@@ -90,7 +91,14 @@ def start_as_in(folder: str, start: Callable[..., None], spec: Mapping[str, Any]
     shipped = Path.cwd()
     if os.path.isdir(folder):
         os.chdir(folder)
-    start(_found(spec, shipped), *arguments)
+    beside = list(spec.get(BESIDE, ()))
+    start({**_found(spec, shipped), BESIDE: [*beside, *_shipped_beside(beside, folder, shipped)]}, *arguments)
+
+
+def _shipped_beside(beside: Sequence[str], folder: str, shipped: Path) -> list[str]:
+    """Where what lay beside the config is, as far as it was shipped."""
+    below = (Path(one).relative_to(folder) for one in beside if Path(one).is_relative_to(folder))
+    return list(dict.fromkeys(str(shipped / one) for one in (*below, Path())))
 
 
 def _found(spec: Mapping[str, Any], shipped: Path) -> dict[str, Any]:

@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 
-from autoloss.evaluator import build, class_of, named
+from autoloss.config import from_mapping
+from autoloss.evaluator import EVALUATORS, build, class_of, named
 from primitives.errors import InputError
 from tests.helpers import no_evaluators
+from tests.helpers.small import section
 
 OTHERS = "tests.helpers.no_evaluators"
 
@@ -14,6 +16,14 @@ def test_an_evaluator_is_built_from_its_name_and_arguments() -> None:
     found = build({"type": "tests.helpers.fast_evaluator:DescentEvaluator", "pause": 0.5})
     assert type(found) is class_of({"type": "tests.helpers.fast_evaluator:DescentEvaluator"})
     assert vars(found) == {"pause": 0.5, "fail": ""}
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_those_of_the_toolkit_have_short_names_and_run_files_the_whole_ones(name: str) -> None:
+    assert class_of({"type": name}) is class_of({"type": EVALUATORS[name]})
+    assert (
+        ":".join(named(name)) == from_mapping(section(evaluator={"type": name})).evaluator["type"] == EVALUATORS[name]
+    )
 
 
 NAMES = [
@@ -37,7 +47,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", [*NAMES, None, 3, ["a:B"]], ids=repr)
 def test_what_is_no_name_of_a_class_is_not_imported(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="evaluator needs a type such as 'detectors.evaluator:DetectorEvaluator'"):
+    with pytest.raises(ValueError, match="evaluator needs a type: detector, command, or one of your own as 'module:Cl"):
         named(name)
     with pytest.raises(InputError, match="^search.evaluator.type: evaluator needs a type") as caught:
         build({"type": name})

@@ -92,7 +92,7 @@ def test_workers_are_no_part_of_a_runs_identity() -> None:
             for value in (True, "1", "1e300", None)
         ),
         *(({"variation": {"constants": [value]}}, "constants") for value in (math.inf, -math.inf, math.nan, 10**400)),
-        ({"evaluator": {"type": "nothing"}}, r"evaluator needs a type such as"),
+        ({"evaluator": {"type": "nothing"}}, r"evaluator needs a type: detector, command, or one of your"),
         ({"finale": {"rung": {"name": "proxy", "task": {}}}}, r"rungs need names of their own"),
         ({"init": "best"}, r"search.init: init is 'known', 'random', or rows of your own such as .*, got 'best'"),
         ({"init": []}, r"init is 'known', 'random', or rows of your own such as"),

@@ -115,6 +115,18 @@ def test_what_ray_itself_imports_on_a_node_does_not_hold_pytorch_a_second_time()
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
+def test_on_a_node_without_the_folder_of_the_search_paths_are_looked_for_in_what_was_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autoloss.workers.ray_node import start_as_in
+
+    told: list[Any] = []
+    monkeypatch.chdir(tmp_path)
+    beside = ["/elsewhere/configs/search", "/elsewhere/configs", "/far"]
+    start_as_in("/elsewhere/configs", told.append, {"type": "command", "beside": beside})
+    assert told == [{"type": "command", "beside": [*beside, str(tmp_path / "search"), str(tmp_path)]}]
+
+
 def test_an_evaluation_that_ray_ends_for_want_of_memory_says_so() -> None:
     exceptions = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install 'autoloss[ray]'")
     from autoloss.workers.memory import lacks_memory

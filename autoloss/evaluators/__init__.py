@@ -1,0 +1,1 @@
+"""Evaluators: those that train no detector of the toolkit's."""
