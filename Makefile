@@ -51,7 +51,8 @@ report: .venv/installed  ## The pictures of results/report: of a search that is 
 
 headroom: .venv/installed  ## The tables and plots of results/headroom, from the runs that are kept there.
 	for folder in results/headroom/*/; do \
-	  $(BIN)/autoloss headroom $$folder --plot $${folder}losses.png | sed 's/ *$$//' > $${folder}table.txt || exit 1; \
+	  $(BIN)/autoloss headroom $$folder --plot $${folder}losses.png | sed 's/ *$$//' > $${folder}table.txt && \
+	  $(BIN)/autoloss fidelity $$folder --plot $${folder}rungs.png | sed 's/ *$$//' > $${folder}rungs.txt || exit 1; \
 	done
 
 benchmark-estimate: .venv/installed  ## What two reduced searches are estimated to cost, and cost; about 8 minutes.

@@ -59,7 +59,7 @@ def opened_to_read(file: Path, others: bool = True) -> tuple[sqlite3.Connection,
     if found < schema.SCHEMA:
         connection = _in_memory(connection)
         with sqlite_errors(file):
-            schema.migrate(connection)
+            schema.migrate(connection, file)
     return connection, found
 
 
@@ -95,7 +95,7 @@ def opened_to_write(file: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = NORMAL")  # what SQLite recommends with WAL: a killed process loses nothing
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("BEGIN IMMEDIATE")
-    schema.migrate(connection)
+    schema.migrate(connection, file)
     connection.execute("COMMIT")
     return connection
 

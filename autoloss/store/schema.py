@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from pathlib import Path
 
 from autoloss.store import ledger
 
@@ -87,13 +88,22 @@ def version(connection: sqlite3.Connection) -> int | None:
     return int(row[0]) if row and re.fullmatch("[0-9]{1,9}", str(row[0])) else None
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Brings a file of an older version to this one; the caller's transaction makes it whole or not at all."""
+def migrate(connection: sqlite3.Connection, file: Path) -> None:
+    """Brings a file of an older version to this one; the caller's transaction makes it whole or not at all.
+
+    Args:
+        connection: to it.
+        file: its name.
+    """
     found = version(connection) or SCHEMA
     for old in range(found, SCHEMA):
         for statement in _statements(_MIGRATIONS[old]):
             connection.execute(statement)
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(old + 1),))
+        if found < CHECKED:
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(old + 1),))
+        else:
+            now, then = (("schema", str(one)) for one in (old, old + 1))
+            ledger.Ledger(connection, file).change(ledger.META, now, then)
     if found < CHECKED:
         ledger.seal(connection)
 

@@ -139,6 +139,7 @@ def test_illegal_pairs_of_state_and_value_cannot_be_made(state: State, score: fl
 OLD = [
     "tests/golden/runs/schema_1",
     "tests/golden/runs/schema_2",
+    "tests/golden/runs/schema_4",
     "results/fidelity/digits_fcos",
     "results/fidelity/bccd_fcos",
 ]
@@ -192,7 +193,7 @@ def test_settings_that_an_older_version_let_pass_are_shown_as_they_are(
         Run.create(directory, from_mapping(section()).identity())
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 4])
 def test_a_run_of_an_older_version_goes_on(
     golden: Path, version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
