@@ -14,7 +14,7 @@ from autoloss.candidate import OWN, Candidate, Kind, Origin
 from autoloss.rungs.rung import Rung
 from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
-from autoloss.search.results import mean_scores
+from autoloss.search.results import mean_scores, rung_noise
 from autoloss.search.runner import prepare, running
 from autoloss.search.selection.objective import relative
 from autoloss.settings import Budget, Settings
@@ -254,13 +254,9 @@ def _means(run: Run, rung: Rung) -> dict[int, float]:
 
 
 def _standard_error(run: Run, rung: Rung) -> float | None:
-    """Of a loss's mean over the seeds of a rung: the spread within losses, pooled over those that train."""
-    scores: dict[int, list[float]] = {}
-    for one in run.evaluations(rung.name):
-        if one.score:  # what does not train has no spread
-            scores.setdefault(one.candidate, []).append(one.score)
-    spread = [statistics.variance(found) for found in scores.values() if len(found) > 1]
-    return math.sqrt(statistics.fmean(spread) / len(rung.seeds)) if spread else None
+    """Of a loss's mean over seeds, without what a seed does to all losses."""
+    known = rung_noise(relative(run.evaluations(rung.name), run.settings.objective))
+    return known.deviation / math.sqrt(len(rung.seeds)) if known else None
 
 
 def _seconds(run: Run, rung: Rung) -> float:

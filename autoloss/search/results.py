@@ -41,12 +41,12 @@ def rung_scores(evaluations: Iterable[Evaluation], rung: Rung, given: int) -> di
         return mean_scores(evaluations, rung.seeds)
     scores = noise.by_seed(evaluations)
     least = least_trained(scores)
-    trained = [number for number, mine in scores.items() if statistics.fmean(mine.values()) >= least]
+    trained = [number for number, mine in scores.items() if min(mine.values()) >= least]
     return noise.level_scores(scores, rung.seeds, [number for number in trained if number < given])
 
 
 def least_trained(scores: Mapping[int, Mapping[int, float]]) -> float:
-    """Mean score below which a loss has not trained: half of the own loss's."""
+    """Score with a seed below which a loss has not trained: half of the mean of the own loss's."""
     own = scores.get(OWN)
     return TRAINS * statistics.fmean(own.values()) if own else -math.inf
 

@@ -67,7 +67,7 @@ def _rung(panel: Any, rung: RungFidelity) -> None:
     less = f"; {hidden} of {len(pairs)} outside" if hidden else ""
     panel.set_xlabel(f"score at the rung, {rung.seconds:.1f} s a loss{less}")
     panel.set_ylabel("score of the truth")
-    panel.legend(loc="lower left", fontsize=7)
+    panel.legend(loc="best", fontsize=7)
 
 
 def save(figure: Figure, file: Path, dpi: int = 120) -> None:

@@ -76,9 +76,9 @@ def noise(scores: Scores, least: float = -math.inf) -> Noise | None:
 
     Args:
         scores: of a rung.
-        least: mean score below which a loss has not trained, so that its scatter says nothing.
+        least: score with a seed below which a loss has not trained, so that its scatter says nothing.
     """
-    several = [mine for mine in scores.values() if len(mine) > 1 and statistics.fmean(mine.values()) >= least]
+    several = [mine for mine in scores.values() if len(mine) > 1 and min(mine.values()) >= least]
     seeds = sorted(set().union(*several))
     values, design = [], []
     for mine in several:  # less the means of each candidate, whose effect is gone then (Frisch and Waugh 1933)
