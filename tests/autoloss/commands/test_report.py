@@ -9,6 +9,7 @@ import pytest
 
 from tests.autoloss.report.page.test_page import valid
 from tests.helpers.command import autoloss
+from tests.helpers.fast_evaluator import MARKUP
 
 
 @pytest.fixture
@@ -62,3 +63,15 @@ def test_a_mistake_is_one_line(runs: list[Path], tmp_path: Path, arguments: list
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_names_that_are_markup_are_text_in_the_terminal_too(searched: Path) -> None:
+    done = autoloss("show", searched, "--candidate", 0)
+    assert done.returncode == 0
+    for name in (MARKUP, "[red]alarm[/red]", "\\u202eright to left"):
+        assert f"AP of {name}"[:55] in done.stdout
+    lines = autoloss("show", searched).stdout.splitlines()
+    assert (
+        max(map(len, lines[: lines.index("*: on the front of score and size: nothing found is as good and shorter")]))
+        <= 100
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.autoloss.report.page.conftest import Window
+from tests.autoloss.conftest import Window
 from tests.helpers.fast_evaluator import NAMES
 
 _SERIOUS = {"serious", "critical"}

@@ -95,7 +95,7 @@ class NothingEvaluator:
         ({"objective": None}, "several evaluators need an objective, 'mean' or 'worst', and one needs none"),
         ({"objective": "best"}, "Input should be 'mean' or 'worst', got 'best'"),
         ({"evaluators": []}, "several evaluators need an objective"),
-        ({"evaluators": [{"type": "nothing"}]}, "evaluator needs a type such as"),
+        ({"evaluators": [{"type": "nothing"}]}, "evaluator needs a type: detector"),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], message: str) -> None:
