@@ -23,7 +23,7 @@ class Schedule:
         steps: a strategy, by name or as a config has one, and the number of candidates that it proposes.
     """
 
-    def __init__(self, settings: Settings, steps: Sequence[Sequence[Any]]) -> None:
+    def __init__(self, settings: Settings, steps: Sequence[Sequence[Any]] = ()) -> None:
         if not isinstance(steps, (list, tuple)) or not steps:
             raise TypeError(f"{_FORM}, got {steps!r:.100}")
         self._steps: list[tuple[Strategy, int]] = []

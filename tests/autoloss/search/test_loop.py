@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -143,34 +143,43 @@ def test_a_search_that_dies_after_any_of_its_transactions_and_is_resumed_equals_
         assert searched(one, **small) == whole, one
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_search_that_dies_before_any_generation_and_is_resumed_equals_the_uninterrupted_however_it_proposes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    left: list[Path] = []
+class Whole(NamedTuple):
+    """A search that nothing stopped: how it proposed, what it found, and copies of it before each generation."""
+
+    changes: dict[str, Any]
+    facts: tuple[Any, ...]
+    left: list[Path]
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder, changes, left = tmp_path_factory.mktemp("way"), WAYS[request.param], []
     born = Run.born
 
     def kept(run: Run, *facts: Any) -> None:
-        left.append(tmp_path / str(len(left)))
+        left.append(folder / str(len(left)))
         shutil.copytree(run.directory, left[-1], ignore=shutil.ignore_patterns(LOCK))
         born(run, *facts)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Run, "born", kept)
-        whole = searched(tmp_path / "whole", **WAYS[way])
-    assert len(left) == 3
-    for one in left[1:]:
-        assert searched(one, **WAYS[way]) == whole, one
+        return Whole(changes, searched(folder / "whole", **changes), left)
 
 
-@pytest.mark.parametrize("way", WAYS)
+def test_a_search_that_dies_before_any_generation_and_is_resumed_equals_the_uninterrupted_however_it_proposes(
+    whole: Whole,
+) -> None:
+    assert len(whole.left) == 3
+    for one in whole.left[1:]:
+        assert searched(one, **whole.changes) == whole.facts, one
+
+
 def test_what_is_proposed_does_not_depend_on_the_order_in_which_evaluations_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Whole
 ) -> None:
     """Workers change that order, and nothing else."""
-    whole = searched(tmp_path / "whole", **WAYS[way])
     monkeypatch.setattr(Results, "add", _added_first)
-    assert searched(tmp_path / "other", **WAYS[way]) == whole
+    assert searched(tmp_path / "other", **whole.changes) == whole.facts
 
 
 def _added_first(results: Results, evaluation: Evaluation, rung: Rung) -> None:

@@ -109,7 +109,7 @@ def test_a_strategy_that_proposes_the_same_for_ever_is_ended_by_the_limit_of_pro
         ({"type": "nsga2", "slots": ["loss_mask"]}, "slots is a list of those of the search, loss_cls, loss_bbox, got"),
         ({"type": "refine", "slots": "loss_cls"}, "slots is a list of those of the search"),
         ({"type": "random", "slots": []}, "slots is a list of those of the search"),
-        ({"type": "schedule"}, "does not take these arguments: .*'steps'"),
+        ({"type": "schedule"}, r"steps is a list such as .*, got \(\)"),
         ({"type": "schedule", "steps": []}, r"steps is a list such as \[\('random', 64\), .*, got \[\]"),
         ({"type": "schedule", "steps": [["random", 3], "tune"]}, "; step 2 is 'tune'"),
         ({"type": "schedule", "steps": [["random", 3, 4]]}, r"; step 1 is \['random', 3, 4\]"),
