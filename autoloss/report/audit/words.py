@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoloss.audit.intervals import LEVEL
-from autoloss.audit.verdict import Audit, Comparison, Place
+from autoloss.audit.verdict import Audit, Comparison, Contender, Place
 from primitives.text.printable import printable
 
 
@@ -27,12 +27,16 @@ def paragraph(found: Audit) -> str:
 def _of_place(place: Place, seeds: int) -> str:
     over = f"{seeds} new seeds and {place.images} test images" if place.images else f"{seeds} new seeds"
     sentences = [_of_finalist(rows) for rows in _by_finalist(place.comparisons)]
-    failed = [f"{one.control or 'Finalist'} {one.what} failed {one.failed}." for one in place.contenders if one.failed]
+    failed = [f"{_who(one)} failed {one.failed}." for one in place.contenders if one.failed]
     unseen = ""
     if place.smallest is not None:
         unseen = f"A true difference below {100 * place.smallest:.1f} points would mostly go unseen."
     begin = f"On {place.on}, over {over}, in points of {place.metric} with 95 % intervals:"
     return printable(" ".join([begin, *sentences, *failed, unseen]).rstrip(), None)
+
+
+def _who(one: Contender) -> str:
+    return f"The {one.control} ({one.what})" if one.control else f"Finalist {one.what}"
 
 
 def _by_finalist(rows: Sequence[Comparison]) -> list[list[Comparison]]:
