@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, field_validator, model_validator
 
 from autoloss.candidate import Loss
-from autoloss.evaluator import BESIDE, named
+from autoloss.evaluator import BESIDE, Spec
 from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Names, Plain, Seconds, Seed, Share, alike
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
 from primitives.grammar import Grammar
@@ -246,7 +246,7 @@ class Settings(_Frozen):
     slots: dict[str, Slot] = Field(min_length=1)
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
-    evaluator: Plain
+    evaluator: Spec
     strategy: Plain = {"type": EVOLUTION}
     variation: Variation = Variation()
     thresholds: Thresholds = Thresholds()
@@ -272,12 +272,6 @@ class Settings(_Frozen):
     def rungs(self) -> list[Rung]:
         """Those of the ladder, and that of the finale."""
         return [*self.ladder, *([self.finale.rung] if self.finale else [])]
-
-    @field_validator("evaluator")
-    @classmethod
-    def _named_evaluator(cls, evaluator: dict[str, Any]) -> dict[str, Any]:
-        """With the whole name of its class, as run files have it."""
-        return {**evaluator, "type": ":".join(named(evaluator.get("type")))}
 
     @field_validator("variation")
     @classmethod
