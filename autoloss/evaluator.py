@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Annotated, Any, Protocol, cast, runtime_checkable
 
+from pydantic import AfterValidator
+
+from autoloss.values import Plain
 from primitives.errors import InputError
 from primitives.system import names
 from primitives.text.printable import printable
@@ -165,6 +168,14 @@ def named(name: object) -> tuple[str, str]:
         got = "" if name is None else f", got {printable(repr(name))}"
         choices = ", ".join(EVALUATORS)
         raise ValueError(f"evaluator needs a type: {choices}, or one of your own as 'module:Class'{got}") from None
+
+
+def _whole(spec: dict[str, Any]) -> dict[str, Any]:
+    return {**spec, "type": ":".join(named(spec.get("type")))} if spec else spec
+
+
+Spec = Annotated[Plain, AfterValidator(_whole)]
+"""`type` and arguments, as of `build`; with the whole name of the class, as run files have it."""
 
 
 def class_of(spec: Mapping[str, Any]) -> type[Evaluator]:

@@ -10,14 +10,14 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, create_model, field_validator, model_validator
 
 from autoloss.candidate import GATES, Loss
-from autoloss.evaluator import BESIDE, named
+from autoloss.evaluator import BESIDE, Spec, named
 from autoloss.proposals.initial import Initial
 from autoloss.proposals.preselection import Preselection
 from autoloss.proposals.strategy import Named
 from autoloss.proposals.variation import Variation
 from autoloss.rungs.finale import Finale
 from autoloss.rungs.rung import DESCEND, Rung
-from autoloss.values import MOST, Count, Factor, Names, Plain, Seconds, Section, Seed, alike
+from autoloss.values import MOST, Count, Factor, Names, Seconds, Section, Seed, alike
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
 from primitives.errors import InputError
 from primitives.grammar import Grammar
@@ -168,8 +168,8 @@ class Settings(Section):
     slots: dict[str, Slot] = Field(min_length=1)
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
-    evaluator: Plain = Field(default={})
-    evaluators: list[Plain] = Field(default=[])
+    evaluator: Spec = Field(default={})
+    evaluators: list[Spec] = Field(default=[])
     objective: Literal["mean", "worst"] | None = None
     strategy: Named = Field(default={"type": "evolution"})
     preselection: Preselection | None = None
@@ -210,17 +210,6 @@ class Settings(Section):
     def given(self) -> int:
         """How many candidates the config gives, those with the first numbers: own, known, controls."""
         return 1 + len(self.known) + len(self.controls)
-
-    @field_validator("evaluator")
-    @classmethod
-    def _named_evaluator(cls, evaluator: dict[str, Any]) -> dict[str, Any]:
-        """With the whole name of its class, as run files have it."""
-        return {**evaluator, "type": ":".join(named(evaluator.get("type")))} if evaluator else evaluator
-
-    @field_validator("evaluators")
-    @classmethod
-    def _named_evaluators(cls, evaluators: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [cls._named_evaluator(one) for one in evaluators]
 
     @field_validator("slots")
     @classmethod
