@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from pathlib import Path
 
 from autoloss.store import ledger
 
@@ -93,7 +94,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     for old in range(found, SCHEMA):
         for statement in _statements(_MIGRATIONS[old]):
             connection.execute(statement)
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(old + 1),))
+        if found < CHECKED:
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(old + 1),))
+        else:  # what has checksums keeps them, so that damage from before is noticed after
+            rows = ledger.Ledger(connection, Path())
+            rows.change(ledger.META, ("schema", str(old)), ("schema", str(old + 1)))
     if found < CHECKED:
         ledger.seal(connection)
 
