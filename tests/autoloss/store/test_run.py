@@ -221,10 +221,10 @@ def test_a_run_that_had_checksums_keeps_them_when_it_goes_on(tmp_path: Path) -> 
     directory = shutil.copytree(Path(__file__).parents[3] / "results/headroom/digits_noisy", tmp_path / "run")
     before = content(directory)
     with Run.open(directory) as run:
-        candidates, evaluations, kept = run.candidates(), run.evaluations(), run.kept_settings
+        candidates, evaluations, settings = run.candidates(), run.evaluations(), run.settings
         assert run.contributions("final") == {}
     assert content(directory) == before
-    with Run.create(directory, kept) as run:
+    with Run.create(directory, settings.identity()) as run:
         run.crashed(Crash("final", 1, (3,), False, "the worker was killed", 1.0))
     with Run.open(directory) as run:
         assert (run.candidates(), run.evaluations(), len(run.crashes())) == (candidates, evaluations, 1)
