@@ -101,7 +101,7 @@ def migrate(connection: sqlite3.Connection, file: Path) -> None:
             connection.execute(statement)
         if found < CHECKED:
             connection.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(old + 1),))
-        else:
+        else:  # what has checksums keeps them, so that damage from before is noticed after
             now, then = (("schema", str(one)) for one in (old, old + 1))
             ledger.Ledger(connection, file).change(ledger.META, now, then)
     if found < CHECKED:

@@ -218,6 +218,30 @@ def test_a_run_of_an_older_version_goes_on(
         assert run.evaluations() == evaluations
 
 
+def test_a_run_that_had_checksums_keeps_them_when_it_goes_on(tmp_path: Path) -> None:
+    directory = shutil.copytree(Path(__file__).parents[3] / "results/headroom/digits_noisy", tmp_path / "run")
+    before = content(directory)
+    with Run.open(directory) as run:
+        candidates, evaluations, settings = run.candidates(), run.evaluations(), run.settings
+        assert run.contributions("final") == {}
+    assert content(directory) == before
+    with Run.create(directory, settings.identity()) as run:
+        run.crashed(Crash("final", 1, (3,), False, "the worker was killed", 1.0))
+    with Run.open(directory) as run:
+        assert (run.candidates(), run.evaluations(), len(run.crashes())) == (candidates, evaluations, 1)
+    with closing(sqlite3.connect(directory / FILE)) as connection:
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == (str(SCHEMA),)
+
+
+def test_damage_from_before_is_noticed_after_a_run_has_gone_on(tmp_path: Path) -> None:
+    directory = shutil.copytree(Path(__file__).parents[3] / "results/headroom/digits_noisy", tmp_path / "run")
+    with closing(sqlite3.connect(directory / FILE)) as connection:
+        connection.execute("UPDATE evaluation SET score = 0.9 WHERE candidate = 3")
+        connection.commit()
+    with Run.open(directory) as run, pytest.raises(InputError, match="of table evaluation .* is not what was written"):
+        run.evaluations()
+
+
 def test_a_run_that_was_closed_is_one_file(tmp_path: Path) -> None:
     with Run.create(tmp_path / "run", SETTINGS) as run:
         run.born([CANDIDATE], [])
