@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from autoloss.config import from_mapping
-from autoloss.export import selection
+from autoloss.export import card, selection
 from autoloss.report import tables
 from autoloss.report.leaderboard import Leaderboard
 from autoloss.rungs.rung import Rung
@@ -162,4 +162,5 @@ def test_the_end_of_a_search_says_what_is_recommended_and_by_how_much_it_is_bett
     (export,) = (line for line in text.splitlines() if line.strip().startswith("autoloss export"))
     assert f"--candidate {found.choice.candidate} " in export
     assert exported.name == f"Candidate{found.choice.candidate}"
+    assert "Over the detector's own loss in the finale, seed by seed: +" in card.text(exported, "torch", ["losses.py"])
     assert {row.candidate.number for row in found.rows if row.pareto} == set(found.front)
