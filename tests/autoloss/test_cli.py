@@ -175,7 +175,7 @@ def test_thresholds_are_derived_from_the_known_losses() -> None:
         (["check", "div(i, u)", "--alpha", "0.5"], "--alpha 0.5 is for sigmoid losses"),
         (["search", "none.py"], "no config file at 'none.py'"),
         (["show", "none"], "no run in 'none'"),
-        (["serch", "c.py"], "no such command 'serch'; did you mean 'search'? (autoloss --help says more)"),
+        (["searhc", "c.py"], "no such command 'searhc'; did you mean 'search'? (autoloss --help says more)"),
         (["zzz"], "no such command 'zzz'; known: search, show,"),
         (["data", "chek"], "no such command 'chek'; did you mean 'check'? (autoloss data --help says more)"),
         (["search", "c.py", "--worker", "2"], "no such option '--worker'; did you mean '--workers'?"),

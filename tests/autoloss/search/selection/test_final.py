@@ -155,7 +155,8 @@ def test_the_end_of_a_search_says_what_is_recommended_and_by_how_much_it_is_bett
     out = io.StringIO()
     tables.ending(found, Console(file=out, width=120))
     text = out.getvalue()
-    assert "over own, 95 %" in text
+    over = next(row.over_own for row in found.rows if row.over_own)
+    assert f"{over.mean:+.3f} [{over.low:+.3f}, {over.high:+.3f}]" in text
     assert found.choice is not None
     assert f"Recommended: {found.choice.candidate}, " in text
     (export,) = (line for line in text.splitlines() if line.strip().startswith("autoloss export"))
