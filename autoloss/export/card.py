@@ -17,7 +17,6 @@ from autoloss.report.plots import loss_plot
 from autoloss.search.selection.noise import Difference
 from primitives import algebra
 from primitives.catalog import GRAMMARS, KnownLoss, known_loss
-from primitives.codegen.function import function_name
 from primitives.text.markup import MOST, markdown, plain
 
 FILE = "card.md"
@@ -44,7 +43,7 @@ def text(export: Export, target: str, files: Sequence[str]) -> str:
     """The card in Markdown; arguments as of `write`."""
     parts = [f"# {markdown(export.name)}", *map(markdown, export.about)]
     for slot, loss in export.losses.items():
-        parts += _formula(export.name, slot, loss)
+        parts += _formula(TARGETS[target].function(export.name, loss.grammar.kind), slot, loss)
     parts += _evidence(export.evidence)
     parts += _audit(export)
     for slot, loss in export.losses.items():
@@ -57,13 +56,13 @@ def text(export: Export, target: str, files: Sequence[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _formula(name: str, slot: str, loss: Loss) -> list[str]:
+def _formula(function: str, slot: str, loss: Loss) -> list[str]:
     expression, rules, known = loss.expression, loss.grammar, tables.recognised(loss)
     rows = ["| input | meaning | unit |", "|---|---|---|"]
     rows += [f"| {one.name} | {one.text} | {one.unit} |" for one in rules.terminals if one.name in expression.names]
     outside = f", alpha {loss.alpha:g} in the column of the target" if loss.alpha is not None else ""
     return [
-        f"## {_title(loss)}: `{function_name(name, rules.kind)}`",
+        f"## {_title(loss)}: `{function}`",
         f"    {tables.short(loss)}",
         *([f"Equal to {known.title} up to an affine map."] if known else []),
         f"$$ {algebra.latex(expression, rules.terminals)} $$",

@@ -7,6 +7,8 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +16,6 @@ import torch
 from autoloss.export import card, isolated_check, reference
 from autoloss.export.selection import Export
 from autoloss.export.target import target as find_target
-from primitives.codegen.function import function_name
 from primitives.errors import InputError
 from primitives.system import scratch
 
@@ -67,13 +68,21 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
         for name, text in files.items():
             (fresh / name).write_text(text, encoding="utf-8")
         if target != "latex":
-            compare(export, fresh / next(iter(files)), target)
+            for part, file in _parts(export, target, files):
+                compare(part, fresh / file, target)
             card.write(export, target, list(files), fresh)
         folder.mkdir(exist_ok=True)
         written = [path.rename(folder / path.name) for path in sorted(fresh.iterdir())]
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return written
+
+
+def _parts(export: Export, target: str, files: Iterable[str]) -> list[tuple[Export, str]]:
+    """What each file with losses holds: the first one all of them, or one each."""
+    if not find_target(target).by_slot:
+        return [(export, next(iter(files)))]
+    return [(replace(export, losses={slot: loss}), f"{slot}.py") for slot, loss in export.losses.items()]
 
 
 def compare(export: Export, file: Path, target: str) -> None:
@@ -90,7 +99,7 @@ def compare(export: Export, file: Path, target: str) -> None:
         backend = target if target in ("numpy", "jax") else "torch"
         losses = [
             {
-                "function": function_name(export.name, kind),
+                "function": find_target(target).function(export.name, kind),
                 "slot": slot if target == "mmdet" else "",  # whose class is tried too
                 "arguments": list(kind.arguments),
                 "wanted": reference.wanted(loss, backend),

@@ -55,18 +55,30 @@ def _weighted(loss: Mapping[str, Any], called: str, weight: str, backend: str) -
     return f"{weight} = {loss['loss_weight']!r}  # the gradient norm of the loss that detectors train with\n\n\n{text}"
 
 
-def slot_file(slot: str, loss: Mapping[str, Any]) -> str:
+def slot_file(slot: str, loss: Mapping[str, Any], about: Sequence[str] = ()) -> str:
     """A file of PyTorch with one loss under names that are always the same: `loss`, `WEIGHT` and `READS`.
 
     Args:
         slot: that it is for.
         loss: `expression`, `grammar`, `loss_weight` and `alpha`.
+        about: where it comes from, paragraphs.
     """
     rules = GRAMMARS[loss["grammar"]]
     body = _weighted(loss, "loss", "WEIGHT", "torch")
     reads = tuple(rules.given(rules.parse(loss["expression"])))
-    says = f"{slot}: a plain function; `READS` has its arguments after {' and '.join(rules.kind.arguments)}."
+    title = f"{slot}: a plain function; `READS` has its arguments after {' and '.join(rules.kind.arguments)}."
+    says = "\n\n".join([title, *(textwrap.fill(part, 118) for part in about)]) + ("\n" if about else "")
     return f'"""{docstring(says)}"""\n\n{imports(body, "torch")}\n\nREADS: tuple[str, ...] = {reads!r}\n{body}'
+
+
+def slot_files(
+    losses: Mapping[str, Mapping[str, Any]],
+    name: str,  # noqa: ARG001
+    about: Sequence[str],
+    setup: Mapping[str, Any],  # noqa: ARG001
+) -> dict[str, str]:
+    """A file a slot, as of `slot_file`; arguments as of `files`."""
+    return {f"{slot}.py": slot_file(slot, loss, about) for slot, loss in losses.items()}
 
 
 torch_files = partial(files, backend="torch")

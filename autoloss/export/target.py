@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from primitives.codegen.function import function_name
 from primitives.errors import InputError
+from primitives.kinds.kind import Kind
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,17 @@ class Target:
         name: as `--to` takes it.
         writer: 'module:function' that gives the text of every file by its name, that of the losses first.
         use: how the files are used, Markdown for the card; `{losses}` and `{put}` are the first two modules.
+        by_slot: whether every slot has a file of its own, whose function is called `loss`.
     """
 
     name: str
     writer: str
     use: str = ""
+    by_slot: bool = False
+
+    def function(self, name: str, kind: Kind) -> str:
+        """Name of the function of a loss, in an export of some name."""
+        return "loss" if self.by_slot else function_name(name, kind)
 
 
 TARGETS = {
@@ -39,6 +47,13 @@ TARGETS = {
             "Import the functions from `{losses}.py`. They give a loss per sample: sum over positives for a box loss, "
             "over all samples for a class loss, divide by the number of positives (or of samples, in two-stage heads), "
             "and multiply by the `_WEIGHT` beside each.",
+        ),
+        Target(
+            "command",
+            "autoloss.export.plain:slot_files",
+            "What a search by a command hands over: give the command the path of `loss_cls.py` or `loss_bbox.py`. "
+            "`loss` gives a loss per sample, `READS` names its arguments after the first two, and `WEIGHT` is its weight.",
+            by_slot=True,
         ),
         Target(
             "torchvision",

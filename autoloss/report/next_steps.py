@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autoloss.evaluator import BESIDE
+from autoloss.evaluator import BESIDE, EVALUATORS
 from autoloss.report.leaderboard import Leaderboard
 from primitives.errors import InputError
 from primitives.system import places
@@ -33,7 +33,8 @@ def commands(found: Leaderboard) -> list[str]:
         folder = f"exports/{slug(Path(found.run).name)}_{number}"
         export = f"autoloss export {run} {chosen} --out {folder}"
         return [export, *show, f"autoloss train {folder}/config.py"]
-    to = "" if detector else " --to torch"
+    command = found.settings.evaluator["type"] == EVALUATORS["command"]
+    to = "" if detector else " --to command" if command else " --to torch"
     return [f"autoloss export {run} {chosen}{to}", *show, *_training(found, detector, f"--run {run} {chosen}")]
 
 
@@ -41,7 +42,7 @@ def _detector(found: Leaderboard) -> str:
     """The config of the run's detector, where this folder finds it; empty where the evaluator trains none."""
     spec = found.settings.first_evaluator
     written = spec.get("detector")
-    if spec.get("type") != "detectors.evaluator:DetectorEvaluator" or not isinstance(written, str):
+    if spec.get("type") != EVALUATORS["detector"] or not isinstance(written, str):
         return ""
     if "::" in written and not written.startswith(places.TOOLKIT):
         return written

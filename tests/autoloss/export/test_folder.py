@@ -85,6 +85,19 @@ def test_plain_targets_are_written_and_checked(target: str, tmp_path: Path) -> N
     assert ("import torch" in text) == (target == "torch")
 
 
+def test_what_a_command_is_handed_over_is_a_file_a_slot_that_is_checked(tmp_path: Path) -> None:
+    export = of_text({"loss_cls": "varifocal", "loss_bbox": "diou"}, "Pair")
+    names = [path.name for path in package.write(export, "command", tmp_path)]
+    assert names == ["card.md", "loss_bbox.png", "loss_bbox.py", "loss_cls.png", "loss_cls.py"]
+    assert "READS: tuple[str, ...] = ('iou',)\nWEIGHT = " in (tmp_path / "loss_cls.py").read_text()
+    assert "## Box loss: `loss`" in (tmp_path / "card.md").read_text()
+    wrong = (tmp_path / "loss_bbox.py").read_text().replace("return ", "return 2 * ")
+    (tmp_path / "loss_bbox.py").write_text(wrong)
+    alone = of_text({"loss_bbox": "diou"}, "Pair")
+    with pytest.raises(package.ExportError, match="loss: float32 values differ"):
+        package.compare(alone, tmp_path / "loss_bbox.py", "command")
+
+
 def test_jax_that_is_not_installed_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"which is not installed: pip install 'autoloss\[jax\]'"):
