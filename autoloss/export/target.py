@@ -52,7 +52,7 @@ TARGETS = {
             "command",
             "autoloss.export.plain:slot_files",
             "What a search by a command hands over: give the command the path of `loss_cls.py` or `loss_bbox.py`. "
-            "`loss` gives a loss per sample, `READS` names its arguments after the first two, and `WEIGHT` is its weight.",
+            "`loss` gives a loss per sample, `READS` names its further arguments, and `WEIGHT` is its weight.",
             by_slot=True,
         ),
         Target(
