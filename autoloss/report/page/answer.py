@@ -83,6 +83,14 @@ class Answer:
         mine = [one for one in self.differences if one.finalist == number]
         return next(iter(mine or self.differences), None)
 
+    def beyond(self, number: int | None) -> str:
+        """What a candidate is not shown to be better than, in a sentence; empty where it was compared with nothing."""
+        mine = [one for one in self.differences if one.finalist == number]
+        left = list(dict.fromkeys(one.control.partition(": ")[0] for one in mine if one.low is None or one.low <= 0))
+        if left:
+            return f"Not shown to be better than {', '.join(left)}."
+        return "Better than all it was compared with, beyond the noise." if mine else ""
+
     @property
     def noise(self) -> str:
         """How large differences must be to be seen, as an audit says it."""

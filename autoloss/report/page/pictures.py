@@ -92,7 +92,8 @@ def pictures(told: Told) -> Iterator[Picture]:
 
 
 def _answer(told: Told) -> Iterator[Picture]:
-    rows = [interval(_row_title(one, told.answer.audited), one) for one in told.answer.differences]
+    places = {one.on for one in told.answer.differences}
+    rows = [interval(_row_title(one, told.answer.audited, len(places) > 1), one) for one in told.answer.differences]
     if rows:
         says = "differences with their intervals; the numbers stand in the table"
         yield Picture("answer", "answer", lambda: run_plots.forest(rows, told.board.metric), says)
@@ -104,10 +105,10 @@ def interval(title: str, one: Difference) -> run_plots.Interval:
     return run_plots.Interval(title, 100 * one.difference, low, high)
 
 
-def _row_title(one: Difference, audited: bool) -> str:
+def _row_title(one: Difference, audited: bool, several: bool) -> str:
     """In a few words; the table beside the picture has the rest."""
     control = one.control.partition(": ")[0]
-    text = f"{one.named} over {control}{f' on {one.on}' if one.on else ''}" if audited else f"over {control}"
+    text = f"{one.named} over {control}{f' on {one.on}' if several else ''}" if audited else f"over {control}"
     return text if len(text) <= 44 else f"{text[:43]}\u2026"
 
 

@@ -75,3 +75,12 @@ def test_names_that_are_markup_are_text_in_the_terminal_too(searched: Path) -> N
         max(map(len, lines[: lines.index("*: on the front of score and size: nothing found is as good and shorter")]))
         <= 100
     )
+
+
+def test_pictures_of_one_run_are_written_beside_the_page(runs: list[Path], tmp_path: Path) -> None:
+    done = autoloss("report", runs[1], "--pictures", tmp_path / "pictures")
+    assert done.returncode == 0, done.stderr
+    names = {one.name for one in (tmp_path / "pictures").iterdir()}
+    assert {"answer.png", "funnel.png", "front.png", "generations.png"} <= names
+    done = autoloss("report", *runs, "--pictures", tmp_path / "pictures")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)

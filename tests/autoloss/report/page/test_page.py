@@ -106,6 +106,17 @@ def test_where_there_is_an_audit_the_answer_is_its(audited: Path) -> None:
     assert MARKUP not in text
 
 
+def test_what_the_best_does_not_beat_is_said(audited: Path) -> None:
+    with Run.open(audited) as run:
+        number = Told.of(run).board.picks()[0].candidate.number
+    audit(audited, finalist=number, control="own loss with tuned weights", low=-0.01)
+    assert "Not shown to be better than own loss with tuned weights." in of(audited)
+    audit(audited, finalist=number)
+    assert "Better than all it was compared with" in of(audited)
+    audit(audited, finalist=number + 1)
+    assert "Better than all it was compared with" not in of(audited)
+
+
 def test_an_audit_that_is_none_is_named(audited: Path) -> None:
     audit(audited, difference="much")
     with pytest.raises(InputError, match=r"audit.json is no audit: comparisons.0.difference: "):
