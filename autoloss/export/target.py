@@ -62,7 +62,7 @@ TARGETS = {
         Target(
             "command",
             "autoloss.export.plain:slot_files",
-            "Give the command of the search the path of `loss_cls.py` or `loss_bbox.py`: what it was handed over there. "
+            "Give the command of the search the path of `loss_cls.py` or `loss_bbox.py`: what it was given there. "
             "`loss` gives a loss per sample, `READS` names its arguments after the first two, `WEIGHT` is its weight.",
             by_slot=True,
         ),
