@@ -18,6 +18,7 @@ _BLOCK = re.compile(r"```console\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)```", r
 _KEPT = {
     "autoloss show runs/digits_fcos --top 7 --full": "digits_fcos.txt",
     "autoloss show runs/digits_faster_rcnn --top 7 --full": "digits_faster_rcnn.txt",
+    "autoloss show runs/torchvision_fcos --full": "torchvision_fcos.txt",
     "make benchmark": "benchmark.txt",
     "make benchmark-export": "benchmark_export.txt",
     "make benchmark-estimate": "estimate.txt",

@@ -49,13 +49,6 @@ TARGETS = {
             "and multiply by the `_WEIGHT` beside each.",
         ),
         Target(
-            "command",
-            "autoloss.export.plain:slot_files",
-            "What a search by a command hands over: give the command the path of `loss_cls.py` or `loss_bbox.py`. "
-            "`loss` gives a loss per sample, `READS` names its further arguments, and `WEIGHT` is its weight.",
-            by_slot=True,
-        ),
-        Target(
             "torchvision",
             "detectors.export.torchvision:files",
             "`from {put} import put_into`, then `put_into(model)` for a torchvision FasterRCNN or FCOS; "
@@ -66,6 +59,13 @@ TARGETS = {
             "numpy", "autoloss.export.plain:numpy_files", "Import the functions from `{losses}.py`: NumPy and SciPy."
         ),
         Target("latex", "autoloss.export.plain:latex_files"),
+        Target(
+            "command",
+            "autoloss.export.plain:slot_files",
+            "Give the command of the search the path of `loss_cls.py` or `loss_bbox.py`: what it was given there. "
+            "`loss` gives a loss per sample, `READS` names its arguments after the first two, `WEIGHT` is its weight.",
+            by_slot=True,
+        ),
     )
 }
 """Every target by its name."""
