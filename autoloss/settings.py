@@ -148,7 +148,7 @@ class Settings(Section):
         strategy: who proposes candidates: `type`, a name such as 'evolution' or 'module:Class', and its arguments.
         preselection: of what is trained among what passed the gates; None trains all of it.
         variation: how children come about.
-        gates: that judge formulas; fewer than all measure what the others are worth.
+        gates: that judge formulas, None for all; fewer measure what the others are worth.
         calibrate: False leaves losses at their slot's weight, whatever their gradient norm.
         thresholds: of the gate `converges`.
         workers: evaluations at a time, 0 for one per core, or for all that a Ray cluster has room for.
@@ -174,7 +174,7 @@ class Settings(Section):
     strategy: Named = Field(default={"type": "evolution"})
     preselection: Preselection | None = None
     variation: Variation = Variation()
-    gates: list[Literal[GATES]] = Field(default=list(GATES), min_length=1)  # type: ignore[valid-type]
+    gates: list[Literal[GATES]] | None = Field(default=None, min_length=1)  # type: ignore[valid-type]
     calibrate: bool = True
     thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0, le=MOST)
@@ -262,6 +262,10 @@ class Settings(Section):
             raise ValueError("several evaluators need an objective, 'mean' or 'worst', and one needs none")
         for spec in self.evaluators or [self.evaluator]:
             named(spec.get("type"))
+
+    def judges(self, gate: str) -> bool:
+        """Whether a gate judges formulas."""
+        return self.gates is None or gate in self.gates
 
     @property
     def stand_ins(self) -> dict[str, Loss]:

@@ -9,7 +9,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from autoloss.candidate import GATES as NAMES
 from autoloss.gates import equivalence
 from autoloss.gates.distinct import GATE, Distinct
 from autoloss.gates.simulation import STEPS, descend_all
@@ -158,7 +157,7 @@ def judge(
     alpha: float | None = None,
     thresholds: Mapping[str, float] | None = None,
     seen: Distinct = _NONE,
-    names: Collection[str] = NAMES,
+    names: Collection[str] | None = None,
 ) -> Judgement:
     """Leads a formula through the gates: structure, finite, minimum, monotone, gradient, distinct, converges.
 
@@ -168,10 +167,10 @@ def judge(
         alpha: weight of the target outside the formula.
         thresholds: least numbers of the simulation; None for those of the kind.
         seen: what is not to come again.
-        names: of the gates that judge.
+        names: of the gates that judge, None for all.
     """
     judgement = sifted(expression, grammar, alpha, seen, names)
-    return converged([judgement], grammar, alpha, thresholds)[0] if "converges" in names else judgement
+    return converged([judgement], grammar, alpha, thresholds)[0] if names is None or "converges" in names else judgement
 
 
 def sifted(
@@ -179,17 +178,17 @@ def sifted(
     grammar: Grammar,
     alpha: float | None = None,
     seen: Distinct = _NONE,
-    names: Collection[str] = NAMES,
+    names: Collection[str] | None = None,
 ) -> Judgement:
     """Leads a formula through all gates but the last, `converges`."""
     trial, verdicts = Trial(expression, grammar, alpha, seen), []
     for gate in GATES:
-        if gate.__name__ in names:
+        if names is None or gate.__name__ in names:
             verdicts.append(gate(trial))
             if not verdicts[-1].passed:
                 break
     known = trial.direction if verdicts[-1].passed or verdicts[-1].gate == GATE else ("", 0.0)
-    if "minimum" not in names:  # who does not look which way it runs does not turn it round
+    if names is not None and "minimum" not in names:  # who does not look which way it runs does not turn it round
         trial.negated = False
     return Judgement(trial.expression, tuple(verdicts), trial.negated, *known)
 

@@ -15,6 +15,7 @@ from autoloss.candidate import OWN, PRESELECTION, Candidate, How, Kind, Loss, Or
 from autoloss.gates import pipeline
 from autoloss.gates.calibration import calibrated
 from autoloss.gates.certificates import certify
+from autoloss.gates.distinct import GATE as DISTINCT
 from autoloss.gates.distinct import Distinct, from_parent
 from autoloss.gates.identities import Identities
 from autoloss.search.selection.preselection import Model
@@ -191,7 +192,7 @@ class Population:
         while True:
             draft = strategy.checked(self._strategy.ask(rng, attempts), self.settings)
             verdict = self._distinct.verdict(self._identities.of(draft.losses))
-            if verdict.passed or verdict.gate not in self.settings.gates:
+            if verdict.passed or not self.settings.judges(verdict.gate):
                 return draft
             slot = draft.origin.slots[0]
             attempts.refuse(slot, draft.losses[slot].expression, verdict)
@@ -251,13 +252,16 @@ class _Attempts:
         factor: float = 1.0,
     ) -> Loss | None:
         """The loss of a formula that passes every gate; see `strategy.Gates`."""
-        names = self._settings.gates
-        if parent is not None and "distinct" in names and not (verdict := from_parent(formula, parent)).passed:
+        if (
+            parent is not None
+            and self._settings.judges(DISTINCT)
+            and not (verdict := from_parent(formula, parent)).passed
+        ):
             self.refuse(slot, formula, verdict)
             return None
         rules, grammar = self._settings.slots[slot], self.grammars[slot]
         least = {**grammar.kind.thresholds, **self._settings.thresholds.model_dump()}
-        judgement = pipeline.judge(formula, grammar, alpha, least, names=names)
+        judgement = pipeline.judge(formula, grammar, alpha, least, names=self._settings.gates)
         if not judgement.passed:
             self.refuse(slot, formula, judgement.verdicts[-1])
             return None

@@ -27,6 +27,8 @@ NEEDED |= {
     "export": ["run"],
     "thresholds": [],
     "inspect": ["div(i, u)"],
+    "audit": ["run"],
+    "serve": ["run"],
 }
 TRIED = ["nan", "inf", "-inf", "-1", "0", "-0.0", "1e-400", "1e300", "1e999", str(10**25), str(-(10**25)), "9" * 5000]
 TRIED += ["true", "", "one", "1_000", "0x10", "१", "1e3", " 1", "\x1b[31m", "1\n", "x" * 10_000]
