@@ -22,7 +22,7 @@ def export(
     catalog: Annotated[
         bool, typer.Option("--catalog", help="Every known loss, a folder each; the published ones as pairs.")
     ] = False,
-    to: Annotated[str, typer.Option(help="mmdet, torch, torchvision, jax, numpy or latex.")] = "mmdet",
+    to: Annotated[str, typer.Option(help="mmdet, torch, torchvision, jax, numpy, latex or command.")] = "mmdet",
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: exports/ and the loss's name.")] = None,
     name: Annotated[
         str | None, typer.Option(help="What the classes' names begin with. Default: Candidate and its number.")

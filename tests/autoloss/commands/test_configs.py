@@ -14,6 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 from autoloss.config import load
+from autoloss.evaluator import build
 from primitives.system import places
 from tests.helpers.command import autoloss
 
@@ -60,6 +61,14 @@ def test_an_unknown_name_is_one_line_with_what_was_meant(
     done = autoloss(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert meant in done.stderr
+
+
+def test_a_copy_of_a_search_by_a_command_brings_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert autoloss("configs", "copy", "own_loop", "mine", cwd=tmp_path).returncode == 0
+    monkeypatch.chdir("/")
+    found = load(tmp_path / "mine" / "own_loop.py")
+    assert (tmp_path / "mine" / found.evaluator["command"][1]).is_file()
+    build(found.evaluator_spec).prepare({"loss_cls": "sigmoid"}, [{"iterations": 3}])
 
 
 @pytest.mark.parametrize("name", ["digits_fcos", "fidelity/digits_faster_rcnn", "paper_ladder"])
