@@ -7,28 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, field_validator, model_validator
+from pydantic import Field, PrivateAttr, create_model, field_validator, model_validator
 
 from autoloss.candidate import Loss
 from autoloss.evaluator import BESIDE, named
-from autoloss.values import MOST, MOST_FACTOR, Count, Factor, Name, Names, Plain, Seconds, Seed, Share, alike
+from autoloss.rungs.finale import Finale
+from autoloss.rungs.rung import DESCEND, Rung
+from autoloss.values import MOST, Count, Factor, Names, Plain, Seconds, Section, Seed, Share, alike
 from primitives.catalog import GRAMMARS, KNOWN, grammar, kinds, known_loss, paper, slots
+from primitives.errors import InputError
 from primitives.grammar import Grammar
 from primitives.parser import RANGE, in_range
 from primitives.system.names import split
 
 EVOLUTION = "autoloss.search.strategies.evolution:Evolution"
-DESCEND = "descend"
-"""Kind of the tasks that ask no evaluator: free predictions descend under the formulas alone."""
+SEVERAL = "autoloss.workers.several:SeveralEvaluators"
 FREE = ("generations",)
 """Settings that may change when a search goes on, beside those that a run does not keep."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Slot(_Frozen):
+class Slot(Section):
     """A slot that the search fills.
 
     Args:
@@ -67,53 +65,7 @@ class Slot(_Frozen):
         return replace(rules, constants=() if variation.numbers == "any" else tuple(variation.constants))
 
 
-class Keep(_Frozen):
-    """Which candidates of a rung go on; all given rules must hold.
-
-    Args:
-        of_own: at least this share of the score of the detector's own loss.
-        share: the best share of them.
-        count: the best so many.
-    """
-
-    of_own: float | None = Field(default=None, ge=0, le=MOST_FACTOR)
-    share: float | None = Field(default=None, gt=0, le=1)
-    count: Count | None = None
-
-
-class Rung(_Frozen):
-    """One level of cost: what the evaluator is asked for, with which seeds, and who goes on.
-
-    Args:
-        name: as reports show it.
-        task: what the evaluator is to do; the evaluator checks it. `kind` 'descend' asks no evaluator: free boxes and
-            logits descend under the formulas alone.
-        seeds: one training each; the score is their mean. Rungs have seeds of their own, so that luck does not climb.
-        keep: who goes on to the next rung.
-        ranks: whether the score counts when candidates are ranked; False for a rung that only finds what is broken.
-        batch: candidates that are evaluated side by side, where the evaluator can.
-    """
-
-    name: Name
-    task: Plain
-    seeds: list[Seed] = Field(default=[0], min_length=1)
-    keep: Keep = Keep()
-    ranks: bool = True
-    batch: Count = 1
-
-    @property
-    def descends(self) -> bool:
-        """Whether no evaluator is asked."""
-        return self.task.get("kind") == DESCEND
-
-    @model_validator(mode="after")
-    def _descent_has_no_options(self) -> Rung:
-        if self.descends and len(self.task) > 1:
-            raise ValueError(f"a task of kind {DESCEND!r} has no other keys, got {', '.join(self.task)}")
-        return self
-
-
-class Variation(_Frozen):
+class Variation(Section):
     """How children come about.
 
     Args:
@@ -143,28 +95,14 @@ _ASKED = {one.name: one for kind in kinds() for one in kind.outcomes if one.leas
 class Thresholds(
     create_model(  # type: ignore[misc]
         "_Thresholds",
-        __base__=_Frozen,
+        __base__=Section,
         **{name: (float, Field(default=one.least, ge=one.low, le=1)) for name, one in _ASKED.items()},
     )
 ):
     """Least numbers of the simulation, those that the kinds of losses ask for; `autoloss thresholds` derives them."""
 
 
-class Finale(_Frozen):
-    """After the last generation: the best found against the detector's own loss and the known losses.
-
-    Args:
-        rung: what they are trained for; its score is the mean over its seeds.
-        count: how many of the best found take part.
-        known: rows of `known` (by position) that take part beside the detector's own loss.
-    """
-
-    rung: Rung
-    count: Count = 3
-    known: list[int] = []
-
-
-class EvaluationLimits(_Frozen):
+class EvaluationLimits(Section):
     """What the evaluation of one candidate may take before its worker is killed.
 
     Args:
@@ -178,7 +116,7 @@ class EvaluationLimits(_Frozen):
     memory: float | None = Field(default=None, gt=0, le=1e6)
 
 
-class Budget(_Frozen):
+class Budget(Section):
     """What a whole run may take, all its sessions together; a larger budget goes on where a smaller one ended.
 
     Args:
@@ -190,7 +128,7 @@ class Budget(_Frozen):
     evaluations: Count | None = None
 
 
-class Ray(_Frozen):
+class Ray(Section):
     """A Ray cluster that evaluates.
 
     Args:
@@ -211,7 +149,7 @@ class Ray(_Frozen):
         return gpus
 
 
-class Settings(_Frozen):
+class Settings(Section):
     """A whole search.
 
     Args:
@@ -226,6 +164,8 @@ class Settings(_Frozen):
         ladder: rungs in the order they are climbed; the last one chooses parents and finalists.
         finale: the comparison after the last generation, None for none.
         evaluator: `type` as 'module:Class' and its arguments.
+        evaluators: several of them in its place; each trains every candidate.
+        objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's.
         strategy: who proposes candidates: `type` as 'module:Class' and its arguments.
         variation: how children come about.
         thresholds: of the gate `converges`.
@@ -241,13 +181,15 @@ class Settings(_Frozen):
     generations: Count = 4
     births: Count = 12
     init: Literal["known", "random"] = "known"
-    known: list[dict[str, str]] = []
-    controls: list[dict[str, Factor]] = []
+    known: list[dict[str, str]] = Field(default=[])
+    controls: list[dict[str, Factor]] = Field(default=[])
     slots: dict[str, Slot] = Field(min_length=1)
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
-    evaluator: Plain
-    strategy: Plain = {"type": EVOLUTION}
+    evaluator: Plain = Field(default={})
+    evaluators: list[Plain] = Field(default=[])
+    objective: Literal["mean", "worst"] | None = None
+    strategy: Plain = Field(default={"type": EVOLUTION})
     variation: Variation = Variation()
     thresholds: Thresholds = Thresholds()
     workers: int = Field(default=0, ge=0, le=MOST)
@@ -266,12 +208,23 @@ class Settings(_Frozen):
     @property
     def evaluator_spec(self) -> dict[str, Any]:
         """What the evaluator is built of: as the config has it, and where it looks for paths."""
-        return {BESIDE: list(self._beside), **self.evaluator}
+        several = {"type": SEVERAL, "evaluators": self.evaluators, "objective": self.objective}
+        return {BESIDE: list(self._beside), **(several if self.evaluators else self.evaluator)}
+
+    @property
+    def first_evaluator(self) -> dict[str, Any]:
+        """The evaluator, or the first of several, as the config has it: what a loss is taken home to."""
+        return self.evaluators[0] if self.evaluators else self.evaluator
 
     @property
     def rungs(self) -> list[Rung]:
-        """Those of the ladder, and that of the finale."""
-        return [*self.ladder, *([self.finale.rung] if self.finale else [])]
+        """Those of the ladder, and those of the finale, in the order they are climbed."""
+        return [*self.ladder, *(self.finale.rungs if self.finale else [])]
+
+    @property
+    def given(self) -> int:
+        """How many candidates the config gives, those with the first numbers: own, known, controls."""
+        return 1 + len(self.known) + len(self.controls)
 
     @field_validator("variation")
     @classmethod
@@ -298,19 +251,15 @@ class Settings(_Frozen):
             raise ValueError(f"rungs need names of their own, got {', '.join(names)}")
         owner: dict[int, str] = {}
         for rung in self.rungs:
-            if len(set(rung.seeds)) != len(rung.seeds):
-                raise ValueError(f"rung {rung.name} names a seed twice: {', '.join(map(str, rung.seeds))}")
-            for seed in () if rung.descends else rung.seeds:
+            if len(set(rung.every_seed)) != len(rung.every_seed):
+                raise ValueError(f"rung {rung.name} names a seed twice: {', '.join(map(str, rung.every_seed))}")
+            for seed in () if rung.descends else rung.every_seed:
                 if owner.setdefault(seed, rung.name) != rung.name:
                     raise ValueError(
                         f"rungs {owner[seed]} and {rung.name} share seed {seed}: the same luck counts twice"
                     )
         if self.ladder[-1].descends:
             raise ValueError(f"the last rung of the ladder ranks, so it must train; {DESCEND!r} finds what is broken")
-        if self.finale and self.finale.rung.descends:
-            raise ValueError(f"the finale compares trained detectors; {DESCEND!r} trains none")
-        if self.finale and len(set(self.finale.known)) != len(self.finale.known):
-            raise ValueError(f"finale.known names a row twice: {', '.join(map(str, self.finale.known))}")
         for row in self.known:
             for slot, name in row.items():
                 if slot not in self.slots:
@@ -324,9 +273,17 @@ class Settings(_Frozen):
         for index in self.finale.known if self.finale else []:
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
-        named(self.evaluator.get("type"))
+        self._check_evaluators()
         split(self.strategy.get("type"), "strategy", EVOLUTION)
         return self
+
+    def _check_evaluators(self) -> None:
+        if self.evaluator and self.evaluators:
+            raise ValueError("evaluator and evaluators: name one set-up, or several, not both")
+        if bool(self.evaluators) != bool(self.objective):
+            raise ValueError("several evaluators need an objective, 'mean' or 'worst', and one needs none")
+        for spec in self.evaluators or [self.evaluator]:
+            named(spec.get("type"))
 
     @property
     def stand_ins(self) -> dict[str, Loss]:
@@ -341,7 +298,12 @@ class Settings(_Frozen):
 
         Args:
             data: a description, as the evaluator takes it.
+
+        Raises:
+            InputError: there are several evaluators.
         """
+        if self.evaluators:
+            raise InputError("search.evaluators names the data of each; --data is for a config of one evaluator")
         changed = self.model_copy(update={"evaluator": {**self.evaluator, "data": dict(data)}})
         return changed.beside([str(Path.cwd()), *self._beside])  # these paths are of who types, not of the config
 

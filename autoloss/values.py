@@ -1,4 +1,4 @@
-"""Values: what a single setting may be: a name, a seed, a count, a share, a factor, plain values of a section."""
+"""Values: what a section of a config, and a single setting, may be: a name, a seed, a count, a factor, plain values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import unicodedata
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from primitives.text.printable import printable
 
@@ -20,6 +20,12 @@ LEAST_FACTOR, MOST_FACTOR = 1e-9, 1e9
 """Of a loss_weight: with them losses and gradients stay far from the ends of float32."""
 LONGEST_NAME = 60
 """Characters of the name of a rung."""
+
+
+class Section(BaseModel):
+    """A section of a config: frozen, of known keys, each of its very type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _name(text: str) -> str:

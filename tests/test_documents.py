@@ -21,8 +21,8 @@ import typer
 from autoloss.cli import app
 from autoloss.config import from_mapping
 from autoloss.report.leaderboard import Score
+from autoloss.rungs.rung import Rung
 from autoloss.search.loop import discover
-from autoloss.settings import Rung
 from autoloss.store.run import Run
 from detectors.tasks import task_of
 from primitives.catalog import GRAMMARS, KNOWN

@@ -77,7 +77,7 @@ ORDER = {
         ["catalog"],
     ],
     "autoloss": [
-        ["candidate", "evaluator", "settings", "config", "values"],
+        ["candidate", "evaluator", "rungs", "settings", "config", "values"],
         ["gates"],
         ["store"],
         ["workers"],

@@ -65,18 +65,19 @@ def finalists(search: Run) -> list[Contestant]:
     Raises:
         InputError: nothing that it found has finished.
     """
-    settings, results = search.settings, Results(search)
+    settings = search.settings
+    results = Results(search, settings)
     found = {one.number: one for one in search.candidates() if one.kind is Kind.FOUND}
     order: list[int] = []
     if settings.finale is not None:
         scores: dict[int, list[float]] = {}
-        for e in results.ended(settings.finale.rung):
+        for e in results.scored(settings.finale.rung):
             if e.candidate in found:
                 scores.setdefault(e.candidate, []).append(e.score if e.score is not None else float("nan"))
         whole = {number: row for number, row in scores.items() if not any(score != score for score in row)}
         # Whoever was given more seeds was better with fewer.
         order = sorted(whole, key=lambda number: (-len(whole[number]), -statistics.fmean(whole[number]), number))
-    order = order or [number for number in results.standing(settings) if number in found]
+    order = order or [number for number in results.standing() if number in found]
     if not order:
         raise InputError(
             f"{search.directory} has no candidate that it found and that finished: there is nothing to audit; the same "
@@ -122,11 +123,11 @@ def best_known(search: Run, headroom: Run | None) -> Contestant | None:
     """
     run, number = search, None
     if headroom is not None:
-        _same_setup(search, headroom, "--headroom", ("evaluator", "slots"))
+        _same_setup(search, headroom, "--headroom", ("evaluator", "evaluators", "slots"))
         run, number = headroom, analysed(headroom).best.number
     candidates = {one.number: one for one in run.candidates()}
     if number is None:
-        standing = Results(run).standing(run.settings)
+        standing = Results(run, run.settings).standing()
         number = next((one for one in standing if candidates[one].kind is Kind.KNOWN), None)
     if number is None:
         return None
@@ -141,7 +142,7 @@ def of_random(search: Run, random: Run) -> Contestant:
     Raises:
         InputError: it had another budget or set-up, or is none.
     """
-    _same_setup(search, random, "--random", ("evaluator", "slots", "ladder"))
+    _same_setup(search, random, "--random", ("evaluator", "evaluators", "slots", "ladder"))
     found = {run: [one for one in run.candidates() if one.kind is Kind.FOUND] for run in (search, random)}
     bred = next((one for one in found[random] if one.origin.how is not How.RANDOM), None)
     if bred is not None:

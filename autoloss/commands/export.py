@@ -13,7 +13,9 @@ from primitives.errors import InputError
 
 def export(
     run: Annotated[Path | None, typer.Argument(help="Directory of a run; none for formulas given as text.")] = None,
-    top: Annotated[int, typer.Option(min=1, max=MOST, help="The best found of the run: so many, a folder each.")] = 1,
+    top: Annotated[
+        int, typer.Option(min=1, max=MOST, help="What the run recommends, then the best found: so many.")
+    ] = 1,
     candidate: Candidate = None,
     loss_cls: Annotated[str | None, typer.Option(metavar="TEXT", help="Class formula, or a known loss's name.")] = None,
     loss_bbox: Annotated[str | None, typer.Option(metavar="TEXT", help="Box formula, or a known loss's name.")] = None,

@@ -82,8 +82,8 @@ def inspect(
 ) -> None:
     """See a formula from all sides: derivatives, its ways to the optimum, certificates, and the nearest known loss.
 
-    Of a run it is the best found, or --candidate N. SymPy has 5 seconds for each question; what it does not answer in
-    that time says so.
+    Of a run it is what that recommends, or --candidate N. SymPy has 5 seconds for each question; what it does not
+    answer in that time says so.
 
     Examples: `autoloss inspect "3 - i/u"`, `autoloss inspect runs/digits_fcos --candidate 51`
     """
@@ -114,7 +114,7 @@ def inspect(
 
 
 def _of_run(run: Path, candidate: int | None) -> Mapping[str, Loss]:
-    """The losses of a candidate, or of the best found."""
+    """The losses of a candidate, or of what is recommended."""
     from autoloss.export import selection
     from autoloss.store.run import Run
 

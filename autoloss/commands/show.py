@@ -21,7 +21,7 @@ def show(
         bool, typer.Option("--follow", help="While the search runs, show what it does; the rest when it ends.")
     ] = False,
 ) -> None:
-    """Show a run: the leaderboard, and the funnel from proposals to trainings; or one candidate with all of it.
+    """Show a run: the leaderboard, the funnel from proposals to trainings, what the finale says; or one candidate.
 
     Example: `autoloss show runs/digits_fcos`, or with `--follow` while it is searched; with `--candidate 51` every
     evaluation of that one, with its metrics and its AP by class.
@@ -54,3 +54,4 @@ def show(
     console = stdout()
     console.print(tables.leaderboard(found, top, canonical=canonical))
     console.print(tables.counts(found.counts))
+    console.print(tables.against_own(found))

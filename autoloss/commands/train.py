@@ -34,7 +34,9 @@ def train(
     loss_bbox: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Box formula, or a known loss's name. Default: the config's.")
     ] = None,
-    run: Annotated[Path | None, typer.Option(metavar="RUN", help="Take the losses of a run: the best found.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Take the losses of a run: what it recommends.")
+    ] = None,
     candidate: Candidate = None,
     grammar: Annotated[str | None, typer.Option(help="softmax or sigmoid, where the class formula fits both.")] = None,
     alpha: Alpha = None,

@@ -14,6 +14,7 @@ from autoloss.report import tables
 from autoloss.report.audit import words
 from autoloss.report.leaderboard import Evidence, titled
 from autoloss.report.plots import loss_plot
+from autoloss.search.selection.noise import Difference
 from primitives import algebra
 from primitives.catalog import GRAMMARS, KnownLoss, known_loss
 from primitives.codegen.function import function_name
@@ -98,8 +99,9 @@ def _evidence(found: Evidence | None) -> list[str]:
         "## Evidence",
         "\n".join(lines),
         f"{_name(titled(found.metric))}, mean and standard deviation over seeds (number of seeds: {said}); every row "
-        "of a column has the same seeds, images and schedule. Controls are the detector's own loss with another "
-        "weight: a gain must be more.",
+        "of a column has the same images and schedule, and as far as it has them the same seeds. Controls are the "
+        "detector's own loss with another weight: a gain must be more.",
+        *([_gain(found.row.over_own)] if found.row.over_own else []),
     ]
 
 
@@ -122,6 +124,14 @@ def _audit(export: Export) -> list[str]:
         "no part in the search, paired; Holm: the chance of such a difference where there is none, corrected for the "
         "number of finalists.",
     ]
+
+
+def _gain(over: Difference) -> str:
+    """What it scores over the own loss, in a sentence."""
+    return (
+        f"Over the detector's own loss in the finale, seed by seed: {over.mean:+.3f}, 95 % interval {over.low:+.3f} to "
+        f"{over.high:+.3f} (Student's t, {over.seeds} seeds)."
+    )
 
 
 def _certificates(slot: str, loss: Loss, evidence: Evidence | None) -> list[str]:

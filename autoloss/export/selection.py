@@ -65,8 +65,8 @@ def of_run(run: Run, number: int | None = None, top: int = 1, name: str | None =
 
     Args:
         run: of a search.
-        number: of the candidate; None for the best found.
-        top: how many of the best found.
+        number: of the candidate; None for what is recommended, and then the best found.
+        top: how many of these.
         name: what the classes' names begin with; None for one with the candidate's number.
 
     Raises:
@@ -80,7 +80,7 @@ def of_run(run: Run, number: int | None = None, top: int = 1, name: str | None =
         if not chosen[0].candidate.losses:
             raise InputError(f"candidate {number} is the detector's own loss: there is nothing to export")
     else:
-        chosen = [row for row in found.found if row.scores][:top]
+        chosen = found.picks(top)
         if not chosen:
             raise InputError(
                 f"no candidate that the search found has finished a training in {run.directory}; the same "
@@ -106,7 +106,7 @@ def _of_row(found: Leaderboard, row: Row, name: str) -> Export:
         f"{_images(found.trained)}, by autoloss {__version__}.",
     ]
     looked = {BESIDE: found.trained[BESIDE]} if BESIDE in found.trained else {}
-    evaluator = {**settings.evaluator, **looked}
+    evaluator = {**settings.first_evaluator, **looked}
     setup = {"evaluator": evaluator, "task": rung.task, "seed": rung.seeds[0]}
     audit, seeds = of_candidate(Path(found.run), one.number, one.spec())
     return Export(_checked_name(name), one.losses, about, setup, found.evidence(row), audit, seeds)

@@ -40,7 +40,7 @@ class OpenRun:
         return [_row(row, slots, found.rungs) for row in found.rows]
 
     def best(self) -> dict[str, LossFormula]:
-        """The losses by slot of the best candidate that the search found.
+        """The losses by slot of the candidate that is recommended: the shortest as good as the best found.
 
         Raises:
             InputError: none has finished a training yet.

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.search.cost_model import MachineCosts, halving, project, reaching
+from autoloss.search.cost_model import MachineCosts, halving, project
+from autoloss.search.selection.visits import reaching
 from autoloss.settings import Settings
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from autoloss.candidate import Evaluation, State
 from autoloss.report import tables
 from autoloss.report.leaderboard import Leaderboard, Row
+from autoloss.search.selection.objective import relative
 from autoloss.store.run import Run
 from autoloss.values import LONGEST_NAME
 from primitives.errors import InputError
@@ -48,7 +49,8 @@ class Examined:
         row = next((row for row in found.rows if row.candidate.number == number), None)
         if row is None:
             raise InputError(f"no candidate {number} in {run.directory}; it has 0 to {len(found.rows) - 1}")
-        mine = [one for one in run.evaluations() if one.candidate == number]
+        scored = relative(run.evaluations(), found.settings.objective)
+        mine = [one for one in scored if one.candidate == number]
         names = [*found.rungs, *sorted({one.rung for one in mine} - set(found.rungs))]
         order = {rung: place for place, rung in enumerate(names)}
         return cls(row, sorted(mine, key=lambda one: (order[one.rung], one.seed)), names, found.metric)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from autoloss.candidate import State
 from autoloss.report.live import EVERY
+from autoloss.search.selection.objective import relative
 from autoloss.store.run import Run
 from primitives.text.printable import printable
 
@@ -56,7 +57,7 @@ def state(run: Run) -> dict[str, Any]:
     settings = run.settings
     rungs: dict[str, dict[str, int]] = {}
     best: dict[str, float] = {}
-    for evaluation in run.evaluations():
+    for evaluation in relative(run.evaluations(), settings.objective):
         counts = rungs.setdefault(evaluation.rung, {one.value: 0 for one in State})
         counts[evaluation.state.value] += 1
         if evaluation.score is not None:

@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from autoloss.candidate import GATES, OWN, Candidate, Crash, Evaluation, Kind, State
-from autoloss.search.ladder import mean_ranked
+from autoloss.search.selection.choice import Choice
+from autoloss.search.selection.noise import Difference
+from autoloss.search.selection.objective import relative
+from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
 from autoloss.store.run import Run
 
@@ -44,11 +47,15 @@ class Row:
         candidate: with its losses.
         scores: by rung, of those where a seed has finished.
         error: of the highest rung at which it failed, None where it never did.
+        over_own: what it scores over the detector's own loss in the finale, seed by seed; None where that is not known.
+        pareto: whether it is on the front of score and size; see `Leaderboard.front`.
     """
 
     candidate: Candidate
     scores: Mapping[str, Score]
     error: str | None
+    over_own: Difference | None = None
+    pareto: bool = False
 
     def cell(self, rung: str) -> str:
         """The score at a rung as text; `failed`, or nothing, where there is none."""
@@ -68,6 +75,8 @@ class Row:
             "size": one.size,
             "scores": {rung: asdict(score) for rung, score in self.scores.items()},
             "error": self.error,
+            "over_own": asdict(self.over_own) if self.over_own else None,
+            "pareto": self.pareto,
         }
 
 
@@ -132,6 +141,8 @@ class Leaderboard:
         crashes: workers that were lost.
         settings: of the search.
         kept: the settings as the run file has them.
+        front: candidates on the Pareto front of score at the last rung of the ladder and size, smallest first.
+        choice: which one found is recommended; None where none is.
     """
 
     run: str
@@ -144,25 +155,33 @@ class Leaderboard:
     crashes: tuple[Crash, ...]
     settings: Settings
     kept: Mapping[str, Any]
+    front: tuple[int, ...] = ()
+    choice: Choice | None = None
 
     @classmethod
     def of(cls, run: Run) -> Leaderboard:
         """The leaderboard of a run as it stands."""
         settings, evaluations, candidates = run.settings, run.evaluations(), run.candidates()
         rungs = tuple(rung.name for rung in settings.rungs)
-        rows = [_row(candidate, evaluations, rungs) for candidate in candidates]
-        order = _order(rows, settings)
+        scored = relative(evaluations, settings.objective)
+        places = Places(settings, candidates, scored)
+        front, over = places.front(), places.over_own()
         return cls(
             run=str(run.directory),
             trained=run.description,
             rungs=rungs,
-            rows=tuple(sorted(rows, key=lambda row: order[row.candidate.number])),
+            rows=tuple(
+                _row(candidate, scored, rungs, over.get(candidate.number), candidate.number in front)
+                for candidate in places.ranked
+            ),
             counts=_counts(run, candidates, evaluations, rungs),
             seconds=Spent(run.seconds, sum(one.seconds for one in evaluations)),
             ended=run.ended,
             crashes=tuple(run.crashes()),
             settings=settings,
             kept=run.kept_settings,
+            front=tuple(front),
+            choice=places.choice(),
         )
 
     def plain_values(self) -> dict[str, Any]:
@@ -177,7 +196,15 @@ class Leaderboard:
             "ended by": self.ended,
             "workers lost": [{**asdict(crash), "candidates": list(crash.candidates)} for crash in self.crashes],
             "settings": self.kept,
+            "pareto": {"rung": self.settings.ladder[-1].name, "candidates": list(self.front)},
+            "recommended": {**asdict(self.choice), "rule": self.choice.rule} if self.choice else None,
         }
+
+    def picks(self, count: int = 1) -> list[Row]:
+        """What was found and is taken home: the recommended one, then the others that were trained, best first."""
+        first = self.choice.candidate if self.choice else None
+        trained = [row for row in self.found if row.scores]
+        return sorted(trained, key=lambda row: row.candidate.number != first)[:count]
 
     @property
     def metric(self) -> str:
@@ -210,7 +237,13 @@ class Leaderboard:
         return replace(self, rows=(*self.rows[:count], *own))
 
 
-def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequence[str]) -> Row:
+def _row(
+    candidate: Candidate,
+    evaluations: Sequence[Evaluation],
+    rungs: Sequence[str],
+    over_own: Difference | None,
+    pareto: bool,
+) -> Row:
     scores: dict[str, Score] = {}
     error = None
     for rung in rungs:
@@ -220,28 +253,7 @@ def _row(candidate: Candidate, evaluations: Sequence[Evaluation], rungs: Sequenc
         if found:
             spread = statistics.stdev(found) if len(found) > 1 else None
             scores[rung] = Score(statistics.fmean(found), spread, len(found))
-    return Row(candidate, scores, error)
-
-
-def _order(rows: Sequence[Row], settings: Settings) -> dict[int, tuple[float, ...]]:
-    """Sort keys: by the highest rung reached, then by the finale's score, or as the search ranks: by mean rank."""
-    *below, last = settings.ladder
-    counting = [rung.name for rung in (*(rung for rung in below if rung.ranks), last)]
-    scores = [{row.candidate.number: row.scores[name].mean for row in rows if name in row.scores} for name in counting]
-    climbed = {number: place for place, number in enumerate(mean_ranked(scores))}
-    names = [rung.name for rung in settings.ladder]
-    final = settings.finale.rung.name if settings.finale else ""
-    keys: dict[int, tuple[float, ...]] = {}
-    for row in rows:
-        number, got = row.candidate.number, row.scores
-        if final in got:
-            keys[number] = (0, -got[final].mean, number)
-        elif number in climbed:
-            keys[number] = (1, climbed[number], number)
-        else:
-            reached = max((index for index, name in enumerate(names) if name in got), default=-1)
-            keys[number] = (len(names) + 1 - reached, -got[names[reached]].mean if reached >= 0 else 0, number)
-    return keys
+    return Row(candidate, scores, error, over_own, pareto)
 
 
 def _counts(

@@ -20,14 +20,16 @@ def commands(found: Leaderboard) -> list[str]:
     """Exporting, auditing, showing and training the best that was found; where nothing was, showing the run."""
     run = shlex.quote(found.run)
     show = [f"autoloss show {run}", f"autoloss show {run} --json > leaderboard.json"]
-    if not found.found:
+    picked = found.picks()
+    if not picked:
         return show
-    if "test" not in found.trained:  # else the evaluator says what it takes for the test split that the data lacks
+    if "test" not in found.trained:
         show = [f"autoloss audit {run}", *show]
-    number = found.found[0].candidate.number
+    number = picked[0].candidate.number
     chosen = f"--candidate {number}"
     detector = _detector(found)
-    if detector and found.settings.evaluator.get("size"):  # the export has the detector as it was fitted, and the data
+    fitted = found.settings.first_evaluator.get("size")
+    if detector and fitted:  # the export has the detector as it was fitted, and the data
         folder = f"exports/{slug(Path(found.run).name)}_{number}"
         export = f"autoloss export {run} {chosen} --out {folder}"
         return [export, *show, f"autoloss train {folder}/config.py"]
@@ -37,7 +39,7 @@ def commands(found: Leaderboard) -> list[str]:
 
 def _detector(found: Leaderboard) -> str:
     """The config of the run's detector, where this folder finds it; empty where the evaluator trains none."""
-    spec = found.settings.evaluator
+    spec = found.settings.first_evaluator
     written = spec.get("detector")
     if spec.get("type") != "detectors.evaluator:DetectorEvaluator" or not isinstance(written, str):
         return ""
@@ -51,7 +53,7 @@ def _detector(found: Leaderboard) -> str:
 
 def _training(found: Leaderboard, detector: str, losses: str) -> list[str]:
     """The commands that train the detector of a run on its data; none where they cannot be said."""
-    data = found.settings.evaluator.get("data")
+    data = found.settings.first_evaluator.get("data")
     if not detector:
         return []
     train = f"autoloss train {shlex.quote(detector)} {losses}"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 2000
 """Characters of a line of a table."""
+FRONT = "*"
+"""Marks what is on the Pareto front."""
 
 
 def leaderboard(found: Leaderboard, top: int | None = None, *, canonical: bool = False) -> RenderableType:
@@ -49,8 +51,35 @@ def leaderboard(found: Leaderboard, top: int | None = None, *, canonical: bool =
         one = row.candidate
         style = "bold cyan" if one.number == OWN else ""
         cells = map(row.cell, found.rungs)
-        table.add_row(str(one.number), formulas(one, canonical=canonical), str(one.size or ""), *cells, style=style)
+        size = f"{one.size or ''}{FRONT if row.pareto else ''}"
+        table.add_row(str(one.number), formulas(one, canonical=canonical), size, *cells, style=style)
+    if any(row.pareto for row in found.rows):
+        last = printable(found.settings.ladder[-1].name, LONGEST_NAME)
+        said = f"{FRONT}: on the Pareto front: nothing found scores more at {last} with as few nodes"
+        return Group(table, Text(said, style="dim"))
     return table
+
+
+def against_own(found: Leaderboard) -> RenderableType:
+    """What the finale says against the detector's own loss, and which loss is recommended; nothing before that."""
+    parts: list[RenderableType] = []
+    rows = [row for row in found.rows if row.over_own]
+    if rows:
+        rung = printable(found.rungs[-1], LONGEST_NAME)
+        table = Table(title=f"Over the detector's own loss at {rung}", title_justify="left", header_style="bold")
+        for name in ("#", "what it is", "difference", "95 % interval", "seeds"):
+            table.add_column(name, justify="left" if name == "what it is" else "right", no_wrap=name != "what it is")
+        for row in rows:
+            one = row.over_own
+            assert one is not None
+            interval = f"{one.low:+.3f} to {one.high:+.3f}"
+            origin = printable(str(row.candidate.origin), _LONGEST)
+            table.add_row(str(row.candidate.number), origin, f"{one.mean:+.3f}", interval, str(one.seeds))
+        said = "paired by seed, Student's t, each for itself: the best of several looks better than it is"
+        parts += [table, Text(said, style="dim")]
+    if found.choice:
+        parts.append(Text(f"Recommended: {found.choice.candidate}, {printable(found.choice.rule, _LONGEST)}."))
+    return Group(*parts)
 
 
 def formulas(candidate: Candidate, *, canonical: bool = False) -> str:
@@ -109,7 +138,7 @@ def counts(found: Counts) -> RenderableType:
 
 def ending(found: Leaderboard, console: Console, top: int = 10) -> None:
     """Prints what a person sees when a search ends."""
-    console.print(Group(leaderboard(found, top), counts(found.counts)))
+    console.print(Group(leaderboard(found, top), counts(found.counts), against_own(found)))
     console.print(_what_next(found), soft_wrap=True)  # neither wrapped nor cut off: paths and commands are to be copied
 
 

@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from autoloss.search import ladder
-from autoloss.settings import Rung, Settings
+from autoloss.rungs.rung import Rung
+from autoloss.search.selection.visits import Visit, kept, reaching
+from autoloss.settings import Settings
 
 BEGIN, PROPOSE = "start", "proposing"
 """Stages beside the rungs."""
@@ -170,34 +171,10 @@ class Change:
     share: float
 
 
-def reaching(settings: Settings, passing: bool = True) -> dict[str, list[int]]:
-    """Candidates at every rung, a number for each generation; of the finale one number.
-
-    Args:
-        settings: of the search.
-        passing: whether every candidate found passes `keep.of_own`, or none does. Nobody fails.
-    """
-    given, found = 1 + len(settings.known) + len(settings.controls), settings.births
-    counts: dict[str, list[int]] = {}
-    for rung in settings.ladder:
-        counts[rung.name] = [found + (given if not generation else 0) for generation in range(settings.generations)]
-        ranking, found = found, kept(rung, found, passing)
-    if settings.finale:
-        taking_part = 1 + len(settings.finale.known) + min(1, len(settings.controls))
-        counts[settings.finale.rung.name] = [taking_part + min(settings.finale.count, ranking * settings.generations)]
-    return counts
-
-
-def kept(rung: Rung, found: int, passing: bool) -> int:
-    """How many of those that the search found go on from a rung."""
-    scores = dict.fromkeys(range(found), 1.0)
-    return len(ladder.promoted(scores, 0.0 if passing else math.inf, rung.keep))
-
-
 def project(
     settings: Settings,
     measured: MachineCosts,
-    counts: Mapping[str, Sequence[int]] | None = None,
+    visits: Mapping[str, Sequence[Visit]] | None = None,
     devices: Iterable[int] = DEVICES,
 ) -> Projection:
     """What a search costs.
@@ -205,7 +182,7 @@ def project(
     Args:
         settings: of the search.
         measured: on this machine.
-        counts: candidates at every rung, as `reaching` gives them; None for the most.
+        visits: to every rung, as `reaching` gives them; None for the most.
         devices: numbers of devices to tell the wall-clock of; the number here is added.
     """
     numbers = sorted({*devices, measured.devices})
@@ -218,14 +195,14 @@ def project(
         Stage(name, births if name == PROPOSE else 0, 0, spent, dict.fromkeys(numbers, spent), 0.0, disks[name])
         for name, spent in alone.items()
     ]
-    counts = counts or reaching(settings)
-    sharing = sum(len(rung.seeds) for rung in settings.rungs if measured.costs[rung.name].shared)
+    visits = visits or reaching(settings)
+    sharing = sum(len(rung.every_seed) for rung in settings.rungs if measured.costs[rung.name].shared)
     for rung in settings.rungs:
-        cost, visits = measured.costs[rung.name], counts[rung.name]
-        evaluations = len(rung.seeds) * sum(visits)
-        works = [_works(rung, cost, count) for count in visits]
-        loads = [cost.load * len(rung.seeds) if index == 0 or sharing > 1 else 0.0 for index in range(len(visits))]
-        once = cost.sharing * len(rung.seeds)
+        cost, here = measured.costs[rung.name], visits[rung.name]
+        evaluations = sum(visit.losses * visit.seeds for visit in here)
+        works = [_works(rung, cost, visit) for visit in here]
+        loads = [cost.load * visit.seeds if not index or sharing > 1 else 0.0 for index, visit in enumerate(here)]
+        once = cost.sharing * len(rung.every_seed)
         wall = {}
         for number in numbers:
             slots = number * measured.side_by_side
@@ -234,13 +211,14 @@ def project(
             spans = [makespan(each, slots, late if not index else 0.0) for index, each in enumerate(works)]
             # A worker that shares loads once more for the seeds that it comes to.
             mine = [
-                load * min(1, math.ceil(len(each) / slots) / len(rung.seeds))
-                for load, each in zip(loads, works, strict=True)
+                load * min(1, math.ceil(len(each) / slots) / visit.seeds)
+                for load, each, visit in zip(loads, works, here, strict=True)
             ]
             wall[number] = once + sum(loads) + sum(mine) + sum(spans)
         work = (sum(map(sum, works)) + once + 2 * sum(loads)) / measured.side_by_side
-        disk = cost.disk * len(rung.seeds) + evaluations * measured.bytes_evaluation
-        stages.append(Stage(rung.name, sum(visits), evaluations, work, wall, cost.memory, disk))
+        disk = cost.disk * len(rung.every_seed) + evaluations * measured.bytes_evaluation
+        losses = sum(visit.losses for visit in here if not visit.again)
+        stages.append(Stage(rung.name, losses, evaluations, work, wall, cost.memory, disk))
     whole = sum(stage.wall[measured.devices] for stage in stages)
     shared = [replace(stage, share=stage.wall[measured.devices] / whole if whole else 0.0) for stage in stages]
     return Projection(shared, measured.devices)
@@ -261,10 +239,10 @@ def makespan(works: Sequence[float], slots: int, late: float = 0.0) -> float:
     return end
 
 
-def _works(rung: Rung, cost: Cost, count: int) -> list[float]:
+def _works(rung: Rung, cost: Cost, visit: Visit) -> list[float]:
     """Seconds of every group of a rung's candidates with every seed, in the order they are done."""
-    sizes = [min(rung.batch, count - begin) for begin in range(0, count, rung.batch)]
-    return [cost.seconds(size, rung.batch) for size in sizes] * len(rung.seeds)
+    sizes = [min(rung.batch, visit.losses - begin) for begin in range(0, visit.losses, rung.batch)]
+    return [cost.seconds(size, rung.batch) for size in sizes] * visit.seeds
 
 
 def halving(settings: Settings, measured: MachineCosts) -> Change:
@@ -301,9 +279,10 @@ def _changes(
                     settings,
                     {**costs, rung.name: fewer},
                 )
-    counts = reaching(settings)
+    visits = reaching(settings)
     for index, (rung, above) in enumerate(itertools.pairwise(settings.ladder)):
-        now = counts[above.name][-1] if settings.generations > 1 else kept(rung, settings.births, True)
+        last = next(visit for visit in reversed(visits[above.name]) if not visit.again)
+        now = last.losses if settings.generations > 1 else kept(rung, settings.births, True)
         if now >= divisor:
             keep = rung.keep.model_copy(update={"count": now // divisor})
             rungs = list(settings.ladder)
@@ -322,6 +301,6 @@ def _changes(
             yield f"{name}={now // divisor} ({now} now)", "and fewer losses are tried", other, costs
     finale = settings.finale
     if finale and finale.count >= divisor:
-        other = settings.model_copy(update={"finale": finale.model_copy(update={"count": finale.count // divisor})})
+        other = settings.model_copy(update={"finale": finale.shrunk(divisor)})
         what = f"finale.count={finale.count // divisor} ({finale.count} now)"
         yield what, "and fewer of the best are compared", other, costs

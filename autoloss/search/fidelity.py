@@ -11,11 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autoloss.candidate import OWN, Candidate, Kind, Origin
+from autoloss.rungs.rung import Rung
 from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.search.results import mean_scores
 from autoloss.search.runner import prepare, running
-from autoloss.settings import Budget, Rung, Settings
+from autoloss.search.selection.objective import relative
+from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 from primitives.catalog import slots
 from primitives.errors import InputError
@@ -239,7 +241,7 @@ def _kind(candidate: Candidate) -> str:
 
 
 def _means(run: Run, rung: Rung) -> dict[int, float]:
-    return mean_scores(run.evaluations(rung.name), rung.seeds)
+    return mean_scores(relative(run.evaluations(rung.name), run.settings.objective), rung.seeds)
 
 
 def _seconds(run: Run, rung: Rung) -> float:

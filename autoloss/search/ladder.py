@@ -63,8 +63,42 @@ def promoted(
     kept = [number for number in mean_ranked(counting) if number in scores]
     if keep.of_own is not None:
         kept = [number for number in kept if scores[number] >= keep.of_own * own]
-    if keep.share is not None:
-        kept = kept[: math.ceil(keep.share * len(scores))]
-    if keep.count is not None:
-        kept = kept[: keep.count]
-    return kept
+    return kept[: _most(keep, len(scores))]
+
+
+def contested(
+    scores: Mapping[int, float],
+    own: float,
+    keep: KeepRule,
+    margin: float,
+    before: Sequence[Mapping[int, float]] = (),
+    ranks: bool = True,
+) -> set[int]:
+    """Candidates that noise may have put on their side of a cut.
+
+    Whoever goes on is compared with the best that does not, whoever does not with the last that does, and both with the
+    least score that `of_own` asks for.
+
+    Args:
+        scores, own, keep, before, ranks: as of `promoted`.
+        margin: greatest difference that noise makes.
+    """
+    found: set[int] = set()
+    above = set(scores)
+    if keep.of_own is not None:
+        least = keep.of_own * own
+        found = {number for number, score in scores.items() if abs(score - least) <= margin}
+        above = {number for number, score in scores.items() if score >= least}
+    kept = promoted(scores, own, keep, before, ranks)
+    if left := above.difference(kept):
+        last, first = min(scores[number] for number in kept), max(scores[number] for number in left)
+        found |= {number for number in kept if scores[number] - first <= margin}
+        found |= {number for number in left if last - scores[number] <= margin}
+    return found
+
+
+def _most(keep: KeepRule, total: int) -> int:
+    """How many of so many the rules let go on at most."""
+    shares = [] if keep.share is None else [math.ceil(keep.share * total)]
+    counts = [] if keep.count is None else [keep.count]
+    return min([*shares, *counts, total])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from autoloss.candidate import OWN, Kind
-from autoloss.search import ladder
 from autoloss.search.population import Population
 from autoloss.search.profiling import forecast
 from autoloss.search.progress import MEASURING, Watcher
 from autoloss.search.runner import Runner, prepare, running, tell
+from autoloss.search.selection.climb import climb
+from autoloss.search.selection.final import compare
 from autoloss.search.stopping import BudgetEnded
 from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
@@ -58,16 +58,13 @@ class Loop:
 
     def run(self) -> None:
         """The whole search."""
+        runner = self._runner
         for generation in range(self._settings.generations):
-            self._runner.reporter.tell(generation=generation, stage="gates", done=0, total=0, running="")
-            self._climb(self._born(generation))
-            self._population.tell(self._standing())
+            runner.reporter.tell(generation=generation, stage="gates", done=0, total=0, running="")
+            climb(runner, generation, self._born(generation))
+            self._population.tell(runner.results.standing())
         if self._settings.finale:
-            rung = self._settings.finale.rung
-            self._runner.reporter.tell(
-                generation=self._settings.generations, stage=rung.name, done=0, total=0, running=""
-            )
-            self._runner.evaluate(self._finalists(), rung)
+            compare(runner, self._settings.finale)
 
     def _born(self, generation: int) -> list[int]:
         """Numbers of a generation's candidates, born now unless the run has them."""
@@ -88,28 +85,3 @@ class Loop:
         reporter.tell(born=born + len(birth.candidates), refused=refused + len(birth.refusals))
         tell("generation born", generation=generation, born=len(birth.candidates), refused=len(birth.refusals))
         return [candidate.number for candidate in birth.candidates]
-
-    def _climb(self, numbers: list[int]) -> None:
-        """Leads a generation up the ladder."""
-        passed: list[dict[int, float]] = []
-        for rung in self._settings.ladder:
-            self._runner.evaluate(numbers, rung)
-            scores = self._runner.results.scores(rung)
-            here = {number: scores[number] for number in numbers if number in scores}
-            # What was given is measured at every rung: what is found must be better than that.
-            given = [number for number in here if self._runner.candidates[number].kind is not Kind.FOUND]
-            found = {number: score for number, score in here.items() if number not in given}
-            numbers = [*given, *ladder.promoted(found, scores[OWN], rung.keep, passed, rung.ranks)]
-            passed += [here] if rung.ranks else []
-
-    def _standing(self) -> list[int]:
-        return self._runner.results.standing(self._settings)
-
-    def _finalists(self) -> list[int]:
-        """The detector's own loss, the known losses that the config names, the best control, and the best found."""
-        finale, standing = self._settings.finale, self._standing()
-        if finale is None:
-            return []
-        of_kind = {kind: [n for n in standing if self._runner.candidates[n].kind is kind] for kind in Kind}
-        known = [index + 1 for index in finale.known]
-        return [OWN, *known, *of_kind[Kind.CONTROL][:1], *of_kind[Kind.FOUND][: finale.count]]

@@ -16,10 +16,12 @@ import torch
 
 from autoloss.candidate import OWN, Candidate, Evaluation, Kind, Refusal, State
 from autoloss.evaluator import Measurable, class_of
-from autoloss.search.cost_model import Cost, MachineCosts, Parts, project, reaching
+from autoloss.rungs.rung import Rung
+from autoloss.search.cost_model import Cost, MachineCosts, Parts, project
 from autoloss.search.population import Birth, Population
 from autoloss.search.progress import Forecast
-from autoloss.settings import Rung, Settings
+from autoloss.search.selection.visits import reaching
+from autoloss.settings import Settings
 from autoloss.store.file import FILE
 from autoloss.store.run import Run
 from autoloss.workers import executors
@@ -109,7 +111,7 @@ def forecast(settings: Settings, workers: executors.Workers) -> Forecast | None:
         None where it cannot be measured: by an evaluator without the methods, on a cluster, or because something is
         wrong, which the search will say.
     """
-    if settings.ray is not None or not issubclass(class_of(settings.evaluator), Measurable):
+    if settings.ray is not None or not issubclass(class_of(settings.evaluator_spec), Measurable):
         return None
     begin = time.perf_counter()
     try:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from autoloss.candidate import OWN, Candidate, Evaluation
+from autoloss.rungs.finale import Finale
+from autoloss.rungs.rung import Rung
 from autoloss.search.results import Results
-from autoloss.settings import Rung, Settings
+from autoloss.settings import Settings
 from autoloss.workers.executors import Workers
 from autoloss.workers.limits import WorkerState
 
@@ -106,7 +108,7 @@ class Reporter:
     def tell(self, **changes: Any) -> None:
         """Tells what changed; the scores and the time left follow from the results."""
         scores = self._results.scores(self._settings.ladder[-1])
-        top = next((number for number in self._results.standing(self._settings) if number != OWN), None)
+        top = next((number for number in self._results.standing() if number != OWN), None)
         best = None if top is None else (self._candidates[top], scores[top])
         self.now = replace(self.now, own=scores.get(OWN), best=best, **changes)
         self.now = replace(self.now, left=self._left())
@@ -119,16 +121,14 @@ class Reporter:
         here = names.index(now.stage) if now.stage in names else -1
         todo: dict[str, int] = {}
         for index, rung in enumerate(settings.ladder):
-            count = max(settings.generations - now.generation - 1, 0) * settings.births * len(rung.seeds)
+            each_generation = settings.births * len(rung.every_seed)
+            count = max(settings.generations - now.generation - 1, 0) * each_generation
             if now.generation < settings.generations:
-                ahead = settings.births * len(rung.seeds) if index > here else 0
+                ahead = each_generation if index > here else 0
                 count += now.total - now.done if index == here else ahead
             todo[rung.name] = count
         if settings.finale:
-            finale = settings.finale
-            total = (1 + len(finale.known) + finale.count) * len(finale.rung.seeds)
-            in_it = now.generation == settings.generations and now.total
-            todo[finale.rung.name] = now.total - now.done if in_it else total
+            todo |= self._in_finale(settings.finale)
         left = 0.0
         for rung in settings.rungs:
             each = self._seconds(rung)
@@ -137,6 +137,17 @@ class Reporter:
             last = self._seconds(settings.ladder[-1]) if each is None else each
             left += todo[rung.name] * (last or 0.0)  # without a measurement a finale is taken to cost what ranking does
         return left / self._workers.width
+
+    def _in_finale(self, finale: Finale) -> dict[str, int]:
+        """Evaluations of the finale that are still to do, by rung, if nobody collapses at its check."""
+        settings, line = self._settings, finale.count
+        if self.now.generation == settings.generations:
+            line = sum(number >= settings.given for number in self._results.standing())
+        given = 1 + len(finale.known) + min(1, len(settings.controls))
+        todo = {finale.rung.name: sum((given + min(count, line)) * len(seeds) for count, seeds in finale.rounds())}
+        if finale.check and self.now.stage != finale.rung.name:
+            todo[finale.check.name] = (1 + min(finale.count, line)) * len(finale.check.seeds)
+        return {rung.name: max(todo.get(rung.name, 0) - len(self._results.ended(rung)), 0) for rung in finale.rungs}
 
     def _seconds(self, rung: Rung) -> float | None:
         """Of an evaluation at a rung; None where none has ended and none was measured."""

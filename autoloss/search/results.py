@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from autoloss.candidate import Evaluation, State
+from autoloss.candidate import OWN, Evaluation, State
+from autoloss.rungs.rung import Rung
 from autoloss.search.ladder import mean_ranked
-from autoloss.settings import Rung, Settings
+from autoloss.search.selection import noise
+from autoloss.search.selection.noise import Noise
+from autoloss.search.selection.objective import relative
+from autoloss.settings import Settings
 from autoloss.store.run import Run
+
+TRAINS = 0.5
+"""Share of the own loss's score below which a loss has not trained; its scatter says nothing of noise."""
 
 
 def mean_scores(evaluations: Iterable[Evaluation], seeds: Sequence[int]) -> dict[int, float]:
@@ -21,15 +29,68 @@ def mean_scores(evaluations: Iterable[Evaluation], seeds: Sequence[int]) -> dict
     return {number: statistics.fmean(found) for number, found in scores.items() if len(found) == len(seeds)}
 
 
+def rung_scores(evaluations: Iterable[Evaluation], rung: Rung, given: int) -> dict[int, float]:
+    """Score of each candidate that finished at a rung with every seed that all have; more seeds of some are levelled.
+
+    Args:
+        evaluations: of the rung.
+        rung: that it is.
+        given: candidates with numbers below it have all seeds; see `Settings.given`.
+    """
+    if not rung.keep.more_seeds:
+        return mean_scores(evaluations, rung.seeds)
+    scores = noise.by_seed(evaluations)
+    least = least_trained(scores)
+    trained = [number for number, mine in scores.items() if statistics.fmean(mine.values()) >= least]
+    return noise.level_scores(scores, rung.seeds, [number for number in trained if number < given])
+
+
+def least_trained(scores: Mapping[int, Mapping[int, float]]) -> float:
+    """Mean score below which a loss has not trained: half of the own loss's."""
+    own = scores.get(OWN)
+    return TRAINS * statistics.fmean(own.values()) if own else -math.inf
+
+
+def rung_noise(evaluations: Iterable[Evaluation]) -> Noise | None:
+    """Noise of a rung, of the losses that trained; None where no two seeds tell it."""
+    scores = noise.by_seed(evaluations)
+    return noise.noise(scores, least_trained(scores))
+
+
+def standing(settings: Settings, scores: Callable[[Rung], Mapping[int, float]]) -> list[int]:
+    """Candidates that climbed the whole ladder, best mean rank first.
+
+    Args:
+        settings: of the search.
+        scores: of a rung.
+    """
+    *below, last = settings.ladder
+    return mean_ranked([scores(rung) for rung in (*(rung for rung in below if rung.ranks), last)])
+
+
+def collapsed(evaluations: Sequence[Evaluation], check: Rung) -> set[int]:
+    """Candidates that failed at a check, or fell below what it asks for.
+
+    Args:
+        evaluations: of it.
+        check: the rung that it is.
+    """
+    scores = mean_scores(evaluations, check.seeds)
+    least = (check.keep.of_own or 0) * scores.get(OWN, 0)
+    failed = {one.candidate for one in evaluations if one.state is State.FAILED}
+    return failed | {number for number, score in scores.items() if score < least}
+
+
 class Results:
     """Evaluations that have ended, each rung read once.
 
     Args:
         run: holds what ended before.
+        settings: of the search.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, settings: Settings) -> None:
+        self._run, self._settings = run, settings
         self._ended: dict[str, list[Evaluation]] = {}
         self.count = sum(evaluation.state is not State.RUNNING for evaluation in run.evaluations())
 
@@ -47,10 +108,13 @@ class Results:
         self.count += 1
 
     def scores(self, rung: Rung) -> dict[int, float]:
-        """Mean score of each candidate that finished at a rung with every seed."""
-        return mean_scores(self.ended(rung), rung.seeds)
+        """Score of each candidate that finished at a rung; see `rung_scores`."""
+        return rung_scores(self.scored(rung), rung, self._settings.given)
 
-    def standing(self, settings: Settings) -> list[int]:
+    def scored(self, rung: Rung) -> list[Evaluation]:
+        """Those of a rung with the scores that count; see `relative`."""
+        return relative(self.ended(rung), self._settings.objective)
+
+    def standing(self) -> list[int]:
         """Candidates that climbed the whole ladder, best mean rank first."""
-        *below, last = settings.ladder
-        return mean_ranked([self.scores(rung) for rung in (*(rung for rung in below if rung.ranks), last)])
+        return standing(self._settings, self.scores)

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from autoloss.candidate import OWN, Crash, Evaluation, State
+from autoloss.rungs.rung import Rung
 from autoloss.search.progress import Reporter, Watcher
 from autoloss.search.results import Results
+from autoloss.search.selection.objective import parts
 from autoloss.search.stopping import Interrupts, Stopping
-from autoloss.settings import Rung, Settings
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from autoloss.workers import executors
 from autoloss.workers.limits import Limited, Limits, WorkerError, current_limits
@@ -81,7 +83,7 @@ class Runner:
     ) -> None:
         self.settings, self.store, self.executor = settings, run, executor
         self.candidates = {candidate.number: candidate for candidate in run.candidates()}
-        self.results = Results(run)
+        self.results = Results(run, settings)
         self.stopping = Stopping(interrupts, settings.budget, self.results, run)
         refused = sum(run.refused_by_gate().values())
         metric = str(run.description.get("metric", "mAP"))
@@ -268,6 +270,12 @@ def tell(event: str, **facts: object) -> None:
 
 def _check_own(evaluation: Evaluation, rung: Rung) -> None:
     """Ends the search when the detector's own loss fails; nothing is kept of it, so it is tried again."""
+    if evaluation.candidate == OWN and any(score <= 0 for score in parts(evaluation.metrics)):
+        shown = ", ".join(f"{score:g}" for score in parts(evaluation.metrics))
+        raise InputError(
+            f"rung {rung.name!r}: the detector's own loss scores {shown} with the evaluators; what is scored over it "
+            "needs more than 0 with each"
+        )
     if evaluation.candidate == OWN and evaluation.state is State.FAILED:
         if lacks_memory(evaluation.error or ""):
             raise InputError(

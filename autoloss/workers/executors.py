@@ -15,7 +15,8 @@ import torch
 
 from autoloss.candidate import Candidate, Evaluation, Loss, State
 from autoloss.evaluator import PER_IMAGE, SideBySide, class_of
-from autoloss.settings import Rung, Settings
+from autoloss.rungs.rung import Rung
+from autoloss.settings import Settings
 from autoloss.store.contributions import pack
 from autoloss.workers.limits import WorkerError, WorkerState, share_of
 from autoloss.workers.memory import forget_peak, lacks_memory, out_of_memory, peak_memory, what_to_lower
@@ -120,7 +121,7 @@ def check_room(settings: Settings) -> None:
 
 def waiting(settings: Settings) -> bool:
     """Whether the evaluations only wait, so that cores and memory say nothing of how many can be had."""
-    return getattr(class_of(settings.evaluator), "waits", False) is True
+    return getattr(class_of(settings.evaluator_spec), "waits", False) is True
 
 
 def environments() -> list[dict[str, str]]:

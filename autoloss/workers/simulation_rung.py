@@ -9,7 +9,7 @@ from typing import Any
 from autoloss.candidate import Loss
 from autoloss.evaluator import Evaluator, build
 from autoloss.gates import simulation
-from autoloss.settings import DESCEND
+from autoloss.rungs.rung import DESCEND
 
 
 class SimulationEvaluator:

@@ -24,8 +24,9 @@ from rich.table import Table
 
 from autoloss.candidate import Candidate, How, Kind, Loss, Origin
 from autoloss.config import from_mapping
+from autoloss.rungs.rung import Rung
 from autoloss.search.runner import running
-from autoloss.settings import Rung, Settings
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, known_loss
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from autoloss.candidate import Candidate, How, Kind, Origin
 from autoloss.gates.calibration import calibrated
+from autoloss.rungs.rung import Rung
 from autoloss.search import profiling
 from autoloss.search.fidelity import same_tasks
 from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.search.runner import prepare, running
-from autoloss.settings import Budget, Rung, Settings
+from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, named
 from primitives.errors import InputError
@@ -42,7 +43,7 @@ def of_known(settings: Settings, seeds: int | None = None) -> Settings:
     count = max(len(last.seeds), 3) if seeds is None else seeds
     if count < 2:
         raise InputError(f"noise is what seeds differ by: headroom needs two seeds at least, got {count}")
-    used = {seed for rung in settings.rungs for seed in rung.seeds}
+    used = {seed for rung in settings.rungs for seed in rung.every_seed}
     free = (seed for seed in itertools.count(1) if seed not in used)
     chosen = [*last.seeds, *itertools.islice(free, max(count - len(last.seeds), 0))][:count]
     rung = Rung(name=last.name, task=last.task, seeds=chosen, batch=last.batch)

@@ -12,13 +12,13 @@ from scipy import stats
 
 from autoloss.candidate import OWN, Kind
 from autoloss.search.headroom.known import SECONDS
+from autoloss.search.results import TRAINS
+from autoloss.search.selection.objective import relative
 from autoloss.store.run import Run
 from primitives.errors import InputError
 
 LEVEL, POWER = 0.05, 0.8
 """Chance to take noise for a difference, and to see a difference that is there."""
-TRAINS = 0.5
-"""Share of the own loss's score below which a loss has not trained; its scatter says nothing of noise."""
 _MOST_SEEDS = 1000
 
 
@@ -108,7 +108,7 @@ def analysed(run: Run) -> Headroom:
         InputError: these are fewer than two, no known loss trains, or the run is a search.
     """
     rung = run.settings.ladder[-1]
-    evaluations = run.evaluations(rung.name)
+    evaluations = relative(run.evaluations(rung.name), run.settings.objective)
     candidates = {one.number: one for one in run.candidates()}
     if any(one.kind is Kind.FOUND for one in candidates.values()):
         raise InputError(f"{run.directory} holds a search, no measurement of headroom; `autoloss show` reads it")

@@ -24,12 +24,12 @@ def test_the_shape_is_that_of_the_recorded_results(record: Path, golden: Path) -
     recorded = json.loads(record.read_text())
     with Run.open(golden / "runs/schema_2") as run:
         found = Leaderboard.of(run).plain_values()
-    later = {"ended by", "workers lost"} - set(recorded)  # than the first of these records
+    later = {"ended by", "workers lost", "pareto", "recommended", "over_own"} - set(recorded)  # than these records
     assert [key for key in found if key not in later] == list(recorded)
     assert list(found["funnel"]) == list(recorded["funnel"])
     for rows in (found["leaderboard"], recorded["leaderboard"]):
         for row in rows:
-            assert list(row) == list(recorded["leaderboard"][0])
+            assert [key for key in row if key not in later] == list(recorded["leaderboard"][0])
             assert all(list(score) == ["mean", "sd", "seeds"] for score in row["scores"].values())
             assert all(list(one) == ["expression", "grammar", "loss_weight", "alpha"] for one in row["losses"].values())
 

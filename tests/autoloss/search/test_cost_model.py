@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoloss.config import from_mapping
-from autoloss.search.cost_model import PROPOSE, Cost, MachineCosts, Parts, halving, makespan, project, reaching
+from autoloss.search.cost_model import PROPOSE, Cost, MachineCosts, Parts, halving, makespan, project
+from autoloss.search.selection.visits import reaching
 from autoloss.settings import Settings
 from tests.helpers.small import section
 
@@ -22,6 +23,11 @@ def search(**changes: Any) -> Settings:
     return from_mapping(section(**changes))
 
 
+def losses(rules: Settings, passing: bool = True) -> dict[str, list[int]]:
+    """Candidates of every visit."""
+    return {name: [visit.losses for visit in visits] for name, visits in reaching(rules, passing).items()}
+
+
 def measured(costs: dict[str, Cost], devices: int = 2, **changes: Any) -> MachineCosts:
     return MachineCosts(**{**vars(MachineCosts("cpu", devices, 1, 3.0, 2.0, (0.5, 0.25), costs)), **changes})
 
@@ -29,8 +35,8 @@ def measured(costs: dict[str, Cost], devices: int = 2, **changes: Any) -> Machin
 def test_a_search_by_hand() -> None:
     # 3 generations of 4; own and two known ones besides in the first; they climb every rung, the found pass or do not.
     rules = search()
-    assert reaching(rules) == {"verify": [7, 4, 4], "proxy": [7, 4, 4], "full": [4]}
-    assert reaching(rules, passing=False) == {"verify": [7, 4, 4], "proxy": [3, 0, 0], "full": [2]}
+    assert losses(rules) == {"verify": [7, 4, 4], "proxy": [7, 4, 4], "full": [4]}
+    assert losses(rules, passing=False) == {"verify": [7, 4, 4], "proxy": [3, 0, 0], "full": [2]}
     found = project(rules, measured({"verify": ONE, "proxy": ONE, "full": ONE}), devices=(1, 4))
     begin, proposing, verify, proxy, full = found.stages
     assert begin.wall == {1: 5.0, 2: 5.0, 4: 5.0}
@@ -53,8 +59,8 @@ def test_keep_rules_are_those_of_the_ladder() -> None:
     finale = {"rung": {"name": "d", "task": {}, "seeds": [4]}, "count": 5, "known": [0]}
     rules = search(births=10, generations=2, ladder=ladder, finale=finale, controls=[{"loss_bbox": 2.0}] * 2)
     # Five are given: own, two known, two controls. Of the controls the best takes part in the finale.
-    assert reaching(rules) == {"a": [15, 10], "b": [8, 3], "c": [7, 2], "d": [1 + 1 + 1 + 4]}
-    assert reaching(rules, passing=False) == {"a": [15, 10], "b": [8, 3], "c": [5, 0], "d": [3]}
+    assert losses(rules) == {"a": [15, 10], "b": [8, 3], "c": [7, 2], "d": [1 + 1 + 1 + 4]}
+    assert losses(rules, passing=False) == {"a": [15, 10], "b": [8, 3], "c": [5, 0], "d": [3]}
     assert reaching(search(finale=None)).keys() == {"verify", "proxy"}
 
 
