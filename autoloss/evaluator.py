@@ -133,14 +133,14 @@ class Auditable(Protocol):
     """
 
     def audit_task(self, rung: Mapping[str, object], balanced: bool) -> Mapping[str, object]:
-        """The task of an audit: the training of a rung, scored on images that took no part in the search.
+        """The task of an audit: the training of a rung, scored on a test split, which bred no candidate.
 
         Args:
             rung: the rung's `task` from the config.
             balanced: train with the box loss times stop(class loss / box loss).
 
         Raises:
-            InputError: there are no such images, or losses cannot be balanced.
+            InputError: there is no test split, or losses cannot be balanced.
         """
 
 

@@ -85,7 +85,7 @@ def audited(rung: Mapping[str, object], balanced: bool, splits: Container[str]) 
         raise InputError("an audit trains whole detectors, this task is of kind 'frozen'; give the search a finale")
     if "test" not in splits:
         raise InputError(
-            "an audit is on images that took no part in the search, and the data has no test split; name one: "
+            "an audit is on images on which nothing was trained or bred: the data has no test split; name one: "
             "--test-data in the search, or data.test in the config"
         )
     return {**rung, "evaluate_on": "test", "per_image": True, **({"balanced": True} if balanced else {})}

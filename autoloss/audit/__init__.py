@@ -1,1 +1,1 @@
-"""Audit: finalists of a search against controls, on images and seeds that took no part in it, with intervals."""
+"""Audit: finalists of a search against controls, on test images and new seeds, with intervals."""

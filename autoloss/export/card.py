@@ -120,9 +120,9 @@ def _audit(export: Export) -> list[str]:
     return [
         "## Audit",
         "\n".join(lines),
-        f"{_name(titled(export.audit[0].metric))} over {export.seeds} seeds and the images of a test split that took "
-        "no part in the search, paired; Holm: the chance of such a difference where there is none, corrected for the "
-        "number of finalists.",
+        f"{_name(titled(export.audit[0].metric))} over {export.seeds} seeds that took no part in the search and the "
+        "images of the test split, paired; Holm: the chance of such a difference where there is none, corrected for "
+        "the number of finalists.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The command that tests what a search found, on images and seeds that took no part in it."""
+"""The command that tests what a search found, on test images and seeds that took no part in it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def audit(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain values for scripts.")] = False,
 ) -> None:
-    """Test what a search found, on images and seeds that took no part in it.
+    """Test what a search found, on test images and seeds that took no part in it.
 
     Up to three finalists meet the controls that a gain must beat: the detector's own loss, as it is, with both weights
     tuned, and balanced by itself; the published pair; the best known loss, tuned; the best of a random search. All are

@@ -97,7 +97,7 @@ def test_the_card_of_a_finalist_says_what_an_audit_of_its_run_found(run: Run) ->
     (best,) = of_run(run)
     page = card.text(best, "torch", ["a.py"])
     assert "| run | own loss | +3.2 | +1.1 to +5.3 | 0.997 | below 0.001 |" in page
-    assert "COCO mAP over 5 seeds and the images of a test split that took no part in the search" in page
+    assert "COCO mAP over 5 seeds that took no part in the search and the images of the test split" in page
     assert len(best.audit) == 1
     assert of_run(run, number=3)[0].audit == []  # it was no finalist
 
