@@ -17,6 +17,7 @@ from autoloss.candidate import OWN
 from autoloss.evaluator import BESIDE, Auditable
 from autoloss.rungs.finale import Finale
 from autoloss.rungs.rung import Rung
+from autoloss.search.results import Results
 from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 from autoloss.workers.executors import check_room
@@ -112,10 +113,14 @@ def planned(
     controls += [contestants.of_random(search, random)] if random is not None else []
     had = tuning.evaluations(search, finalists)
     name = search.directory.resolve().name
-    places = [_ready(name, settings, chosen, workers or {})]
+    apart = _apart(settings)
+    names = [name, *(f"{name}-{place}" for place in range(2, len(apart) + 1))]
+    places = [_ready(one, there, chosen, workers or {}) for one, there in zip(names, apart, strict=True)]
     for other, there in (on or {}).items():
         if other in [place.name for place in places]:
             raise InputError(f"--on {other}: its name is that of another set-up of this audit; give the config another")
+        if there.evaluators:
+            raise InputError(f"--on {other}: it names several evaluators; give a config of each")
         places.append(_ready(other, _same_slots(other, settings, there), chosen, workers or {}))
     return Plan(
         name,
@@ -127,6 +132,20 @@ def planned(
         why,
         tuple(places),
     )
+
+
+def _settled(rung: Rung) -> Rung:
+    """The rung, with all the seeds from the first that those near its cut have: weights that are tuned have no less."""
+    keep = rung.keep.model_copy(update={"more_seeds": []})
+    return rung.with_seeds([*rung.seeds, *rung.keep.more_seeds]).model_copy(update={"keep": keep})
+
+
+def _apart(settings: Settings) -> list[Settings]:
+    """The set-ups of a search, each alone: an audit is held at every one."""
+    alone: list[dict[str, Any]] = [
+        {"evaluator": spec, "evaluators": [], "objective": None} for spec in settings.evaluators
+    ]
+    return [settings.model_copy(update=one) for one in alone] or [settings]
 
 
 def _ready(name: str, settings: Settings, seeds: Sequence[int], workers: Mapping[str, Any]) -> Ready:
@@ -147,6 +166,7 @@ def _ready(name: str, settings: Settings, seeds: Sequence[int], workers: Mapping
     changes = {
         "generations": 1,
         "births": 1,
+        "ladder": [_settled(rung) for rung in settings.ladder],
         "finale": Finale(rung=rung, count=most),
         "budget": Budget(),  # it is for searches
     }
@@ -206,7 +226,7 @@ def _enough(search: Run, finalists: Sequence[Contestant]) -> tuple[int, str]:
     """Seeds that show half of the lead of the best finalist, or a point: of a lead that was picked half is luck."""
     rung = search.settings.rungs[-1]
     scores: dict[int, dict[int, float]] = {}
-    for e in search.evaluations(rung.name):
+    for e in Results(search, search.settings).scored(rung):
         if e.score is not None:
             scores.setdefault(e.candidate, {})[e.seed] = e.score
     seeds = sorted(scores.get(OWN, {}))

@@ -118,3 +118,21 @@ def test_a_search_that_has_found_nothing_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError, match="has no candidate that it found and that finished"):
         plan_of(tmp_path / "run")
+
+
+def test_a_search_of_several_set_ups_is_audited_at_each(tmp_path: Path) -> None:
+    several = {"evaluator": {}, "evaluators": [IMAGES, {**IMAGES, "noise": 0.05}], "objective": "mean"}
+    directory = searched(tmp_path / "mine", **several)
+    plan = plan_of(directory)
+    assert [place.name for place in plan.places] == ["mine", "mine-2"]
+    assert [place.settings.evaluator for place in plan.places] == several["evaluators"]
+    with pytest.raises(InputError, match="--on both: it names several evaluators; give a config of each"):
+        plan_of(directory, on={"both": other(**several)})
+
+
+def test_whoever_is_tuned_has_the_seeds_of_those_near_a_cut_from_the_first(tmp_path: Path) -> None:
+    verify, proxy = section()["ladder"]
+    ladder = [{**verify, "seeds": [10, 11], "keep": {"count": 5, "more_seeds": [12]}}, proxy]
+    (place,) = plan_of(searched(tmp_path / "run", ladder=ladder)).places
+    first = place.settings.ladder[0]
+    assert (first.seeds, first.keep.more_seeds, first.keep.count) == ([10, 11, 12], [], 5)
