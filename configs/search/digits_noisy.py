@@ -14,6 +14,8 @@ search = dict(
         dict(loss_cls="binary_cross_entropy"),
         dict(loss_cls="cse_b_cls", loss_bbox="cse_b_reg"),
     ],
+    # The weights of the own loss that do best here.
+    controls=[dict(loss_cls=2.0), dict(loss_bbox=0.5)],
     slots=dict(
         loss_cls=dict(grammar="sigmoid_wide"),
         loss_bbox=dict(grammar="box_wide"),
