@@ -73,11 +73,7 @@ def test_a_loss_is_checked_inspected_and_drawn(tmp_path: Path) -> None:
     loss = autoloss.loss("1 - iou")
     assert loss.check()["passed"]
     assert loss.inspect()["nearest"]["title"] == "IoU (linear)"
-<<<<<<< HEAD
     assert loss.plot(tmp_path / "iou.png", beside="giou").get_suptitle().endswith("1 - i/u")
-=======
-    assert loss.plot(tmp_path / "iou.png", beside="giou").get_suptitle() == "this beside GIoU\n1 - i/u"
->>>>>>> report20
     assert (tmp_path / "iou.png").stat().st_size > 10_000
     with pytest.raises(InputError, match="focal is a loss for loss_cls"):
         loss.plot(beside="focal")
