@@ -4,8 +4,8 @@ BIN := .venv/bin
 
 .PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-preselection benchmark-scaling fidelity report headroom funnel clean
 
-search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits, 5 to 10 minutes on 2 cores.
-	$(BIN)/autoloss search configs/search/digits_fcos.py
+search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits with wrong labels, 5 to 10 minutes on 2 cores.
+	$(BIN)/autoloss search configs/search/digits_noisy.py
 
 test: .venv/installed  ## What a change must pass; under 10 minutes on 2 cores.
 	$(BIN)/ruff check
@@ -16,10 +16,13 @@ test: .venv/installed  ## What a change must pass; under 10 minutes on 2 cores.
 test-slow: .venv/installed  ## What make test leaves out.
 	$(BIN)/pytest -m slow
 
-results: .venv/installed  ## The two default runs and their files in results/.
+results: .venv/installed  ## The first search, two on clean digits, and their files in results/.
+	$(BIN)/autoloss search configs/search/digits_noisy.py
 	$(BIN)/autoloss search configs/search/digits_fcos.py
 	$(BIN)/autoloss search configs/search/digits_faster_rcnn.py
 	mkdir -p results
+	$(BIN)/autoloss show runs/digits_noisy --top 7 --full > results/digits_noisy.txt
+	$(BIN)/autoloss show runs/digits_noisy --json > results/digits_noisy.json
 	for run in digits_fcos digits_faster_rcnn; do \
 	  $(BIN)/autoloss show runs/$$run --top 7 --full > results/$$run.txt && \
 	  $(BIN)/autoloss show runs/$$run --json > results/$$run.json || exit 1; \
@@ -66,7 +69,7 @@ benchmark-preselection: .venv/installed  ## A search with and without a model th
 benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64 where 32 GB are free; about 25 minutes on an idle machine.
 	@$(BIN)/python tests/benchmarks/bench_scaling.py results/scaling
 
-benchmark: .venv/installed  ## Speed of the gates, and what the default run (of make search) spends beside training.
+benchmark: .venv/installed  ## Speed of the gates, and what a search of digits_fcos spends beside training.
 	@mkdir -p results
 	@($(BIN)/python tests/benchmarks/bench_gates.py && $(BIN)/python tests/benchmarks/bench_overhead.py runs/digits_fcos) \
 	  | tee results/benchmark.txt

@@ -263,6 +263,13 @@ class Settings(Section):
         for spec in self.evaluators or [self.evaluator]:
             named(spec.get("type"))
 
+    @field_validator("gates")
+    @classmethod
+    def _structure_always(cls, gates: list[str] | None) -> list[str] | None:
+        if gates is not None and "structure" not in gates:
+            raise ValueError(f"without gate 'structure' there are formulas of nothing; add it to {', '.join(gates)}")
+        return gates
+
     def judges(self, gate: str) -> bool:
         """Whether a gate judges formulas."""
         return self.gates is None or gate in self.gates

@@ -171,7 +171,11 @@ def test_a_table_is_made_of_what_it_shows(file: Path, what: str) -> None:
 
 def test_the_first_page_has_a_table_of_scores_with_the_detectors_own_loss_and_one_that_was_found() -> None:
     text = (ROOT / "README.md").read_text()
-    for what in ("scores of results/digits_fcos.json", "scores of results/digits_faster_rcnn.json"):
+    for what in (
+        "scores of results/digits_noisy.json",
+        "scores of results/digits_fcos.json",
+        "scores of results/digits_faster_rcnn.json",
+    ):
         assert f"<!-- {what} -->" in text
         assert "the detector's own loss" in table(what)
         assert "**best found**" in table(what)

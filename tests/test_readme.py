@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 _BLOCK = re.compile(r"```console\n\$ (?P<command>[^\n]+)\n(?P<output>.*?)```", re.DOTALL)
 # Commands that take minutes leave what they print in results/ (make results, benchmark, benchmark-export, funnel).
 _KEPT = {
+    "autoloss show runs/digits_noisy --top 7 --full": "digits_noisy.txt",
     "autoloss show runs/digits_fcos --top 7 --full": "digits_fcos.txt",
     "autoloss show runs/digits_faster_rcnn --top 7 --full": "digits_faster_rcnn.txt",
     "autoloss show runs/torchvision_fcos --full": "torchvision_fcos.txt",

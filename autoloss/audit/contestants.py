@@ -11,6 +11,7 @@ from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.gates.calibration import calibrated
 from autoloss.search.headroom.verdict import analysed
 from autoloss.search.results import Results
+from autoloss.search.selection.objective import relative
 from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
 from autoloss.store.run import Run
@@ -71,7 +72,7 @@ def finalists(search: Run) -> list[Contestant]:
     order: list[int] = []
     if settings.finale is not None:
         scores: dict[int, list[float]] = {}
-        for e in results.ended(settings.finale.rung):
+        for e in results.scored(settings.finale.rung):
             if e.candidate in found:
                 scores.setdefault(e.candidate, []).append(e.score if e.score is not None else float("nan"))
         whole = {number: row for number, row in scores.items() if not any(score != score for score in row)}
@@ -83,7 +84,7 @@ def finalists(search: Run) -> list[Contestant]:
             f"{search.directory} has no candidate that it found and that finished: there is nothing to audit; the same "
             "autoloss search goes on with it"
         )
-    picked = Places(settings, search.candidates(), search.evaluations()).choice()
+    picked = Places(settings, search.candidates(), relative(search.evaluations(), settings.objective)).choice()
     if picked is not None and picked.candidate in order:  # what is recommended comes first
         order = [picked.candidate, *(number for number in order if number != picked.candidate)]
     return [_of_run(found[number], "") for number in order[:MOST_FINALISTS]]
@@ -126,7 +127,7 @@ def best_known(search: Run, headroom: Run | None) -> Contestant | None:
     """
     run, number = search, None
     if headroom is not None:
-        _same_setup(search, headroom, "--headroom", ("evaluator", "slots"))
+        _same_setup(search, headroom, "--headroom", ("evaluator", "evaluators", "slots"))
         run, number = headroom, analysed(headroom).best.number
     candidates = {one.number: one for one in run.candidates()}
     if number is None:
@@ -145,7 +146,7 @@ def of_random(search: Run, random: Run) -> Contestant:
     Raises:
         InputError: it had another budget or set-up, or is none.
     """
-    _same_setup(search, random, "--random", ("evaluator", "slots", "ladder"))
+    _same_setup(search, random, "--random", ("evaluator", "evaluators", "objective", "slots", "ladder", "finale"))
     found = {run: [one for one in run.candidates() if one.kind is Kind.FOUND] for run in (search, random)}
     bred = next((one for one in found[random] if one.origin.how is not How.RANDOM), None)
     if bred is not None:

@@ -109,7 +109,7 @@ def difference(first: Scores, second: Scores) -> Difference:
     apart = first.seeds - second.seeds
     count = len(apart)
     parts = [(float(apart.var(ddof=1)) / count, count - 1)]
-    if first.draws is not None and second.draws is not None:
+    if first.draws is not None and second.draws is not None and first.images > 1:
         parts.append((_alike(first.draws - second.draws), first.images - 1))
     total = sum(variance for variance, _ in parts)
     # Welch and Satterthwaite: of a sum of independent variances.

@@ -23,14 +23,20 @@ class Distinct:
         self._earlier = earlier
 
     def add(self, identity: str) -> None:
-        """Lets this one pass never again."""
-        self.identities[identity] = None
+        """Lets this one pass never again; where a gradient has no direction, nothing tells whose it is."""
+        if _known(identity):
+            self.identities[identity] = None
 
     def verdict(self, identity: str, new: str = "") -> Verdict:
         """Whether an identity is new; `new` says more of one that is."""
         if identity in self.identities:
             return Verdict(GATE, False, f"its gradient is that of {self._earlier}")
         return Verdict(GATE, True, new)
+
+
+def _known(identity: str) -> bool:
+    """Whether every part of it says a direction."""
+    return all(part.partition("*")[0] for part in identity.split("+"))
 
 
 def from_parent(child: Expression, parent: Expression) -> Verdict:

@@ -187,7 +187,7 @@ def sifted(
             verdicts.append(gate(trial))
             if not verdicts[-1].passed:
                 break
-    known = trial.direction if verdicts[-1].passed or verdicts[-1].gate == GATE else ("", 0.0)
+    known = trial.direction if not verdicts or verdicts[-1].passed or verdicts[-1].gate == GATE else ("", 0.0)
     if names is not None and "minimum" not in names:  # who does not look which way it runs does not turn it round
         trial.negated = False
     return Judgement(trial.expression, tuple(verdicts), trial.negated, *known)

@@ -33,7 +33,7 @@ def commands(found: Leaderboard) -> list[str]:
         folder = f"exports/{slug(Path(found.run).name)}_{number}"
         export = f"autoloss export {run} {chosen} --out {folder}"
         return [export, *show, f"autoloss train {folder}/config.py"]
-    command = found.settings.evaluator["type"] == EVALUATORS["command"]
+    command = found.settings.first_evaluator.get("type") == EVALUATORS["command"]
     to = "" if detector else " --to command" if command else " --to torch"
     return [f"autoloss export {run} {chosen}{to}", *show, *_training(found, detector, f"--run {run} {chosen}")]
 

@@ -87,7 +87,7 @@ STUDIES = {
         NOISY,
         {
             "the method": (NOISY, {}),
-            "vanilla": (NOISY, {"gates": ["finite"], "calibrate": False, **IN_FULL}),
+            "vanilla": (NOISY, {"gates": ["structure", "finite"], "calibrate": False, **IN_FULL}),
         },
         shares=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0),
         target="vanilla",
@@ -97,7 +97,7 @@ STUDIES = {
         NOISY,
         {
             "the method": (NOISY, {}),
-            "no gates": (NOISY, {"gates": ["finite", "distinct", "converges"]}),
+            "no gates": (NOISY, {"gates": ["structure", "finite", "distinct", "converges"]}),
             "no simulation": (NOISY, {"gates": [name for name in GATES if name != "converges"]}),
             "duplicates": (NOISY, {"gates": [name for name in GATES if name != "distinct"]}),
             "no frozen rungs": (NOISY, IN_FULL),

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoloss.candidate import Candidate, Evaluation, Kind
 from autoloss.report.leaderboard import Leaderboard, Row
-from autoloss.search.selection.noise import difference
+from autoloss.search.selection.noise import LEVEL, difference
 from primitives.errors import InputError
 
 AUDIT = "audit/audit.json"
@@ -57,9 +57,16 @@ class Difference(BaseModel):
         """What the interval says."""
         if self.low is None or self.high is None:
             return "one seed: no interval"
+        if self.holm is not None and self.holm >= LEVEL:
+            return "within the noise"
         if self.low > 0:
             return "better, beyond the noise"
         return "worse, beyond the noise" if self.high < 0 else "within the noise"
+
+    @property
+    def better(self) -> bool:
+        """Whether it is shown to be better; an audit corrects for how many finalists there are."""
+        return self.verdict.startswith("better")
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class Answer:
     def beyond(self, number: int | None) -> str:
         """What a candidate is not shown to be better than, in a sentence; empty where it was compared with nothing."""
         mine = [one for one in self.differences if one.finalist == number]
-        left = list(dict.fromkeys(one.control.partition(": ")[0] for one in mine if one.low is None or one.low <= 0))
+        left = list(dict.fromkeys(one.control.partition(": ")[0] for one in mine if not one.better))
         if left:
             return f"Not shown to be better than {', '.join(left)}."
         return "Better than all it was compared with, beyond the noise." if mine else ""

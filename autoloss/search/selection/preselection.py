@@ -40,7 +40,7 @@ class Model:
     def __init__(self, settings: Settings) -> None:
         self._rules, self._seed = settings.preselection, settings.seed
         self._slots, self._own = settings.slots, settings.stand_ins
-        self._identities = Identities(settings.slots, settings.stand_ins)
+        self._identities = Identities(settings.slots, settings.stand_ins, settings.calibrate)
         self._scored: list[tuple[Mapping[str, Loss], float]] = []
         self._trees: Any = None
 

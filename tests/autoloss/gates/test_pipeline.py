@@ -95,6 +95,7 @@ def test_gates_may_be_left_out_to_measure_what_they_are_worth() -> None:
     assert names == ["finite"]
     assert pipeline.judge(reward, grammar).negated
     assert not pipeline.judge(reward, grammar, names=("finite", "distinct")).negated
+    assert pipeline.judge(reward, grammar, names=("converges",)).verdicts[-1].gate == "converges"
     without = pipeline.judge(grammar.parse("sub(1, div(i, u))"), grammar, names=set(GATES) - {"converges"})
     assert without.passed
     assert [verdict.gate for verdict in without.verdicts] == list(GATES[:-1])

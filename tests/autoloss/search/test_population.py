@@ -262,8 +262,8 @@ def test_the_constants_of_formulas_are_a_setting() -> None:
 
 
 def test_vanilla_evolution_trains_whatever_is_finite_at_the_weight_of_its_slot() -> None:
-    birth = Population(from_mapping(section(gates=["finite"], calibrate=False, births=12))).ask(0)
-    assert {refusal.gate for refusal in birth.refusals} <= {"finite"}
+    birth = Population(from_mapping(section(gates=["structure", "finite"], calibrate=False, births=12))).ask(0)
+    assert {refusal.gate for refusal in birth.refusals} <= {"structure", "finite"}
     assert {loss.loss_weight for one in birth.candidates if one.kind is Kind.FOUND for loss in one.losses.values()} == {
         1.0
     }
