@@ -43,6 +43,7 @@ def _place(place: Place) -> dict[str, Any]:
         "on": place.on,
         "metric": place.metric,
         "images": place.images,
+        "images_ranked_finalists": place.seen,
         "noise": place.noise,
         "smallest_difference": place.smallest,
         "losses": [{**asdict(one), "mean": one.mean if one.scores else None} for one in place.contenders],

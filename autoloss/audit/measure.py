@@ -51,8 +51,9 @@ def measure(plan: Plan, directory: Path, screen: Screens) -> None:
             if not run.candidates():
                 _born(run, [*plan.controls[:1], *plan.finalists, *plan.controls[1:]], plan, place)
             with screen(place.settings) as watch, running(place.settings, run, watch) as runner:
-                taking_part = taking_part or _complete(plan, runner)
-                _train(plan, place, runner, taking_part)
+                here = _complete(plan, place, runner) if place.home else taking_part
+                taking_part = taking_part or here
+                _train(plan, place, runner, here)
 
 
 def folder(directory: Path, plan: Plan, place: Ready) -> Path:
@@ -75,6 +76,7 @@ def _told(plan: Plan, place: Ready) -> dict[str, Any]:
     return {
         "search": plan.search,
         "on": place.name,
+        "seen": place.seen,
         "planned": plan.why,
         "trials": dict(plan.trials),
         "finalists": [
@@ -96,12 +98,12 @@ def _born(run: Run, given: Sequence[Contestant], plan: Plan, place: Ready) -> No
     run.born(born, [])
 
 
-def _complete(plan: Plan, runner: Runner) -> list[Contestant]:
-    """Everyone who takes part, once weights are tuned."""
+def _complete(plan: Plan, place: Ready, runner: Runner) -> list[Contestant]:
+    """Everyone who takes part, once weights are tuned at a set-up of the search."""
     own, *others = plan.controls
     tuned = tuning.tuned(runner, own, contestants.OWN_TUNED, plan.trials)
     controls = [own, tuned]
-    if plan.places[0].balanced is not None:
+    if place.balanced is not None:
         controls.append(replace(tuned, control=contestants.BALANCED))
     controls += [one for one in others if one.control == contestants.PUBLISHED]
     if plan.known is not None:

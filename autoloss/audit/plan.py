@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from autoloss.audit import contestants, tuning
 from autoloss.audit.contestants import Contestant
@@ -17,7 +16,8 @@ from autoloss.candidate import OWN
 from autoloss.evaluator import BESIDE, Auditable
 from autoloss.rungs.finale import Finale
 from autoloss.rungs.rung import Rung
-from autoloss.search.results import Results
+from autoloss.search.results import Results, rung_noise
+from autoloss.search.selection.noise import by_seed
 from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
 from autoloss.workers.executors import check_room
@@ -43,12 +43,16 @@ class Ready:
         settings: of the audit there: the ladder is the search's, the finale's rung the audit's.
         balanced: the rung of the self-balanced control; None where the evaluator cannot balance.
         description: what is trained on what.
+        seen: whether what is scored here is what the search's last rung was scored on, which chose the finalists.
+        home: whether it is a set-up of the search itself, at which the weights of the controls are tuned.
     """
 
     name: str
     settings: Settings
     balanced: Rung | None
     description: Mapping[str, Any]
+    seen: bool = False
+    home: bool = True
 
     @property
     def rung(self) -> Rung:
@@ -121,7 +125,8 @@ def planned(
             raise InputError(f"--on {other}: its name is that of another set-up of this audit; give the config another")
         if there.evaluators:
             raise InputError(f"--on {other}: it names several evaluators; give a config of each")
-        places.append(_ready(other, _same_slots(other, settings, there), chosen, workers or {}))
+        ready = _ready(other, _same_slots(other, settings, there), chosen, workers or {})
+        places.append(replace(ready, home=False, seen=False))
     return Plan(
         name,
         tuple(finalists),
@@ -170,7 +175,8 @@ def _ready(name: str, settings: Settings, seeds: Sequence[int], workers: Mapping
         "finale": Finale(rung=rung, count=most),
         "budget": Budget(),  # it is for searches
     }
-    return Ready(name, settings.model_copy(update=changes), balanced, dict(evaluators.trained.describe()))
+    seen = all(task.get(key) == value for key, value in last.task.items())
+    return Ready(name, settings.model_copy(update=changes), balanced, dict(evaluators.trained.describe()), seen)
 
 
 def _same_slots(name: str, ours: Settings, theirs: Settings) -> Settings:
@@ -224,25 +230,18 @@ def _all_rungs(run: Run) -> list[Rung]:
 
 def _enough(search: Run, finalists: Sequence[Contestant]) -> tuple[int, str]:
     """Seeds that show half of the lead of the best finalist, or a point: of a lead that was picked half is luck."""
-    rung = search.settings.rungs[-1]
-    scores: dict[int, dict[int, float]] = {}
-    for e in Results(search, search.settings).scored(rung):
-        if e.score is not None:
-            scores.setdefault(e.candidate, {})[e.seed] = e.score
-    seeds = sorted(scores.get(OWN, {}))
-    table = np.array([[row[seed] for seed in seeds] for row in scores.values() if row.keys() >= {*seeds}])
-    if len(seeds) < 2 or len(table) < 2:
+    rung, settings = search.settings.rungs[-1], search.settings
+    ended = Results(search, settings).scored(rung)
+    known, scores = rung_noise(ended), by_seed(ended)
+    if known is None:
         return LEAST_SEEDS, f"rung {rung.name!r} of the search does not tell what seeds differ by"
-    # What is left of scores without the means of losses and of seeds, twice of which a paired difference has.
-    left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
-    freedom = (len(table) - 1) * (len(seeds) - 1)
-    spread = float(np.sqrt(2 * (left**2).sum() / freedom))
-    best = scores.get(finalists[0].candidate or OWN, {})
-    common = [seed for seed in seeds if seed in best]
-    lead = statistics.fmean(best[seed] - scores[OWN][seed] for seed in common) if common else 0.0
+    spread = math.sqrt(2) * known.deviation  # a paired difference has it twice
+    best, own = scores.get(finalists[0].candidate or OWN, {}), scores.get(OWN, {})
+    lead = statistics.fmean(best[seed] - own[seed] for seed in best if seed in own) if best.keys() & own.keys() else 0.0
     gain = max(lead / 2, _POINT)
-    count = seeds_for(gain, spread, freedom, LEAST_SEEDS, MOST_SEEDS)
+    count = seeds_for(gain, spread, known.freedom, LEAST_SEEDS, MOST_SEEDS)
+    unit = "points" if settings.objective is None else "hundredths of the own loss's score"
     return count, (
-        f"paired differences spread by {100 * spread:.1f} points over the seeds of {rung.name!r}; as many seeds as "
-        f"show {100 * gain:.1f} points, {LEAST_SEEDS} at least and {MOST_SEEDS} at most"
+        f"paired differences spread by {100 * spread:.1f} {unit} over the seeds of {rung.name!r}; as many seeds as "
+        f"show {100 * gain:.1f} {unit}, {LEAST_SEEDS} at least and {MOST_SEEDS} at most"
     )

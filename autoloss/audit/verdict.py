@@ -94,6 +94,7 @@ class Place:
             there are none.
         contenders: finalists first.
         comparisons: of them.
+        seen: whether the search ranked its finalists on what is scored here.
     """
 
     on: str
@@ -103,6 +104,7 @@ class Place:
     smallest: float | None
     contenders: tuple[Contender, ...]
     comparisons: tuple[Comparison, ...]
+    seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def _place(run: Run, told: Mapping[str, Any]) -> Place:
         statistics.median(smallest) if smallest else None,
         tuple(contenders),
         tuple(row for row, _ in compared),
+        bool(told.get("seen")),
     )
 
 

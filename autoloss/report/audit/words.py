@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autoloss.audit.contestants import CONTROLS
 from autoloss.audit.intervals import LEVEL
 from autoloss.audit.verdict import Audit, Comparison, Contender, Place
 from primitives.text.printable import printable
@@ -25,14 +26,18 @@ def paragraph(found: Audit) -> str:
 
 
 def _of_place(place: Place, seeds: int) -> str:
-    over = f"{seeds} new seeds and {place.images} test images" if place.images else f"{seeds} new seeds"
+    over = f"{seeds} new seeds and {place.images} images" if place.images else f"{seeds} new seeds"
     sentences = [_of_finalist(rows) for rows in _by_finalist(place.comparisons)]
     failed = [f"{_who(one)} failed {one.failed}." for one in place.contenders if one.failed]
     unseen = ""
     if place.smallest is not None:
         unseen = f"A true difference below {100 * place.smallest:.1f} points would mostly go unseen."
+    there = {one.control for one in place.contenders}
+    lacking = [name for name in CONTROLS if name not in there]
+    missing = f"Not among the controls: the {', the '.join(lacking)}." if lacking else ""
+    picked = "The search ranked its finalists on the same images, which flatters them." if place.seen else ""
     begin = f"On {place.on}, over {over}, in points of {place.metric} with 95 % intervals:"
-    return printable(" ".join([begin, *sentences, *failed, unseen]).rstrip(), None)
+    return printable(" ".join(filter(None, [begin, *sentences, *failed, unseen, picked, missing])), None)
 
 
 def _who(one: Contender) -> str:

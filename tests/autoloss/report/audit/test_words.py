@@ -57,11 +57,18 @@ def printed(found: Audit) -> str:
 
 def test_the_verdict_names_what_is_beaten_what_is_not_told_apart_and_what_failed() -> None:
     assert words.paragraph(FOUND) == (
-        "On mine, over 5 new seeds and 300 test images, in points of mAP with 95 % intervals: #51 is better than the "
+        "On mine, over 5 new seeds and 300 images, in points of mAP with 95 % intervals: #51 is better than the "
         "own loss (+4.6, +3.6 to +5.6); not told apart from the own loss with tuned weights (+1.2, -0.8 to +3.2). The "
         "published pair (CSE-Autoloss-B box) failed with seed 103: the loss is nan. A true difference below 1.8 points "
-        "would mostly go unseen."
+        "would mostly go unseen. Not among the controls: the self-balanced own loss, the tuned best known loss, the best "
+        "of random search."
     )
+
+
+def test_it_says_when_the_search_ranked_its_finalists_on_the_same_images() -> None:
+    said = "The search ranked its finalists on the same images, which flatters them."
+    assert said not in words.paragraph(FOUND)
+    assert said in words.paragraph(replace(FOUND, places=(replace(FOUND.places[0], seen=True),)))
 
 
 def test_a_difference_that_is_not_shown_once_it_is_corrected_is_not_called_better() -> None:
