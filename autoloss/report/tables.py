@@ -150,7 +150,10 @@ def against_own(found: Leaderboard) -> RenderableType:
 def recommended(found: Leaderboard) -> RenderableType:
     """Which loss is recommended, and by which rule; nothing before one is."""
     choice = found.choice
-    return Text(f"Recommended: {choice.candidate}, {printable(choice.rule, _LONGEST)}.") if choice else Group()
+    if choice is None:
+        return Group()
+    picked = "What is picked on these scores looks better than it is; autoloss audit takes new seeds."
+    return Text(f"Recommended: {choice.candidate}, {printable(choice.rule, _LONGEST)}. {picked}")
 
 
 def formulas(candidate: Candidate, *, canonical: bool = False) -> str:
