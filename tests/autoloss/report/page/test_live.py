@@ -163,7 +163,7 @@ def test_an_open_page_shows_what_is_new_and_keeps_what_is_open(
         window.locator("tr.own summary").click(position={"x": 5, "y": 8})
         window.locator("#losses th button", has_text="size").click()
         searched(folder, 2)
-        rows.nth(before + 3).wait_for(timeout=60_000)  # the page may have come between two of them
+        rows.nth(before + 3).wait_for(timeout=60_000)  # it may have come while there were fewer
         assert rows.count() == before + 4
         assert window.locator("tr.own .inside").is_visible()
         assert window.locator("#losses th[aria-sort=descending]").count() == 1
