@@ -60,8 +60,8 @@ def test_the_verdict_names_what_is_beaten_what_is_not_told_apart_and_what_failed
         "On mine, over 5 new seeds and 300 images, in points of mAP with 95 % intervals: #51 is better than the "
         "own loss (+4.6, +3.6 to +5.6); not told apart from the own loss with tuned weights (+1.2, -0.8 to +3.2). The "
         "published pair (CSE-Autoloss-B box) failed with seed 103: the loss is nan. A true difference below 1.8 points "
-        "would mostly go unseen. Not among the controls: the self-balanced own loss, the tuned best known loss, the best "
-        "of random search."
+        "would mostly go unseen. Not among the controls: the self-balanced own loss, the tuned best known loss, the "
+        "best of random search."
     )
 
 
