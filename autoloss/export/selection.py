@@ -113,6 +113,8 @@ def _of_row(found: Leaderboard, row: Row, name: str) -> Export:
 
 
 def _images(trained: Mapping[str, Any]) -> str:
+    if several := trained.get("evaluators"):
+        return " and ".join(_images(one) for one in several)
     images = ", ".join(f"{count} {plain(str(split))}" for split, count in trained.get("images", {}).items())
     classes = len(trained.get("classes", ()))
     return f"{images} images with {classes} classes" if images else "data of its own"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from autoloss.candidate import GATES, Candidate, Evaluation, Kind, Loss, Refusal, State
 
 _OF_CLASS = "AP of "
+_SET_UP = re.compile(r"[0-9]+: ")
+"""Before the names of metrics where there are several set-ups."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,12 @@ def metrics_at(evaluations: Iterable[Evaluation], rung: str, number: int) -> dic
 
 def by_class(metrics: Mapping[str, float]) -> dict[str, float]:
     """Average precision by the name of the class."""
-    return {name.removeprefix(_OF_CLASS): value for name, value in metrics.items() if name.startswith(_OF_CLASS)}
+    found = ((_SET_UP.sub("", name), value, _SET_UP.match(name)) for name, value in metrics.items())
+    return {
+        f"{place[0] if place else ''}{name.removeprefix(_OF_CLASS)}": value
+        for name, value, place in found
+        if name.startswith(_OF_CLASS)
+    }
 
 
 def examples(refusals: Iterable[Refusal]) -> dict[str, Refusal]:

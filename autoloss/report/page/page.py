@@ -6,7 +6,7 @@ import base64
 import hashlib
 import pprint
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -109,9 +109,27 @@ def _title(board: Leaderboard) -> str:
 
 def _setup(board: Leaderboard) -> Iterator[tuple[str, str]]:
     """What was searched, on what: name and text."""
-    settings, trained = board.settings, board.trained
+    settings = board.settings
+    if settings.evaluators:
+        each = board.trained.get("evaluators") or [{}] * len(settings.evaluators)
+        for number, (spec, trained) in enumerate(zip(settings.evaluators, each, strict=False), start=1):
+            yield from ((f"{number}: {name}", text) for name, text in _trained(spec, trained))
+        yield "objective", f"{settings.objective} of the scores over the own loss's"
+    else:
+        yield from _trained(settings.evaluator, board.trained)
+    for slot, rules in settings.slots.items():
+        yield f"searched {slot}", f"formulas of grammar {rules.grammar}, in place of {rules.like}"
+    yield "search", f"{settings.generations} generations of {settings.births}, seed {settings.seed}"
+    for rung in settings.rungs:
+        task = ", ".join(f"{key} {value}" for key, value in rung.task.items())
+        seeds = ", ".join(map(str, rung.seeds))
+        yield f"rung {printable(rung.name, LONGEST_NAME)}", printable(f"{task}; seeds {seeds}", 300)
+
+
+def _trained(spec: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is trained on what in a set-up."""
     yield "detector", printable(trained.get("detector", "an evaluator that trains none"))
-    data = settings.evaluator.get("data")
+    data = spec.get("data")
     if data is not None:
         yield "data", printable(data if isinstance(data, str) else data.get("type", data))
     if images := trained.get("images"):
@@ -121,13 +139,6 @@ def _setup(board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield "classes", f"{len(classes)}: {shown}{', ...' if len(classes) > 30 else ''}"
     for slot, loss in (trained.get("own losses") or {}).items():
         yield f"own {printable(slot, 30)}", printable(loss, 300)
-    for slot, rules in settings.slots.items():
-        yield f"searched {slot}", f"formulas of grammar {rules.grammar}, in place of {rules.like}"
-    yield "search", f"{settings.generations} generations of {settings.births}, seed {settings.seed}"
-    for rung in settings.rungs:
-        task = ", ".join(f"{key} {value}" for key, value in rung.task.items())
-        seeds = ", ".join(map(str, rung.seeds))
-        yield f"rung {printable(rung.name, LONGEST_NAME)}", printable(f"{task}; seeds {seeds}", 300)
 
 
 @dataclass(frozen=True)

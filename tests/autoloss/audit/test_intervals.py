@@ -135,3 +135,10 @@ def test_as_many_seeds_as_planned_show_the_gain_in_four_audits_of_five() -> None
         first = Scores(gain + spread * rng.normal(size=count))
         shown += difference(first, Scores(np.zeros(count))).p_value < LEVEL
     assert 0.70 < shown / 400 < 0.90
+
+
+def test_one_image_says_nothing_of_images() -> None:
+    seeds = np.array([0.5, 0.6, 0.7])
+    alone = Scores(seeds, np.tile(seeds, (DRAWS, 1)), 1)
+    other = Scores(seeds - 0.1, np.tile(seeds - 0.1, (DRAWS, 1)), 1)
+    assert difference(alone, other).mean == pytest.approx(0.1)

@@ -8,6 +8,7 @@ from autoloss.candidate import Loss
 from autoloss.config import from_mapping
 from autoloss.gates import equivalence
 from autoloss.gates.calibration import calibrated
+from autoloss.gates.distinct import Distinct
 from autoloss.gates.identities import Identities
 from primitives.catalog import GRAMMARS
 from tests.helpers.small import section
@@ -57,3 +58,12 @@ def test_each_formula_is_looked_at_once_whatever_its_weight(monkeypatch: pytest.
     for factor in (1.0, 2.0, 4.0):
         found.of({"loss_bbox": loss.times(factor)})
     assert looked.count("sub(1, div(i, u))") == 1
+
+
+def test_a_gradient_without_a_direction_is_nobodys() -> None:
+    seen = Distinct()
+    for identity in ("", "abc+", "+abc", "abc+*2"):
+        seen.add(identity)
+        assert seen.verdict(identity).passed
+    seen.add("abc+def*2")
+    assert not seen.verdict("abc+def*2").passed

@@ -60,3 +60,4 @@ def test_precision_by_class_is_the_mean_over_seeds() -> None:
         for seed, value in ((1, 0.25), (2, 0.75))
     ]
     assert facts.by_class(facts.metrics_at(evaluations, "final", 1)) == {"cat": 0.5}
+    assert facts.by_class({"1: AP of cat": 0.4, "2: AP of cat": 0.3, "2: score": 0.3}) == {"1: cat": 0.4, "2: cat": 0.3}

@@ -7,7 +7,10 @@ import pytest
 
 from autoloss.candidate import Evaluation, State
 from autoloss.config import from_mapping
+from autoloss.report import next_steps
 from autoloss.report.leaderboard import Leaderboard
+from autoloss.report.page.page import page
+from autoloss.report.page.told import Told
 from autoloss.search.loop import discover
 from autoloss.search.selection.objective import parts, relative
 from autoloss.store.run import Run
@@ -66,6 +69,16 @@ def test_a_search_ranks_by_what_losses_score_over_the_own_one_everywhere(tmp_pat
     worst = [min(a / b for a, b in zip(parts(one.metrics), own[one.seed], strict=True)) for one in best]
     assert found.found[0].scores["full"].mean == pytest.approx(sum(worst) / len(worst))
     assert whole(tmp_path / "two", workers=2).rows == found.rows
+
+
+def test_its_page_and_what_comes_next_know_every_set_up(tmp_path: Path) -> None:
+    found = whole(tmp_path / "one")
+    assert any(line.startswith("autoloss export") for line in next_steps.commands(found))
+    with Run.open(tmp_path / "one") as run:
+        text = page(Told.of(run))
+    assert "1: detector" in text
+    assert "2: detector" in text
+    assert "worst of the scores over the own loss" in text
 
 
 def test_an_own_loss_that_scores_nothing_anywhere_ends_the_search(tmp_path: Path) -> None:
