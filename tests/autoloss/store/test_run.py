@@ -219,7 +219,7 @@ def test_a_run_of_an_older_version_goes_on(
 
 
 def test_a_run_that_had_checksums_keeps_them_when_it_goes_on(tmp_path: Path) -> None:
-    directory = shutil.copytree(Path(__file__).parents[3] / "results/headroom/digits_noisy", tmp_path / "run")
+    directory = shutil.copytree(Path(__file__).parents[3] / "tests/golden/runs/schema_4", tmp_path / "run")
     before = content(directory)
     with Run.open(directory) as run:
         candidates, evaluations, settings = run.candidates(), run.evaluations(), run.settings
@@ -234,7 +234,7 @@ def test_a_run_that_had_checksums_keeps_them_when_it_goes_on(tmp_path: Path) -> 
 
 
 def test_damage_from_before_is_noticed_after_a_run_has_gone_on(tmp_path: Path) -> None:
-    directory = shutil.copytree(Path(__file__).parents[3] / "results/headroom/digits_noisy", tmp_path / "run")
+    directory = shutil.copytree(Path(__file__).parents[3] / "tests/golden/runs/schema_4", tmp_path / "run")
     with closing(sqlite3.connect(directory / FILE)) as connection:
         connection.execute("UPDATE evaluation SET score = 0.9 WHERE candidate = 3")
         connection.commit()
