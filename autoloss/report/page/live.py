@@ -116,12 +116,15 @@ def listening(page: LivePage, host: str, port: int) -> Iterator[tuple[Any, str]]
         InputError: it cannot listen there.
     """
     import waitress
+    from waitress import wasyncore
 
+    opened: dict[int, Any] = {}
     try:
         server = waitress.create_server(
-            page, host=host, port=port, threads=4, ident=None, clear_untrusted_proxy_headers=True
+            page, map=opened, host=host, port=port, threads=4, ident=None, clear_untrusted_proxy_headers=True
         )
     except (OSError, ValueError) as error:
+        wasyncore.close_all(opened)  # what was opened before it failed
         said = getattr(error, "strerror", None) or error
         raise InputError(f"cannot listen at {printable(host, 80)}, port {port}: {said}; another: --port 0") from None
     shown = f"[{host}]" if ":" in host else host

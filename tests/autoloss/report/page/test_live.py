@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
         try:
             yield address, server.effective_port
         finally:
-            server.trigger.pull_trigger(server.close)  # in the thread of its loop, which then has nothing left to do
+            with suppress(OSError):  # another answer may have woken the loop, which then has closed all by itself
+                server.trigger.pull_trigger(server.close)  # in the thread of its loop: it has nothing left to do then
             thread.join(10)
             server.task_dispatcher.shutdown()
 
