@@ -6,6 +6,11 @@ The images are looked for in $AUTOLOSS_DATA/aquarium: Roboflow's "Aquarium Combi
 _base_ = "own_fcos.py"
 
 search = dict(
+    slots=dict(
+        loss_cls=dict(grammar="sigmoid_wide"),
+        loss_bbox=dict(grammar="box_wide"),
+    ),
+    variation=dict(numbers="any"),
     evaluator=dict(
         data=dict(
             _delete_=True,
