@@ -20,6 +20,8 @@ LEAST_FACTOR, MOST_FACTOR = 1e-9, 1e9
 """Of a loss_weight: with them losses and gradients stay far from the ends of float32."""
 LONGEST_NAME = 60
 """Characters of the name of a rung."""
+LEVEL, POWER = 0.05, 0.8
+"""Chance to take noise for a difference, and to see a difference that is there."""
 
 
 class Section(BaseModel):

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autoloss.audit.intervals import DRAWS, LEVEL, POWER
+from autoloss.audit.intervals import DRAWS
 from autoloss.audit.verdict import Audit, Comparison, Place
+from autoloss.values import LEVEL, POWER
 from primitives.errors import InputError
 from primitives.text.printable import printable
 

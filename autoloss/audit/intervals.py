@@ -26,9 +26,8 @@ import numpy as np
 from scipy import stats
 
 from autoloss.audit.rescoring import Numbers
+from autoloss.values import LEVEL, POWER
 
-LEVEL, POWER = 0.05, 0.8
-"""Chance to take noise for a difference, and to see a difference that is there."""
 DRAWS = 1000
 """Choices of images."""
 

@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from autoloss.report.cost_tables import clock
-from autoloss.search.headroom.verdict import LEVEL, POWER, Headroom, Scored
+from autoloss.search.headroom.verdict import Headroom, Scored
 from autoloss.search.results import TRAINS
+from autoloss.values import LEVEL, POWER
 from primitives.text.printable import printable
 
 _LONGEST = 80

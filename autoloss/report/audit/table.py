@@ -9,11 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from autoloss.audit.intervals import POWER
 from autoloss.audit.verdict import Audit, Comparison, Place
 from autoloss.candidate import Loss
 from autoloss.report.audit import words
 from autoloss.report.tables import short
+from autoloss.values import POWER
 from primitives.catalog import slots
 from primitives.text.printable import printable
 

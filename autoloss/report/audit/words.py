@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoloss.audit.contestants import CONTROLS
-from autoloss.audit.intervals import LEVEL
 from autoloss.audit.verdict import Audit, Comparison, Contender, Place
+from autoloss.values import LEVEL
 from primitives.text.printable import printable
 
 

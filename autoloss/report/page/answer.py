@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoloss.candidate import Candidate, Evaluation, Kind
 from autoloss.report.leaderboard import Leaderboard, Row
-from autoloss.search.selection.noise import LEVEL, difference
+from autoloss.search.selection.noise import difference
+from autoloss.values import LEVEL
 from primitives.errors import InputError
 
 AUDIT = "audit/audit.json"

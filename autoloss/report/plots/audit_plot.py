@@ -7,9 +7,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from autoloss.audit.contestants import CONTROLS
-from autoloss.audit.intervals import LEVEL
 from autoloss.audit.verdict import Audit
 from autoloss.report.plots.fidelity_plot import save
+from autoloss.values import LEVEL
 from primitives.text.printable import printable
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73")

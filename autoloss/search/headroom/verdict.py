@@ -16,10 +16,9 @@ from autoloss.search.headroom.known import SECONDS
 from autoloss.search.results import TRAINS
 from autoloss.search.selection.objective import relative
 from autoloss.store.run import Run
+from autoloss.values import LEVEL, POWER
 from primitives.errors import InputError
 
-LEVEL, POWER = 0.05, 0.8
-"""Chance to take noise for a difference, and to see a difference that is there."""
 _MOST_SEEDS = 1000
 
 

@@ -11,9 +11,7 @@ import numpy as np
 from scipy import stats
 
 from autoloss.candidate import Evaluation, State
-
-LEVEL = 0.05
-"""Chance to take noise for a difference."""
+from autoloss.values import LEVEL
 
 Scores = Mapping[int, Mapping[int, float]]
 """Of each candidate, by seed."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import overload
 
-import numpy as np
-
 from autoloss.candidate import Candidate
+from autoloss.search.selection.noise import noise
 
 Scores = Mapping[int, Sequence[float]]
 """Of the candidates that finished at a rung, by number: one a seed."""
@@ -44,25 +43,19 @@ class Standing(Sequence[Candidate]):
     def score(self, one: Candidate) -> float:
         """Mean over the seeds at the last rung; where there are no scores its place says as much."""
         last = self._rungs[-1] if self._rungs else {}
-        return float(np.mean(last[one.number])) if one.number in last else -float(self._place[one.number])
+        return statistics.fmean(last[one.number]) if one.number in last else -float(self._place[one.number])
 
     @property
     def noise(self) -> float:
-        """Standard error of a difference between two scores at the last rung; 0 where one seed tells nothing of it.
+        """Standard error of a difference between two scores at the last rung; 0 where the seeds tell nothing of it.
 
-        Candidates share seeds, so what a seed adds to all of them is no noise: what is left of scores less their
-        candidate's and their seed's mean. Those with less than half of the best score did not train, and are left out.
+        Those with a seed that scores less than half of the best mean did not train, and are left out.
         """
-        last = self._rungs[-1] if self._rungs else {}
-        rows = [last[one.number] for one in self if one.number in last]
-        seeds = min(map(len, rows), default=0)
-        table = np.array([row[:seeds] for row in rows]).reshape(len(rows), seeds)
-        table = table[table.mean(1) >= table.mean(1).max() / 2] if table.size else table
-        if len(table) < 2 or seeds < 2:
-            return 0.0
-        left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
-        variance = float((left**2).sum()) / ((len(table) - 1) * (seeds - 1))
-        return math.sqrt(2 * variance / seeds)
+        last = {number: dict(enumerate(row)) for number, row in (self._rungs[-1] if self._rungs else {}).items()}
+        scores = {one.number: last[one.number] for one in self if one.number in last}
+        best = max((statistics.fmean(row.values()) for row in scores.values()), default=0.0)
+        known = noise(scores, best / 2)
+        return known.error(min(map(len, scores.values()))) if known else 0.0
 
     def beats(self, one: Candidate, other: Candidate) -> bool:
         """Whether the one stands before the other, and its score is better by more than the noise."""

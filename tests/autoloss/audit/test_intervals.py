@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from autoloss.audit.intervals import LEVEL, Numbers, Scores, choices, difference, holm, seeds_for
+from autoloss.audit.intervals import Numbers, Scores, choices, difference, holm, seeds_for
+from autoloss.values import LEVEL
 
 SEEDS, IMAGES, DRAWS = 5, 100, 200
 TIMES = choices(IMAGES, DRAWS) / IMAGES
