@@ -1,11 +1,11 @@
-"""Tuning: the numbers of the best candidates: the weight of every loss, and the constants of its formula."""
+"""Tuning: the numbers of the best candidates: weight and alpha of every loss, and the constants of its formula."""
 
 from __future__ import annotations
 
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from autoloss.candidate import Candidate, How, Loss, Origin
 from autoloss.search.strategies import variation
@@ -19,13 +19,15 @@ from primitives.forms.simplify import pruned
 _SIZES = tuple(2 ** (0.5**halving) for halving in range(4))
 """Of the steps; identities tell weights apart by two digits."""
 
+_Place = int | Literal["weight", "alpha"]
+
 
 class _Step(NamedTuple):
-    """A number of a candidate times a factor: of a formula where `place` is one of its nodes, else the weight."""
+    """A number of a candidate times a factor: the weight, the odds of alpha, or one of the formula, by its node."""
 
     one: Candidate
     slot: str
-    place: int | None
+    place: _Place
     factor: float
 
 
@@ -62,18 +64,25 @@ class Tuning:
         """Of all numbers of those that are tuned side by side, larger steps first."""
         for together, size in itertools.product(self._tuned, _SIZES):
             for one, slot in itertools.product(together, self._breeding.slots):
-                for place in (None, *variation.numbers(_formula(one, slot, gates))):
+                for place in _places(_loss(one, slot, gates), _formula(one, slot, gates)):
                     yield from (_Step(one, slot, place, factor) for factor in (size, 1 / size))
 
     def _draft(self, step: _Step, gates: Gates) -> Draft | None:
         """A candidate after a step; None where a gate refuses it."""
         one, slot = step.one, step.slot
-        before = one.losses.get(slot, gates.own[slot])
+        before, formula = _loss(one, slot, gates), _formula(one, slot, gates)
         loss: Loss | None
-        if step.place is None:
+        if step.place == "weight":
             loss, what = before.times(step.factor), f"weight x {step.factor:.3g}"
+        elif step.place == "alpha":
+            assert before.alpha is not None
+            odds = step.factor * before.alpha / (1 - before.alpha)
+            alpha = float(f"{odds / (1 + odds):.2g}")
+            if alpha in (0, before.alpha, 1):
+                return None
+            loss = gates.loss(slot, formula, alpha, factor=gates.factor(slot, before))
+            what = f"alpha {before.alpha:g} to {alpha:g}"
         else:
-            formula = _formula(one, slot, gates)
             number = variation.numbers(formula)[step.place]
             after = variation.rounded(number * step.factor)
             changed, what = formula.replace(step.place, Expression(after)), f"{number:g} to {after:g}"
@@ -99,4 +108,14 @@ def base(one: Candidate, standing: Standing) -> Candidate:
 
 
 def _formula(one: Candidate, slot: str, gates: Gates) -> Expression:
-    return pruned(one.losses.get(slot, gates.own[slot]).expression, gates.grammars[slot])
+    return pruned(_loss(one, slot, gates).expression, gates.grammars[slot])
+
+
+def _loss(one: Candidate, slot: str, gates: Gates) -> Loss:
+    return one.losses.get(slot, gates.own[slot])
+
+
+def _places(loss: Loss, formula: Expression) -> list[_Place]:
+    """What there is to tune of a loss."""
+    alpha: list[_Place] = [] if loss.alpha is None else ["alpha"]
+    return ["weight", *alpha, *variation.numbers(formula)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from autoloss.candidate import Candidate, How, Origin
+from autoloss.candidate import Candidate, How, Kind, Loss, Origin
 from autoloss.config import from_mapping
 from autoloss.search.strategies.standing import Standing
 from autoloss.search.strategies.strategy import Draft
 from autoloss.search.strategies.tuning import Tuning, base
 from autoloss.search.strategies.variation import seeded
+from primitives.catalog import GRAMMARS
 from tests.helpers.open_gates import OpenGates, boxes
 from tests.helpers.small import section
 
@@ -72,3 +73,25 @@ def test_a_chain_of_small_gains_leads_back_to_where_it_began() -> None:
     second = tuned(9, first)
     rows = {9: (0.43, 0.41), 8: (0.41, 0.42), 4: (0.42, 0.40), 5: (0.30, 0.35)}
     assert base(second, Standing([second, first, BEST, NEXT], [rows])) == BEST
+
+
+def test_the_alpha_of_a_class_loss_is_tuned_by_its_odds() -> None:
+    grammar = GRAMMARS["sigmoid"]
+    loss = Loss(grammar.parse("abs(y - sigmoid(x))"), grammar, alpha=0.25)
+    origin = Origin(How.RANDOM, (), ("loss_cls",))
+    one = Candidate(4, Kind.FOUND, 0, {"loss_cls": loss}, origin, (), True)
+    strategy = Tuning(from_mapping(section()), slots=["loss_cls"])
+    strategy.tell(Standing([one]))
+    gates = OpenGates({"loss_cls": loss})
+    found = []
+    for number in range(4):
+        with seeded("tuned", number) as rng:
+            draft = strategy.ask(rng, gates)
+        gates.seen.append(draft.losses)
+        found.append((*draft.origin.titles, draft.losses["loss_cls"].alpha))
+    assert found == [
+        ("weight x 2", 0.25),
+        ("weight x 0.5", 0.25),
+        ("alpha 0.25 to 0.4", 0.4),
+        ("alpha 0.25 to 0.14", 0.14),
+    ]
