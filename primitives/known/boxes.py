@@ -38,8 +38,9 @@ LATER = {
     "ciou": (
         "CIoU",
         "box_wide",
-        "1 - i/u + d + v*stop(v/(1 - i/u + v))",
-        "Zheng et al. 2020, arXiv 1911.08287, eq. 10 and 11; its weight detached, as in torchvision",
+        "1 - i/u + d + v*stop(max(i/u - 0.5, 0)/(i/u - 0.5)*v/(1 - i/u + v))",
+        "Zheng et al. 2020, arXiv 1911.08287, eq. 10; the aspect counts from IoU 0.5 on and its weight is detached, as "
+        "in mmdetection",
     ),
     "eiou": ("EIoU", "box_wide", "1 - i/u + d + dw**2 + dh**2", "Zhang et al. 2021, arXiv 2101.08158, eq. 6"),
     "mpdiou": (

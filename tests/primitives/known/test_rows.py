@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision import ops
 
+from detectors import mmcv_ops
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.kinds.sample import Sample
 
@@ -50,8 +51,14 @@ def scores() -> tuple[Tensor, Tensor]:
     return x.requires_grad_(), torch.arange(24) % 4
 
 
-def test_ciou_is_that_of_torchvision(boxes: tuple[Tensor, Tensor]) -> None:
-    equal("ciou", ops.complete_box_iou_loss(*boxes), *boxes)
+def test_ciou_is_that_of_mmdetection_whose_aspect_counts_from_half_overlap_on(boxes: tuple[Tensor, Tensor]) -> None:
+    mmcv_ops.install()
+    from mmdet.models.losses.iou_loss import ciou_loss
+
+    equal("ciou", ciou_loss(*boxes, reduction="none"), *boxes)
+    iou = torch.diagonal(ops.box_iou(*boxes))
+    assert (iou < 0.5).any()
+    assert (iou > 0.5).any()
 
 
 def _sides(boxes: Tensor) -> Tensor:
