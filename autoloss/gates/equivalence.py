@@ -23,15 +23,19 @@ _ALGEBRA_SIZE = 40  # nodes; algebra on larger formulas takes seconds
 
 
 def identity(expression: Expression, grammar: Grammar, alpha: float | None = None) -> tuple[str, float]:
-    """Direction of the gradient on the typical probe, as text, and the mean gradient norm.
+    """Direction of the gradient on the typical probe, as text, and the mean gradient norm where all is as usual.
 
     Losses that differ by a constant and a positive factor have one identity.
     """
-    _, gradient = grammar.kind.typical(grammar.terminals).gradient(expression, alpha)
-    norm = float(gradient.norm(dim=-1).mean())
+    kind, terminals = grammar.kind, grammar.terminals
+    _, gradient = kind.typical(terminals).gradient(expression, alpha)
+    usual = gradient
+    if any(one.usual and one.name in expression.names for one in terminals):
+        _, usual = kind.usual(terminals).gradient(expression, alpha)
+    norm = float(usual.norm(dim=-1).mean())
     flat = gradient.flatten()
     length = float(flat.norm())
-    if not (length > 0 and torch.isfinite(flat).all()):
+    if not (length > 0 and norm > 0 and torch.isfinite(flat).all() and torch.isfinite(usual).all()):
         return "", 0.0
     shadow = (_directions(len(flat)) @ (flat / length)).mul(1e4).round().to(torch.int64)
     return hashlib.sha256(shadow.numpy().tobytes()).hexdigest()[:16], norm

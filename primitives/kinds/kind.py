@@ -142,6 +142,10 @@ class Kind(Written, ABC):
         """The typical sample as a probe, in float64."""
         return _typical(self, terminals)
 
+    def usual(self, terminals: tuple[Terminal, ...]) -> Probe:
+        """The typical sample, with what has a usual value at it, as a probe, in float64: weights are found here."""
+        return _usual(self, terminals)
+
     def neighbours(self, terminals: tuple[Terminal, ...]) -> Probe:
         """The typical sample, moved, as a probe, in float64."""
         return _neighbours(self, terminals)
@@ -246,6 +250,13 @@ def _whole(kind: Kind, terminals: tuple[Terminal, ...]) -> Probe:
 @cache
 def _typical(kind: Kind, terminals: tuple[Terminal, ...]) -> Probe:
     return kind.probe(kind.given(kind.typical_sample(), terminals), terminals, torch.float64)
+
+
+@cache
+def _usual(kind: Kind, terminals: tuple[Terminal, ...]) -> Probe:
+    sample = kind.given(kind.typical_sample(), terminals)
+    usual = {one.given: torch.full_like(sample.given[one.given], one.usual) for one in terminals if one.usual}
+    return kind.probe(replace(sample, given={**sample.given, **usual}), terminals, torch.float64)
 
 
 @cache

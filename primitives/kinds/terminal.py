@@ -34,6 +34,7 @@ class Terminal:
         per: what is given is one number a `sample` (N,), a `class` (C,) or (N, C), or a `training` ().
         levels: where gates judge a formula that reads what is given, both ends among them; it is drawn between them.
         moves: its value changes with the prediction, though no gradient flows through it.
+        usual: value at which the weight of a formula that reads it is found; None for all that is drawn.
 
     Raises:
         ValueError: there is no way to compute it, or no finite interval to draw what is given from.
@@ -52,6 +53,7 @@ class Terminal:
     per: Literal["sample", "class", "training"] = "sample"
     levels: tuple[float, ...] = ()
     moves: bool = False
+    usual: float | None = None
 
     def __post_init__(self) -> None:
         if self.compute is None and not self.given:
@@ -106,7 +108,7 @@ def frequency(
     compute: Callable[[Any], Tensor] | None = None,
     code: Mapping[str, str] | None = None,
 ) -> Terminal:
-    """How frequent classes are in training, in (0, 1]."""
+    """How frequent classes are in training, in (0, 1]; a formula has its usual weight for the most frequent one."""
     levels = (0.01, 0.03, 0.1, 0.3, 1.0)
     return Terminal(
         *("f", (0, 1), "share of the most frequent", text, compute, code or {}),
@@ -115,6 +117,7 @@ def frequency(
         given="frequency",
         per=per,
         levels=levels,
+        usual=1.0,
     )
 
 

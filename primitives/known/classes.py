@@ -113,7 +113,7 @@ LATER = {
     "class_balanced_focal": (
         "class-balanced focal (gamma 2, beta 1 - 1/n of the most frequent class)",
         "sigmoid_wide",
-        "(y - sigmoid(x))**2*(softplus(x) - x*y)/(1 - exp(-f))",
-        "Cui et al. 2019, arXiv 1901.05555, eq. 3 and 6, where 1 - beta is small",
+        "(y - sigmoid(x))**2*(softplus(x) - x*y)/(1 - exp(-(1 - dot(y, 1 - f))))",
+        "Cui et al. 2019, arXiv 1901.05555, eq. 3 and 6, where 1 - beta is small; background as if most frequent",
     ),
 }

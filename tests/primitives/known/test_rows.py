@@ -145,8 +145,9 @@ def test_losses_of_sigmoids_are_focal_losses_of_other_logits_exponents_and_weigh
     given = {"frequency": f}
     shifted = ops.sigmoid_focal_loss(x + f.log(), y, alpha=0.25, gamma=2)
     equal("logit_adjusted_focal", shifted.sum(-1), x, labels, **given)
-    weighted = ops.sigmoid_focal_loss(x, y, alpha=-1, gamma=2) / (1 - torch.exp(-f))
-    equal("class_balanced_focal", weighted.sum(-1), x, labels, **given)
+    own = torch.cat((f, torch.ones(1)))[labels]
+    weighted = ops.sigmoid_focal_loss(x, y, alpha=-1, gamma=2).sum(-1) / (1 - torch.exp(-own))
+    equal("class_balanced_focal", weighted, x, labels, **given)
     columns = [ops.sigmoid_focal_loss(x[:, k], y[:, k], 0.25, 10 - 8 * float(f[k])) for k in range(3)]
     equal("equalised_focal", (torch.stack(columns, -1) * (5 - 4 * f)).sum(-1), x, labels, **given)
     equal("squared_error", functional.mse_loss(x.sigmoid(), y, reduction="none").sum(-1), x, labels)
