@@ -237,10 +237,10 @@ def _signs(pairs: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _ratio(both: Numbers, first: Numbers, second: Numbers) -> Numbers:
-    """Sum of each row of `both` by the roots of the others' sums, which are whole numbers."""
+    """Sum of each row of `both` by the roots of the others' sums; never 1.0000000002."""
     with np.errstate(invalid="ignore"):
         ratio: Numbers = both.sum(1) / np.sqrt(first.sum(1)) / np.sqrt(second.sum(1))
-    return ratio
+    return np.clip(ratio, -1, 1)
 
 
 def _kind(candidate: Candidate) -> str:
