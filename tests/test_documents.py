@@ -22,6 +22,7 @@ from autoloss.cli import app
 from autoloss.config import from_mapping
 from autoloss.report.leaderboard import Score
 from autoloss.rungs.rung import Rung
+from autoloss.search.headroom.verdict import analysed
 from autoloss.search.loop import discover
 from autoloss.store.run import Run
 from detectors.tasks import task_of
@@ -79,6 +80,7 @@ def table(what: str) -> str:
         "operators": operators,
         "inputs": inputs,
         "known losses": known_losses,
+        "headroom": headroom,
     }
     return "\n".join(makers[name]())
 
@@ -124,6 +126,25 @@ def known_losses() -> list[str]:
     """A line per loss of the catalog."""
     lines = ["| name | loss | grammar | source |", "|---|---|---|---|"]
     return lines + [f"| `{one.name}` | {one.title} | {one.grammar} | {one.source} |" for one in KNOWN.values()]
+
+
+def headroom() -> list[str]:
+    """A line per measurement that is kept."""
+    lines = [
+        "| measured | iterations | own | own, best weight | best known | noise | cheap rungs |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for folder in sorted((ROOT / "results" / "headroom").iterdir()):
+        with Run.open(folder) as run:
+            found, iterations = analysed(run), run.settings.ladder[-1].task["iterations"]
+        means = [f"{one.mean:.3f} ± {one.deviation:.3f}" for one in (found.own, found.tuned, found.best)]
+        ranks = " and ".join(f"{rank:.2f}" for rank, *_ in found.ranks.values())
+        best = f"{found.best.name.removeprefix('known: ')} {means[2]}"
+        lines.append(
+            f"| [{folder.name}](headroom/{folder.name}/table.txt) | {iterations:,} | {means[0]} | {means[1]} | {best} "
+            f"| {100 * found.noise:.1f} | {ranks} |"
+        )
+    return lines
 
 
 def tables() -> list[tuple[Path, str]]:
