@@ -21,14 +21,15 @@ _LONGEST = 480
 """Most pixels of the longer side of a picture."""
 
 
-def examples(source: CocoSource, metrics: Mapping[str, Any], most: int) -> dict[str, Any]:
-    """What the engine's `Detecting` gives of a split, but for the score.
+def examples(source: CocoSource, metrics: Mapping[str, Any], score: float, most: int) -> dict[str, Any]:
+    """What the engine's `Detecting` gives of a split.
 
     The images are spread evenly over those that show an object, whatever was found in them.
 
     Args:
         source: of the images.
         metrics: of a training, `judged` among them.
+        score: of the training.
         most: images.
     """
     judged: Mapping[int, Judged] = metrics[JUDGED]
@@ -37,6 +38,7 @@ def examples(source: CocoSource, metrics: Mapping[str, Any], most: int) -> dict[
     shown = sample([one for one in entries if one["id"] in judged and judged[one["id"]].objects], most)
     says = f"from score {least:.2f} up, where F1 over all {len(judged):,} images is best: "
     return {
+        "score": score,
         "says": f"{says}precision {precision:.2f}, recall {recall:.2f} at IoU 0.5",
         "images": [_image(source, one, judged[one["id"]], least) for one in shown],
     }
@@ -53,10 +55,11 @@ def threshold(judged: Iterable[Judged]) -> tuple[float, float, float]:
     objects = sum(len(one.objects) for one in every)
     if not right.any():
         return 1.0, 0.0, 0.0
-    order = np.argsort(-scores, kind="stable")
-    hits, count = np.cumsum(right[order]), np.arange(1, len(order) + 1)
+    order = np.argsort(-scores)
+    places = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # the last of those that score the same
+    hits, count = np.cumsum(right[order])[places], places + 1
     best = int(np.argmax(2 * hits / (count + objects)))
-    return float(scores[order][best]), float(hits[best] / count[best]), float(hits[best] / objects)
+    return float(scores[order][places][best]), float(hits[best] / count[best]), float(hits[best] / objects)
 
 
 def _image(source: CocoSource, entry: Mapping[str, Any], judged: Judged, least: float) -> dict[str, Any]:

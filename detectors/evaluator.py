@@ -211,10 +211,8 @@ class DetectorEvaluator:
             raise InputError(detections.NO_DETECTOR)
         config = self._configured(losses, task, seed)
         config.val_evaluator["judged"] = True
-        metrics = train_briefly(config)
-        return [
-            {"score": self.metric.score(metrics), **detections.examples(self.sources[task.evaluate_on], metrics, most)}
-        ]
+        found = train_briefly(config)
+        return [detections.examples(self.sources[task.evaluate_on], found, self.metric.score(found), most)]
 
     def warm(self, rung: Mapping[str, object], seed: int) -> None:
         """Makes what every evaluation of a rung with a seed shares; errors as of `evaluate`."""

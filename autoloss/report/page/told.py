@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from autoloss.candidate import Candidate, Evaluation, Refusal
+from autoloss.report.detections.document import Detections, kept, rung_of
 from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.report.page import facts
 from autoloss.report.page.answer import Answer, answer, by_seed
@@ -21,7 +22,7 @@ _FEWEST = 3
 
 @dataclass(frozen=True)
 class Told:
-    """A run, read once."""
+    """A run, read once; `detections` are those of the best found and of the own loss, or none."""
 
     board: Leaderboard
     evaluations: list[Evaluation]
@@ -30,13 +31,14 @@ class Told:
     answer: Answer
     shared: float
     worked_on: str
+    detections: tuple[Detections, ...] = ()
 
     @classmethod
     def of(cls, run: Run) -> Told:
         """Of a run as it stands.
 
         Raises:
-            InputError: the run or its audit cannot be read.
+            InputError: the run, its audit or its detections cannot be read.
         """
         board = Leaderboard.of(run)
         evaluations = relative(run.evaluations(), board.settings.objective)
@@ -48,6 +50,7 @@ class Told:
             answer(board, evaluations, run.directory),
             run.shared_seconds,
             run.worked_on,
+            _detections(run, board),
         )
 
     @cached_property
@@ -102,3 +105,11 @@ class Told:
             }
             if len(both) >= _FEWEST:
                 yield low, dear, both
+
+
+def _detections(run: Run, board: Leaderboard) -> tuple[Detections, ...]:
+    """Of the best found and of the own loss; none where one of them has none."""
+    pair = (*board.picks(), *([board.own] if board.own else []))
+    rung = rung_of(board.settings)
+    found = [one for row in pair if (one := kept(run.directory, row.candidate, rung))]
+    return tuple(found) if len(found) == 2 else ()

@@ -1,0 +1,152 @@
+"""Seen: images beside each other with what was found in them by one loss and by another, as a page draws them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from autoloss.report.detections.document import FOLDER, Box, Detections, Image
+from primitives.errors import InputError
+from primitives.text.printable import printable
+
+_SIDE = 400
+"""Units of the longer side of a picture, whatever its pixels, so that letters are as large in each."""
+_LETTERS = 16
+_NAME = 20
+"""Most characters of a class beside a box."""
+_SAID = 12
+"""Most objects that the words for those who do not see it name."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A box of a picture.
+
+    Args:
+        kind: `object`, `missed`, `right` or `wrong`.
+        box: x, y, width, height, in units of the picture.
+        text: class and score.
+        at: left and lower end of the text.
+    """
+
+    kind: str
+    box: tuple[str, ...]
+    text: str
+    at: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Pane:
+    """An image as one loss sees it.
+
+    Args:
+        marks: objects first.
+        caption: how many were found.
+        says: the same with what they are.
+    """
+
+    marks: list[Mark]
+    caption: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An image as several losses see it.
+
+    Args:
+        name: of its file.
+        source: the picture as a URL that holds it.
+        width: in units.
+        height: in units.
+        panes: a loss each.
+    """
+
+    name: str
+    source: str
+    width: str
+    height: str
+    panes: list[Pane]
+
+
+@dataclass(frozen=True)
+class SeenSet:
+    """The images of a data set; `says` has of each loss how it scores on all of them and what of it is shown."""
+
+    says: list[str]
+    images: list[Seen]
+
+
+def beside(losses: Sequence[tuple[str, Detections]], metric: str) -> list[SeenSet]:
+    """Images with what each loss finds in them.
+
+    Args:
+        losses: title and detections, of the same images.
+        metric: what scores are.
+
+    Raises:
+        InputError: they are of different images.
+    """
+    if len({tuple(tuple(image.name for image in some.images) for some in one.sets) for _, one in losses}) > 1:
+        raise InputError(
+            f"{FOLDER}/ holds detections of different images for the two losses; delete it, make them anew"
+        )
+    found = []
+    for sets in zip(*(one.sets for _, one in losses), strict=True):
+        titled = [(title, one) for (title, _), one in zip(losses, sets, strict=True)]
+        says = [f"{title}: {metric} {one.score:.3f}; shown {printable(one.says, 300)}" for title, one in titled]
+        images = [
+            _seen([(title, image) for (title, _), image in zip(titled, row, strict=True)])
+            for row in zip(*(one.images for one in sets), strict=True)
+        ]
+        found.append(SeenSet(says, images))
+    return found
+
+
+def _seen(losses: Sequence[tuple[str, Image]]) -> Seen:
+    first = losses[0][1]
+    unit = _SIDE / max(first.width, first.height)
+    source = f"data:{first.type};base64,{base64.b64encode(first.picture).decode()}"
+    width, height = (f"{unit * side:.0f}" for side in (first.width, first.height))
+    return Seen(printable(first.name, 60), source, width, height, [_pane(title, one, unit) for title, one in losses])
+
+
+def _pane(title: str, image: Image, unit: float) -> Pane:
+    missed = [printable(one.name, 60) for one in image.objects if not one.found]
+    right, wrong = (
+        [f"{printable(one.name, 60)} {one.score:.2f}" for one in image.found if one.right is hit]
+        for hit in (True, False)
+    )
+    count = len(image.objects)
+    caption = f"{count - len(missed)} of {count} found, {len(wrong)} wrong"
+    parts = [f"{what}: {_few(some)}" for what, some in (("found", right), ("missed", missed), ("wrong", wrong)) if some]
+    says = ". ".join([f"{title}, {printable(image.name, 60)}: {caption}", *parts])
+    return Pane(list(_marks(image, unit)), caption, says)
+
+
+def _marks(image: Image, unit: float) -> Iterator[Mark]:
+    for one in image.objects:
+        yield _mark(
+            "object" if one.found else "missed", one.box, "" if one.found else f"missed {_short(one.name)}", unit
+        )
+    for two in sorted(image.found, key=lambda one: one.score):  # the surest on top
+        text = f"{_short(two.name)} {two.score:.2f}"
+        yield _mark("right" if two.right else "wrong", two.box, text if two.right else f"\u2717 {text}", unit)
+
+
+def _mark(kind: str, box: Box, text: str, unit: float) -> Mark:
+    x, y, width, height = (unit * value for value in box)
+    below = kind == "missed" or y < _LETTERS
+    at = (f"{max(x, 2):.1f}", f"{y + height + _LETTERS - 3 if below else y - 4:.1f}")
+    return Mark(kind, tuple(f"{value:.1f}" for value in (x, y, max(width, 0), max(height, 0))), text, at)
+
+
+def _short(name: str) -> str:
+    shown = printable(name, None)
+    return shown if len(shown) <= _NAME else f"{shown[: _NAME - 1]}\u2026"
+
+
+def _few(names: Sequence[str]) -> str:
+    rest = len(names) - _SAID
+    return ", ".join(names[:_SAID]) + (f" and {rest} more" if rest > 0 else "")
