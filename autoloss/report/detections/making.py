@@ -58,4 +58,4 @@ def _named(one: Candidate) -> str:
 
 def _time(run: Run, one: Candidate, rung: Rung) -> str:
     took = [e.seconds for e in run.evaluations() if (e.candidate, e.rung) == (one.number, rung.name) and e.seconds]
-    return f", about {statistics.median(took):,.0f} s" if took else ""
+    return f", about {statistics.median(took):,.0f} s" if took and statistics.median(took) >= 1 else ""
