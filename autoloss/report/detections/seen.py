@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoloss.report.detections.document import FOLDER, Box, Detections, Image
@@ -122,24 +122,44 @@ def _pane(title: str, image: Image, unit: float) -> Pane:
     caption = f"{count - len(missed)} of {count} found, {len(wrong)} wrong"
     parts = [f"{what}: {_few(some)}" for what, some in (("found", right), ("missed", missed), ("wrong", wrong)) if some]
     says = ". ".join([f"{title}, {printable(image.name, 60)}: {caption}", *parts])
-    return Pane(list(_marks(image, unit)), caption, says)
+    return Pane(_marks(image, unit), caption, says)
 
 
-def _marks(image: Image, unit: float) -> Iterator[Mark]:
+def _marks(image: Image, unit: float) -> list[Mark]:
+    """Objects, then detections, the surest on top; no text lies on another."""
+    said: list[tuple[float, float, float]] = []
+    marks = []
     for one in image.objects:
-        yield _mark(
-            "object" if one.found else "missed", one.box, "" if one.found else f"missed {_short(one.name)}", unit
-        )
-    for two in sorted(image.found, key=lambda one: one.score):  # the surest on top
+        kind, text = ("object", "") if one.found else ("missed", f"missed {_short(one.name)}")
+        marks.append(_mark(kind, one.box, text, unit, said))
+    surest = []
+    for two in sorted(image.found, key=lambda one: -one.score):
         text = f"{_short(two.name)} {two.score:.2f}"
-        yield _mark("right" if two.right else "wrong", two.box, text if two.right else f"\u2717 {text}", unit)
+        surest.append(
+            _mark("right" if two.right else "wrong", two.box, text if two.right else f"\u2717 {text}", unit, said)
+        )
+    return [*marks, *reversed(surest)]
 
 
-def _mark(kind: str, box: Box, text: str, unit: float) -> Mark:
+def _mark(kind: str, box: Box, text: str, unit: float, said: list[tuple[float, float, float]]) -> Mark:
+    """A mark, its text below an object that was missed and above a detection, where there is room.
+
+    Args:
+        kind: of mark.
+        box: in units of the image.
+        text: beside it.
+        unit: of the picture, in those of the image.
+        said: left, right and lower end of every text before; this one's is added.
+    """
     x, y, width, height = (unit * value for value in box)
-    below = kind == "missed" or y < _LETTERS
-    at = (f"{max(x, 2):.1f}", f"{y + height + _LETTERS - 3 if below else y - 4:.1f}")
-    return Mark(kind, tuple(f"{value:.1f}" for value in (x, y, max(width, 0), max(height, 0))), text, at)
+    left, wide = max(x, 2.0), 0.6 * _LETTERS * len(text)
+    low = y + height + _LETTERS - 3 if kind == "missed" else max(y - 4, _LETTERS)
+    while text and any(left < right and other < left + wide and abs(low - at) < _LETTERS for other, right, at in said):
+        low += _LETTERS
+    if text:
+        said.append((left, left + wide, low))
+    shown = tuple(f"{value:.1f}" for value in (x, y, max(width, 0), max(height, 0)))
+    return Mark(kind, shown, text, (f"{left:.1f}", f"{low:.1f}"))
 
 
 def _short(name: str) -> str:

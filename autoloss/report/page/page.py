@@ -139,6 +139,8 @@ def _trained(spec: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[tu
         yield "data", printable(data if isinstance(data, str) else data.get("type", data))
     if images := trained.get("images"):
         yield "images", ", ".join(f"{printable(name, 30)} {count:,}" for name, count in images.items() if count)
+    for split, faults in (trained.get("spoilt") or {}).items():
+        yield f"{printable(split, 30)}, spoilt on purpose", printable("; ".join(map(str, faults)), 300)
     if classes := trained.get("classes"):
         shown = ", ".join(printable(one, 40) for one in classes[:30])
         yield "classes", f"{len(classes)}: {shown}{', ...' if len(classes) > 30 else ''}"
