@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autoloss.candidate import OWN
 from autoloss.report.detections.document import FOLDER, Box, Detections, Image
 from primitives.errors import InputError
 from primitives.text.printable import printable
@@ -41,11 +42,13 @@ class Pane:
     """An image as one loss sees it.
 
     Args:
+        title: of the loss.
         marks: objects first.
         caption: how many were found.
         says: the same with what they are.
     """
 
+    title: str
     marks: list[Mark]
     caption: str
     says: str
@@ -78,38 +81,37 @@ class SeenSet:
     images: list[Seen]
 
 
-def beside(losses: Sequence[tuple[str, Detections]], metric: str) -> list[SeenSet]:
+def beside(losses: Sequence[Detections], metric: str) -> list[SeenSet]:
     """Images with what each loss finds in them.
 
     Args:
-        losses: title and detections, of the same images.
+        losses: detections, of the same images.
         metric: what scores are.
 
     Raises:
         InputError: they are of different images.
     """
-    if len({tuple(tuple(image.name for image in some.images) for some in one.sets) for _, one in losses}) > 1:
-        raise InputError(
-            f"{FOLDER}/ holds detections of different images for the two losses; delete it, make them anew"
-        )
+    if len({tuple(tuple(image.name for image in some.images) for some in one.sets) for one in losses}) > 1:
+        raise InputError(f"{FOLDER}/ holds what two losses find on different images; delete it, and make it anew")
+    titles = ["own loss" if one.candidate == OWN else f"#{one.candidate}" for one in losses]
     found = []
-    for sets in zip(*(one.sets for _, one in losses), strict=True):
-        titled = [(title, one) for (title, _), one in zip(losses, sets, strict=True)]
-        says = [f"{title}: {metric} {one.score:.3f}; shown {printable(one.says, 300)}" for title, one in titled]
-        images = [
-            _seen([(title, image) for (title, _), image in zip(titled, row, strict=True)])
-            for row in zip(*(one.images for one in sets), strict=True)
+    for sets in zip(*(one.sets for one in losses), strict=True):
+        says = [
+            f"{title}: {metric} {one.score:.3f}; shown {printable(one.says, 300)}"
+            for title, one in zip(titles, sets, strict=True)
         ]
-        found.append(SeenSet(says, images))
+        rows = zip(*(one.images for one in sets), strict=True)
+        found.append(SeenSet(says, [_seen(titles, row) for row in rows]))
     return found
 
 
-def _seen(losses: Sequence[tuple[str, Image]]) -> Seen:
-    first = losses[0][1]
+def _seen(titles: Sequence[str], images: Sequence[Image]) -> Seen:
+    first = images[0]
     unit = _SIDE / max(first.width, first.height)
     source = f"data:{first.type};base64,{base64.b64encode(first.picture).decode()}"
     width, height = (f"{unit * side:.0f}" for side in (first.width, first.height))
-    return Seen(printable(first.name, 60), source, width, height, [_pane(title, one, unit) for title, one in losses])
+    panes = [_pane(title, image, unit) for title, image in zip(titles, images, strict=True)]
+    return Seen(printable(first.name, 60), source, width, height, panes)
 
 
 def _pane(title: str, image: Image, unit: float) -> Pane:
@@ -122,7 +124,7 @@ def _pane(title: str, image: Image, unit: float) -> Pane:
     caption = f"{count - len(missed)} of {count} found, {len(wrong)} wrong"
     parts = [f"{what}: {_few(some)}" for what, some in (("found", right), ("missed", missed), ("wrong", wrong)) if some]
     says = ". ".join([f"{title}, {printable(image.name, 60)}: {caption}", *parts])
-    return Pane(_marks(image, unit), caption, says)
+    return Pane(title, _marks(image, unit), caption, says)
 
 
 def _marks(image: Image, unit: float) -> list[Mark]:

@@ -18,8 +18,7 @@ from markupsafe import Markup
 from autoloss import __version__
 from autoloss.candidate import OWN, Kind
 from autoloss.report import next_steps
-from autoloss.report.detections import seen
-from autoloss.report.detections.document import Detections, rung_of
+from autoloss.report.detections.document import rung_of
 from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.report.page import facts, pictures
 from autoloss.report.page.shown import Opened, Shown, duration, formula, losses, opened, points, row_text
@@ -57,7 +56,7 @@ def page(told: Told, *, live: str = "") -> str:
         setup=list(_setup(board)),
         funnel=list(_funnel(told)),
         lineage=list(_lineage(told)) if winner else [],
-        seen=seen.beside(_titled(told), board.metric) if told.detections else [],
+        seen=told.seen,
         show_detections=next_steps.detections(board),
         trained=rung_of(board.settings),
         classes=list(_classes(told)),
@@ -231,11 +230,6 @@ def _lineage(told: Told) -> Iterator[tuple[facts.Step, dict[str, Shown], dict[st
         now = {shown.slot: shown for shown in losses(one.losses, short=len(steps) <= _SHORT)}
         before = losses({slot: loss for slot, loss in step.changed.items() if loss}, short=len(steps) <= _SHORT)
         yield step, now, {shown.slot: shown for shown in before}, told.scores.get(one.number)
-
-
-def _titled(told: Told) -> list[tuple[str, Detections]]:
-    mine, own = told.detections
-    return [(f"the best found, #{mine.candidate}", mine), ("the own loss", own)]
 
 
 def _classes(told: Told) -> Iterator[tuple[str, float, float]]:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from autoloss.candidate import Candidate, Evaluation, Refusal
 from autoloss.report.detections.document import Detections, kept, rung_of
+from autoloss.report.detections.seen import SeenSet, beside
 from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.report.page import facts
 from autoloss.report.page.answer import Answer, answer, by_seed
@@ -88,6 +89,11 @@ class Told:
         """Means of its metrics there."""
         number = row.candidate.number
         return facts.metrics_at(self.by_candidate.get(number, ()), self.top_rung(row), number)
+
+    @cached_property
+    def seen(self) -> list[SeenSet]:
+        """Images with what the best found and the own loss find in them, by data set; empty where that is not known."""
+        return beside(self.detections, self.board.metric) if self.detections else []
 
     def paired_rungs(self) -> Iterator[tuple[str, str, dict[int, tuple[float, float]]]]:
         """Each rung beside the next and beside the dearest: names, and scores of those that have both."""

@@ -32,7 +32,7 @@ def detections(number: int, **changes: Any) -> Detections:
 
 
 def test_every_object_and_every_detection_has_a_mark_that_says_what_it_is() -> None:
-    (one,) = beside([("best", detections(7)), ("own", detections(0))], "mAP")
+    (one,) = beside([detections(7), detections(0)], "mAP")
     (image,) = one.images
     assert (image.width, image.height) == ("400", "200")
     marks = image.panes[0].marks
@@ -40,11 +40,11 @@ def test_every_object_and_every_detection_has_a_mark_that_says_what_it_is() -> N
     assert marks[3].box == ("41.0", "40.0", "20.0", "20.0")
     assert [mark.text for mark in marks] == ["", "missed dog", f"✗ {'x' * 19}… 0.30", "cat 0.80"]
     assert image.panes[0].caption == "1 of 2 found, 1 wrong"
-    assert image.panes[0].says.startswith("best, a.png: 1 of 2 found, 1 wrong. found: cat 0.80. missed: dog. wrong: x")
+    assert image.panes[0].says.startswith("#7, a.png: 1 of 2 found, 1 wrong. found: cat 0.80. missed: dog. wrong: x")
     assert len(image.panes[0].says) < 300
-    assert one.says == ["best: mAP 0.500; shown from score 0.25 up", "own: mAP 0.500; shown from score 0.25 up"]
+    assert one.says == ["#7: mAP 0.500; shown from score 0.25 up", "own loss: mAP 0.500; shown from score 0.25 up"]
 
 
 def test_different_images_are_not_set_beside_each_other() -> None:
     with pytest.raises(InputError, match="different images"):
-        beside([("best", detections(7)), ("own", detections(0, name="b.png"))], "mAP")
+        beside([detections(7), detections(0, name="b.png")], "mAP")
