@@ -153,6 +153,32 @@ class Auditable(Protocol):
         """
 
 
+@runtime_checkable
+class Detecting(Protocol):
+    """What an evaluator may do besides for `autoloss report --detections`: show what a detector finds."""
+
+    def detect(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int, most: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """What the detector of one training finds on a few images, the same ones whatever the losses.
+
+        Args:
+            losses: as of `Evaluator.evaluate`.
+            rung: the rung's `task` from the config.
+            seed: of weights and data order.
+            most: images.
+
+        Returns:
+            Of every data set the `score`; `says`, which detections are shown, such as those from a score up; and
+            `images`. An image has a `name`, a `picture` (JPEG or PNG), `width` and `height` of what boxes are measured
+            in, `objects` (`box`, `class`, `found`: whether a detection matches it) and what was `found` (`box`,
+            `class`, `score`, `right`: whether it matches an object). A box is x, y, width, height.
+
+        Raises:
+            InputError: what a person can mend.
+        """
+
+
 def named(name: object) -> tuple[str, str]:
     """Module and class that the `type` of an evaluator stands for; nothing is imported.
 

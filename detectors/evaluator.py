@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from detectors import mmcv_ops
 from detectors.data.coco import CocoSource, resized
 from detectors.data.splits import located, say, sources
 from detectors.strict import MOST
-from detectors.tasks import Task, TrainDetector, TrainHeads, audited, task_of
-from primitives.catalog import grammar
+from detectors.tasks import Task, TrainDetector, TrainHeads, any_formula, audited, lasting, task_of
 from primitives.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from detectors.frozen.rung import Frozen
 
-_Task = TypeVar("_Task", TrainDetector, TrainHeads)
 _log = logging.getLogger(__name__)
 
 
@@ -124,7 +122,7 @@ class DetectorEvaluator:
             )
         for split in dict.fromkeys(task.evaluate_on for task in map(self._task, tasks)):
             self.metric.check(self.sources[split], split)
-        losses = {slot: _any_formula(name) for slot, name in slots.items()}
+        losses = {slot: any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
             config = self._configured(losses, task, 0)
             if isinstance(task, TrainHeads):
@@ -201,6 +199,21 @@ class DetectorEvaluator:
         """The task of an audit, see the engine's `Auditable`; arguments and errors as of `tasks.audited`."""
         return audited(rung, balanced, self.sources)
 
+    def detect(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int, most: int
+    ) -> list[dict[str, Any]]:
+        """What a training finds on a few of the images that it is evaluated on; see the engine's `Detecting`."""
+        from detectors import detections
+        from detectors.training.short import train_briefly
+
+        task = self._task(rung)
+        if isinstance(task, TrainHeads):
+            raise InputError(detections.NO_DETECTOR)
+        config = self._configured(losses, task, seed)
+        config.val_evaluator["judged"] = True
+        found = train_briefly(config)
+        return [detections.examples(self.sources[task.evaluate_on], found, self.metric.score(found), most)]
+
     def warm(self, rung: Mapping[str, object], seed: int) -> None:
         """Makes what every evaluation of a rung with a seed shares; errors as of `evaluate`."""
         task = self._task(rung)
@@ -243,7 +256,7 @@ class DetectorEvaluator:
         wanted = min(task.images, self.sources[task.train_on].count), self._evaluated(task)
         file = Path(folder) / frozen.FILE
         return profiling.features(
-            lambda count: self._configured({}, _lasting(task, count), 0),
+            lambda count: self._configured({}, lasting(task, count), 0),
             task.pretrain,
             wanted,
             seconds,
@@ -268,14 +281,14 @@ class DetectorEvaluator:
         images, more = self._evaluated(task), {"bytes_data": profiling.prepared_bytes(self.sources)}
         if not isinstance(task, TrainHeads):
             found = profiling.training(
-                lambda count: self._configured(losses[0], _lasting(task, count), 0), task.iterations, images, seconds
+                lambda count: self._configured(losses[0], lasting(task, count), 0), task.iterations, images, seconds
             )
             for name in ("fixed", "iteration", "evaluate"):
                 found[name] *= len(losses)  # they are trained one after another
             return found | more
-        few = frozen.read(Path(folder) / frozen.FILE, self._configured({}, _lasting(task, 1), 0), "", get_device())
+        few = frozen.read(Path(folder) / frozen.FILE, self._configured({}, lasting(task, 1), 0), "", get_device())
         found = profiling.heads(
-            few, lambda on, count: self._heads(on, losses, _lasting(task, count), 0), task.iterations, images, seconds
+            few, lambda on, count: self._heads(on, losses, lasting(task, count), 0), task.iterations, images, seconds
         )
         return found | more
 
@@ -301,7 +314,7 @@ class DetectorEvaluator:
 
         key = (task, seed)
         if self._frozen is None or self._frozen[0] != key:
-            config = self._configured({}, _lasting(task, task.pretrain), seed)
+            config = self._configured({}, lasting(task, task.pretrain), seed)
             self._frozen = None  # so that two of them are never held at once
             self._frozen = (key, frozen.freeze(config, task, seed, get_device()))
         return self._frozen[1]
@@ -334,17 +347,3 @@ class DetectorEvaluator:
     def _task(self, rung: Mapping[str, object]) -> Task:
         task = task_of(rung)
         return task.model_copy(update={"evaluate_on": "val"}) if self._on_val_instead(task) else task
-
-
-def _lasting(task: _Task, iterations: int) -> _Task:
-    """A task of other length."""
-    return task.model_copy(update={"iterations": iterations})
-
-
-def _any_formula(name: str) -> dict[str, object]:
-    """A formula that reads every input of a grammar: a detector that takes it takes them all."""
-    first, *others = (terminal.name for terminal in grammar(name).terminals)
-    text = first
-    for other in others:
-        text = f"add({text}, {other})"
-    return {"expression": text, "grammar": name, "loss_weight": 1.0}

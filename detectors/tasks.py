@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import Literal
+from typing import Literal, TypeVar
 
 from detectors.strict import Count, Strict
+from primitives.catalog import grammar
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
@@ -55,6 +56,7 @@ class TrainHeads(Strict):
 
 
 Task = TrainDetector | TrainHeads
+_Task = TypeVar("_Task", TrainDetector, TrainHeads)
 _KINDS: dict[str, type[Task]] = {"train": TrainDetector, "frozen": TrainHeads}
 
 
@@ -68,6 +70,11 @@ def task_of(rung: Mapping[str, object]) -> Task:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise InputError(f"a rung's kind is {printable(repr(kind))}; choices: {', '.join(_KINDS)}, descend")
     return _KINDS[kind].read(rung, "a rung's task", "a rung's ")
+
+
+def lasting(task: _Task, iterations: int) -> _Task:
+    """A task of other length."""
+    return task.model_copy(update={"iterations": iterations})
 
 
 def audited(rung: Mapping[str, object], balanced: bool, splits: Container[str]) -> dict[str, object]:
@@ -89,3 +96,12 @@ def audited(rung: Mapping[str, object], balanced: bool, splits: Container[str]) 
             "--test-data in the search, or data.test in the config"
         )
     return {**rung, "evaluate_on": "test", "per_image": True, **({"balanced": True} if balanced else {})}
+
+
+def any_formula(name: str) -> dict[str, object]:
+    """A formula that reads every input of a grammar: a detector that takes it takes them all."""
+    first, *others = (terminal.name for terminal in grammar(name).terminals)
+    text = first
+    for other in others:
+        text = f"add({text}, {other})"
+    return {"expression": text, "grammar": name, "loss_weight": 1.0}

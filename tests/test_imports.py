@@ -101,7 +101,7 @@ ORDER = {
         ["data"],
         ["training"],
         ["frozen"],
-        ["evaluator", "profiling"],
+        ["evaluator", "profiling", "detections"],
         ["export"],
     ],
 }

@@ -16,7 +16,7 @@ from autoloss.report.leaderboard import Evidence, titled
 from autoloss.report.plots import loss_plot
 from autoloss.search.selection.noise import Difference
 from primitives import algebra
-from primitives.catalog import GRAMMARS, KnownLoss, known_loss
+from primitives.catalog import KnownLoss, known_loss
 from primitives.text.markup import MOST, markdown, plain
 
 FILE = "card.md"
@@ -32,10 +32,8 @@ def write(export: Export, target: str, files: Sequence[str], folder: Path) -> No
         folder: where to.
     """
     for slot, loss in export.losses.items():
-        known = _beside(loss)
-        other = loss_plot.Drawn(known.title, known.expression, GRAMMARS[known.grammar], known.alpha)
         mine = loss_plot.Drawn("this", loss.expression, loss.grammar, loss.alpha)
-        loss_plot.draw(mine, other, folder / f"{slot}.png")
+        loss_plot.draw(mine, loss_plot.beside(mine), folder / f"{slot}.png")
     (folder / FILE).write_text(text(export, target, files), encoding="utf-8")
 
 

@@ -38,6 +38,11 @@ def commands(found: Leaderboard) -> list[str]:
     return [f"autoloss export {run} {chosen}{to}", *show, *_training(found, detector, f"--run {run} {chosen}")]
 
 
+def detections(found: Leaderboard) -> str:
+    """Showing what the detectors of the best found and the own loss see."""
+    return f"autoloss report {shlex.quote(found.run)} --detections"
+
+
 def _detector(found: Leaderboard) -> str:
     """The config of the run's detector, where this folder finds it; empty where the evaluator trains none."""
     spec = found.settings.first_evaluator

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoloss.evaluator import BESIDE, Evaluator, Measurable, SideBySide, build
+from autoloss.evaluator import BESIDE, Detecting, Evaluator, Measurable, SideBySide, build
 from primitives.errors import InputError
 
 
@@ -67,6 +67,15 @@ class SeveralEvaluators:
             reasons = [part(index, one) for index, one in enumerate(row) if isinstance(one, str)]
             found.append(reasons[0] if reasons else _together([one for one in row if not isinstance(one, str)]))
         return found
+
+    def detect(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int, most: int
+    ) -> list[Mapping[str, Any]]:
+        """What the detectors of those that can show it find."""
+        showing = [evaluator for evaluator in self._evaluators if isinstance(evaluator, Detecting)]
+        if not showing:
+            raise InputError("search.evaluators: none shows detections; see Detecting in autoloss/evaluator.py")
+        return [found for evaluator in showing for found in evaluator.detect(losses, rung, seed, most)]
 
     def measure_shared(self, rung: Mapping[str, object], seconds: float, folder: str) -> dict[str, float]:
         """What it costs by all of them; see `Measurable`."""

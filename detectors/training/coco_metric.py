@@ -15,6 +15,8 @@ from detectors.training.metric import AREAS, OF_CLASS, Metric
 
 PER_IMAGE = "per_image"
 """Of the metrics, what each image contributes; to the engine, too."""
+JUDGED = "judged"
+"""Of the metrics, what each image shows and what was found in it."""
 _MEANS = {"mAP": "AP_all", "mAP_50": "AP_50", "mAP_75": "AP_75"}
 _OTHERS = {
     **{f"AP_{area}": f"AP_{area}" for area in AREAS},
@@ -65,6 +67,10 @@ class Truth:
     def contributions(self, rows: np.ndarray[Any, Any], images: Sequence[int], metric: Metric) -> dict[str, Any]:
         """What each image contributes to a metric, see `matches.contributions`; arguments as of `score`."""
         return matches.contributions(self._coco, self._found(rows), images, metric)
+
+    def judged(self, rows: np.ndarray[Any, Any], images: Sequence[int]) -> dict[int, matches.Judged]:
+        """What every image shows and what was found in it, see `matches.judged`; arguments as of `score`."""
+        return matches.judged(self._coco, self._found(rows), images)
 
     def _by_class(self, evaluation: Any) -> dict[str, float]:
         """AP over IoU 0.50 to 0.95 of every class that has a box, of all sizes, with 100 detections an image."""
@@ -118,13 +124,14 @@ class FastCocoMetric(BaseMetric):  # type: ignore[misc]
     Args:
         ann_file: COCO JSON of the images that are evaluated.
         per_image: the metric to which what each image contributes is given beside the metrics; None for none.
+        judged: give what each image shows and what was found in it, too.
     """
 
     default_prefix = "coco"
 
-    def __init__(self, ann_file: str, per_image: str | Sequence[str] | None = None) -> None:
+    def __init__(self, ann_file: str, per_image: str | Sequence[str] | None = None, judged: bool = False) -> None:
         super().__init__()
-        self._truth = Truth(ann_file)
+        self._truth, self._judged = Truth(ann_file), judged
         self._per_image = None if per_image is None else Metric.of(per_image)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:  # noqa: ARG002
@@ -140,10 +147,12 @@ class FastCocoMetric(BaseMetric):  # type: ignore[misc]
             self.results.append((sample["img_id"], rows))
 
     def compute_metrics(self, results: list[tuple[int, np.ndarray[Any, Any]]]) -> dict[str, Any]:
-        """See `Truth.score`, and `Truth.contributions`."""
+        """See `Truth.score`, `Truth.contributions` and `Truth.judged`."""
         rows = np.concatenate([row for _, row in results]) if results else np.empty((0, 7))
         images = list({image for image, _ in results})
         found: dict[str, Any] = self._truth.score(rows, images)
         if self._per_image is not None:
             found[PER_IMAGE] = self._truth.contributions(rows, images, self._per_image)
+        if self._judged:
+            found[JUDGED] = self._truth.judged(rows, images)
         return found

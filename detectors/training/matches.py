@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from detectors.training.metric import AREAS, OF_CLASS, Metric
 
 Rows: TypeAlias = np.ndarray[Any, Any]
+Box: TypeAlias = tuple[float, ...]
 _EVERY = (0, 1e10)
 _THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
@@ -48,6 +50,41 @@ def contributions(truth: COCO, found: COCO, images: Sequence[int], metric: Metri
     if not recall:
         parts = _above_last_hit(parts)
     return {"metric": "recall" if recall else "precision", **parts}
+
+
+@dataclass
+class Judged:
+    """What an image shows and what was found in it, at IoU 0.5; boxes are x, y, width, height in pixels.
+
+    Args:
+        objects: box, class, and the score of the detection that matches it; None for none.
+        found: box, class, score, and whether it matches an object.
+    """
+
+    objects: list[tuple[Box, str, float | None]] = field(default_factory=list)
+    found: list[tuple[Box, str, float, bool]] = field(default_factory=list)
+
+
+def judged(truth: COCO, found: COCO, images: Sequence[int]) -> dict[int, Judged]:
+    """Every image by its id; crowds, and what matches them, are left out. Arguments as of `contributions`."""
+    truth = _copied(truth)
+    evaluation = COCOeval(truth, found, "bbox")
+    params = evaluation.params
+    params.imgIds, params.areaRng, params.maxDets, params.iouThrs = sorted(images), [list(_EVERY)], [100], [0.5]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+    names = {category["id"]: str(category["name"]) for category in truth.dataset["categories"]}
+    told = {image: Judged() for image in params.imgIds}
+    for one in filter(None, evaluation.evalImgs):
+        image, name = told[one["image_id"]], names[one["category_id"]]
+        scores = dict(zip(one["dtIds"], map(float, one["dtScores"]), strict=True))
+        for number, match, ignored in zip(one["gtIds"], one["gtMatches"][0], one["gtIgnore"], strict=True):
+            if not ignored:
+                image.objects.append((tuple(truth.anns[number]["bbox"]), name, scores.get(int(match))))
+        for number, match, ignored in zip(one["dtIds"], one["dtMatches"][0], one["dtIgnore"][0], strict=True):
+            if not ignored:
+                image.found.append((tuple(found.anns[number]["bbox"]), name, scores[number], match > 0))
+    return told
 
 
 def _copied(truth: COCO) -> COCO:

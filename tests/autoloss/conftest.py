@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from autoloss.config import from_mapping
+from autoloss.report.detections import making
+from autoloss.report.leaderboard import Leaderboard
 from autoloss.report.page.page import page
 from autoloss.report.page.told import Told
 from autoloss.search.loop import discover
@@ -37,6 +39,7 @@ def report(searched: Path) -> Path:
     """Its page."""
     file = searched / "report.html"
     with Run.open(searched) as run:
+        making.make(run, Leaderboard.of(run), lambda _: None)
         file.write_text(page(Told.of(run)), encoding="utf-8")
     return file
 

@@ -18,12 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from rich.console import Console
 from rich.table import Table
 
 from autoloss.candidate import Candidate, How, Kind, Loss, Origin
 from autoloss.config import from_mapping
+from autoloss.report.plots.style import MORE, NOISE, styled
 from autoloss.rungs.rung import Rung
 from autoloss.search.runner import running
 from autoloss.settings import Settings
@@ -189,19 +191,19 @@ def main() -> None:
     draw(found, given.seconds, given.folder / "scaling.png")
 
 
+@styled()
 def draw(found: Mapping[str, Mapping[int, float]], seconds: float, file: Path) -> None:
     """Efficiency over workers, a line per kind."""
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
-    for kind, shares in found.items():
-        axes.plot(list(shares), list(shares.values()), marker="o", label=kind)
-    axes.axhline(0.9, color="grey", linewidth=1, linestyle="--", label="aim")
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for (kind, shares), colour in zip(found.items(), MORE, strict=False):
+        axes.plot(list(shares), list(shares.values()), marker="o", color=colour, label=kind)
+    axes.axhline(0.9, color=NOISE, linewidth=1, linestyle="--", label="aim")
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(next(iter(found.values()))))
-    axes.get_xaxis().set_major_formatter(matplotlib.ticker.ScalarFormatter())
-    axes.set(ylim=(0, 1.05), xlabel="workers", ylabel="efficiency", title=f"Evaluations that sleep {seconds:g} s")
+    axes.get_xaxis().set_major_formatter(ScalarFormatter())
+    axes.set(ylim=(0, 1.05), xlabel="workers", ylabel="share of their time that they evaluate")
+    axes.set_title(f"How busy workers are kept by evaluations that sleep {seconds:g} s")
     axes.legend()
     figure.savefig(file, dpi=120)
 

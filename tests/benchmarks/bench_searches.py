@@ -12,6 +12,7 @@ results/ladders/.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -29,9 +30,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from autoloss.candidate import GATES, OWN
+from autoloss.candidate import GATES, OWN, Kind
 from autoloss.config import load
 from autoloss.evaluator import build
+from autoloss.report.plots.run_plots import LINES
+from autoloss.report.plots.style import COLOURS, styled
 from autoloss.search import ladder
 from autoloss.search.results import mean_scores
 from autoloss.store.run import Run
@@ -41,6 +44,8 @@ ROOT = Path(__file__).parents[2]
 SEARCHES = ROOT / "configs" / "search"
 TASK = {"iterations": 1200, "train_on": "train", "evaluate_on": "test"}
 SEEDS = (71, 72, 73)
+_COLOURS = [colour for colour in LINES if colour != COLOURS[Kind.OWN]]
+"""Of variants; the own loss has its own."""
 ALWAYS = {"finale": None, "generations": 1000}
 
 
@@ -188,24 +193,22 @@ def _mean(scores: Sequence[float]) -> str:
     return f"{statistics.fmean(scores):.3f}{spread}"
 
 
+@styled()
 def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file: Path) -> None:
     """Best so far on held-out data against time, the mean and every search."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     panel = figure.subplots()
-    for index, name in enumerate(STUDIES[study].variants):
+    for name, colour in zip(STUDIES[study].variants, itertools.cycle(_COLOURS)):
         mine = [row for row in rows if row["variant"] == name]
         times = sorted({row["minutes"] for row in mine})
         for seed in sorted({row["seed"] for row in mine}):
-            panel.plot(times, [row["mean"] for row in mine if row["seed"] == seed], color=f"C{index}", alpha=0.3, lw=1)
-        panel.plot(
-            times, _curve(rows, name).values(), color=f"C{index}", marker="o", label=f"{name}, mean of the searches"
-        )
-    panel.axhline(statistics.fmean(own), color="grey", ls="--", label="the detector's own loss")
-    panel.set_title(STUDIES[study].question, fontsize=9)
+            panel.plot(times, [row["mean"] for row in mine if row["seed"] == seed], color=colour, alpha=0.3, lw=1)
+        panel.plot(times, _curve(rows, name).values(), color=colour, marker="o", label=f"{name}, mean of the searches")
+    panel.axhline(statistics.fmean(own), color=COLOURS[Kind.OWN], ls="--", label="the detector's own loss")
+    panel.set_title(STUDIES[study].question)
     panel.set_xlabel("minutes of search on one core")
     panel.set_ylabel("mAP of what it recommends, held out")
-    panel.legend(fontsize=8)
-    panel.grid(alpha=0.3)
+    panel.legend()
     figure.savefig(file, dpi=120)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import multiprocessing
 import os
@@ -82,6 +83,22 @@ class DescentEvaluator:
                 pred -= steps[0].clamp(-1, 1) * 30
                 logits -= steps[1].clamp(-1, 1) * 3
         return aligned_iou(pred.detach(), target), logits.detach().softmax(-1)[range(32), labels]
+
+
+class HeldEvaluator(DescentEvaluator):
+    """Evaluates `free` times in a process, and then only once a file is there."""
+
+    def __init__(self, file: str, free: int) -> None:
+        super().__init__()
+        self.file, self.free = Path(file), free
+
+    def evaluate(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
+    ) -> dict[str, float]:
+        self.free -= 1
+        while self.free < 0 and not self.file.exists():
+            time.sleep(0.05)
+        return super().evaluate(losses, rung, seed)
 
 
 class ImagesEvaluator(DescentEvaluator):
@@ -236,8 +253,14 @@ NAMES = (MARKUP, "[red]alarm[/red]", "\"quoted\" & 'so'", "x" * 10_000, "\u202er
 """Class names that a page, a card or a terminal may take for something else."""
 
 
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+"""A picture of one pixel."""
+
+
 class OddlyNamedEvaluator(DescentEvaluator):
-    """Tells precision by class, of classes whose names are markup; one loss fails with a reason that is, too."""
+    """Tells precision, and detections, of classes whose names are markup; one loss fails with such a reason, too."""
 
     def describe(self) -> dict[str, object]:
         return {"detector": f"{MARKUP}.py", "classes": list(NAMES), "images": {"train": 10, MARKUP: 3}}
@@ -249,3 +272,21 @@ class OddlyNamedEvaluator(DescentEvaluator):
             raise FloatingPointError(f"{MARKUP} [red]fails[/red]")
         score = super().evaluate(losses, rung, seed)["score"]
         return {"score": score, **{f"AP of {name}": score for name in NAMES}}
+
+    def detect(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int, most: int
+    ) -> list[dict[str, object]]:
+        names = (*NAMES, "cat")
+        image = {
+            "name": f"{MARKUP}.jpg",
+            "picture": DOT,
+            "width": 200,
+            "height": 100,
+            "objects": [{"box": [9 * k, 5, 8, 60], "class": name, "found": k > 1} for k, name in enumerate(names)],
+            "found": [
+                {"box": [9 * k, 6, 8, 60], "class": name, "score": 0.9 - 0.1 * k, "right": k > 1}
+                for k, name in enumerate(names)
+            ],
+        }
+        score = self.evaluate(losses, rung, seed)["score"]
+        return [{"score": score, "says": f"from score 0.20 up {MARKUP}", "images": [image] * min(most, 2)}]

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from autoloss import __version__
 from autoloss.candidate import OWN, Kind
 from autoloss.report import next_steps
+from autoloss.report.detections.document import rung_of
 from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.report.page import facts, pictures
 from autoloss.report.page.shown import Opened, Shown, duration, formula, losses, opened, points, row_text
@@ -55,6 +56,9 @@ def page(told: Told, *, live: str = "") -> str:
         setup=list(_setup(board)),
         funnel=list(_funnel(told)),
         lineage=list(_lineage(told)) if winner else [],
+        seen=told.seen,
+        show_detections=next_steps.detections(board),
+        trained=rung_of(board.settings),
         classes=list(_classes(told)),
         failures=facts.failures(told.evaluations),
         rows=list(_rows(told)),
@@ -134,6 +138,8 @@ def _trained(spec: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[tu
         yield "data", printable(data if isinstance(data, str) else data.get("type", data))
     if images := trained.get("images"):
         yield "images", ", ".join(f"{printable(name, 30)} {count:,}" for name, count in images.items() if count)
+    for split, faults in (trained.get("spoilt") or {}).items():
+        yield f"{printable(split, 30)}, spoilt on purpose", printable("; ".join(map(str, faults)), 300)
     if classes := trained.get("classes"):
         shown = ", ".join(printable(one, 40) for one in classes[:30])
         yield "classes", f"{len(classes)}: {shown}{', ...' if len(classes) > 30 else ''}"

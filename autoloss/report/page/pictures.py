@@ -18,6 +18,7 @@ from autoloss.report.page.answer import Difference
 from autoloss.report.page.inline import svg
 from autoloss.report.page.told import Told
 from autoloss.report.plots import loss_plot, run_plots
+from autoloss.report.plots.detections_plot import detections
 from autoloss.report.plots.fidelity_plot import save
 from autoloss.report.plots.loss_plot import Drawn
 from autoloss.report.plots.style import styled
@@ -56,7 +57,7 @@ def of(told: Told) -> dict[str, list[Markup]]:
 
 
 def write(told: Told, folder: Path) -> list[Path]:
-    """The same as files of PNG, and the funnel.
+    """The same as files of PNG, and the funnel, and what the detectors see.
 
     Raises:
         InputError: they cannot be written.
@@ -68,7 +69,11 @@ def write(told: Told, folder: Path) -> list[Path]:
     counts = told.board.counts
     funnel = Picture("funnel", "funnel", lambda: run_plots.funnel(counts), "the funnel")
     written = []
-    for one in (*pictures(told), funnel):
+    seen = (
+        Picture("detections", f"detections{place}", partial(detections, one), "what the detectors see")
+        for place, one in enumerate(told.seen)
+    )
+    for one in (*pictures(told), funnel, *seen):
         file = folder / f"{one.name}.png"
         with styled():
             save(one.draw(), file, dpi=_DPI)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from autoloss.candidate import Candidate, Evaluation, Refusal
+from autoloss.report.detections.document import Detections, kept, rung_of
+from autoloss.report.detections.seen import SeenSet, beside
 from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.report.page import facts
 from autoloss.report.page.answer import Answer, answer, by_seed
@@ -21,7 +23,7 @@ _FEWEST = 3
 
 @dataclass(frozen=True)
 class Told:
-    """A run, read once."""
+    """A run, read once; `detections` are those of the best found and of the own loss, or none."""
 
     board: Leaderboard
     evaluations: list[Evaluation]
@@ -30,13 +32,14 @@ class Told:
     answer: Answer
     shared: float
     worked_on: str
+    detections: tuple[Detections, ...] = ()
 
     @classmethod
     def of(cls, run: Run) -> Told:
         """Of a run as it stands.
 
         Raises:
-            InputError: the run or its audit cannot be read.
+            InputError: the run, its audit or its detections cannot be read.
         """
         board = Leaderboard.of(run)
         evaluations = relative(run.evaluations(), board.settings.objective)
@@ -48,6 +51,7 @@ class Told:
             answer(board, evaluations, run.directory),
             run.shared_seconds,
             run.worked_on,
+            _detections(run, board),
         )
 
     @cached_property
@@ -86,6 +90,11 @@ class Told:
         number = row.candidate.number
         return facts.metrics_at(self.by_candidate.get(number, ()), self.top_rung(row), number)
 
+    @cached_property
+    def seen(self) -> list[SeenSet]:
+        """Images with what the best found and the own loss find in them, by data set; empty where that is not known."""
+        return beside(self.detections, self.board.metric) if self.detections else []
+
     def paired_rungs(self) -> Iterator[tuple[str, str, dict[int, tuple[float, float]]]]:
         """Each rung beside the next and beside the dearest: names, and scores of those that have both."""
         names = [name for name in self.board.rungs if any(name in row.scores for row in self.board.rows)]
@@ -102,3 +111,11 @@ class Told:
             }
             if len(both) >= _FEWEST:
                 yield low, dear, both
+
+
+def _detections(run: Run, board: Leaderboard) -> tuple[Detections, ...]:
+    """Of the best found and of the own loss; none where one of them has none."""
+    pair = (*board.picks(), *([board.own] if board.own else []))
+    rung = rung_of(board.settings)
+    found = [one for row in pair if (one := kept(run.directory, row.candidate, rung))]
+    return tuple(found) if len(found) == 2 else ()

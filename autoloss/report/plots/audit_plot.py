@@ -8,15 +8,18 @@ from matplotlib.figure import Figure
 
 from autoloss.audit.contestants import CONTROLS
 from autoloss.audit.verdict import Audit
+from autoloss.candidate import Kind
 from autoloss.report.plots.fidelity_plot import save
+from autoloss.report.plots.style import COLOURS, INK, MORE, NOISE, styled
 from autoloss.values import LEVEL
 from primitives.text.printable import printable
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73")
-"""Of finalists, by rank: Okabe and Ito's, which colour-blind people tell apart."""
+_COLOURS = (COLOURS[Kind.FOUND], *MORE)
+"""Of finalists, by rank."""
 _APART = 0.22
 
 
+@styled()
 def draw(found: Audit, file: Path) -> None:
     """Writes a panel for each set-up, a row for each control, and a line for each finalist.
 
@@ -33,9 +36,9 @@ def draw(found: Audit, file: Path) -> None:
     figure = Figure(figsize=(4.4 + 3.4 * count, 1.9 + 0.5 * max(len(controls), 1)), layout="constrained")
     panels = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for panel, place in zip(panels, found.places, strict=True):
-        panel.axvline(0, color="black", linewidth=0.8)
+        panel.axvline(0, color=INK, linewidth=0.8)
         if place.smallest is not None:
-            panel.axvspan(-100 * place.smallest, 100 * place.smallest, color="tab:gray", alpha=0.15, linewidth=0)
+            panel.axvspan(-100 * place.smallest, 100 * place.smallest, color=NOISE, alpha=0.2, linewidth=0)
         for one in place.comparisons:
             rank = finalists.index(one.finalist)
             height = controls.index(one.control) + _APART * (rank - (len(finalists) - 1) / 2)
@@ -51,16 +54,15 @@ def draw(found: Audit, file: Path) -> None:
                 capsize=2.5,
                 linewidth=1.4,
             )
-        panel.set_title(printable(place.on, 40).replace("$", r"\$"), fontsize=9)
-        panel.set_xlabel(f"points of {printable(place.metric, 30)} over the control".replace("$", r"\$"), fontsize=8)
-        panel.tick_params(labelsize=8)
-        panel.grid(axis="x", alpha=0.3)
-    panels[0].set_yticks(range(len(controls)), controls, fontsize=8)
+        panel.set_title(printable(place.on, 40))
+        panel.set_xlabel(f"points of {printable(place.metric, 30)} over the control")
+        panel.grid(axis="y", visible=False)
+    panels[0].set_yticks(range(len(controls)), controls)
     panels[0].invert_yaxis()
     handles = [panels[0].plot([], [], "o", color=_COLOURS[rank], label=f"#{n}")[0] for rank, n in enumerate(finalists)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(finalists) or 1, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(finalists) or 1)
     figure.suptitle(
         "Finalists less controls, 95 % intervals; filled: shown, after Holm's correction; grey: mostly goes unseen",
-        fontsize=8,
+        fontsize=8.5,
     )
     save(figure, file)

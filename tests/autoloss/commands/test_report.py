@@ -77,6 +77,16 @@ def test_names_that_are_markup_are_text_in_the_terminal_too(searched: Path) -> N
     )
 
 
+@pytest.mark.parametrize("text", [MARKUP, "[red]i[/red]", "\u202ei - u", "\x1b[31mi", "i" + "+i" * 5_000], ids=ascii)
+@pytest.mark.parametrize("command", ["check", "inspect", "show", "report"])
+def test_a_formula_or_a_place_that_is_markup_is_a_line_of_text(command: str, text: str, tmp_path: Path) -> None:
+    done = autoloss(command, text, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert text.encode("unicode_escape").decode()[:12] in done.stderr
+    assert done.stderr.rstrip("\n").isprintable()
+    assert len(done.stderr) < 2_100
+
+
 def test_pictures_of_one_run_are_written_beside_the_page(runs: list[Path], tmp_path: Path) -> None:
     done = autoloss("report", runs[1], "--pictures", tmp_path / "pictures")
     assert done.returncode == 0, done.stderr

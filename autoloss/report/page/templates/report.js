@@ -46,8 +46,10 @@ async function renew() {
   const opened = Array.from(document.querySelectorAll("[id] details[open]"), (one) => one.closest("[id]").id);
   const sorted = Array.from(document.querySelectorAll("th[aria-sort]"), (head) => [
     head.closest("section").id, head.cellIndex, head.getAttribute("aria-sort")]);
+  const all = document.getElementById("all")?.checked;
   live.dataset.version = fresh.querySelector(".live").dataset.version;
   for (const part of ["header", "main"]) document.querySelector(part).replaceWith(fresh.querySelector(part));
+  if (all && document.getElementById("all")) document.getElementById("all").checked = true;
   for (const id of opened) for (const one of document.querySelectorAll(`[id="${CSS.escape(id)}"] details`)) one.open = true;
   for (const [id, place, direction] of sorted) {
     const button = document.querySelector(`#${id} th:nth-child(${place + 1}) button`);

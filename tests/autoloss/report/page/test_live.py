@@ -173,8 +173,8 @@ def test_an_open_page_shows_what_is_new_and_keeps_what_is_open(
 
 @pytest.mark.slow
 def test_an_open_page_follows_a_search_through_a_kill_and_a_resumption(tmp_path: Path, chromium: Any) -> None:
-    folder, config = tmp_path / "run", tmp_path / "config.py"
-    evaluator = {"type": "tests.helpers.fast_evaluator:DescentEvaluator", "pause": 0.4}
+    folder, config, let = tmp_path / "run", tmp_path / "config.py", tmp_path / "let"
+    evaluator = {"type": "tests.helpers.fast_evaluator:HeldEvaluator", "file": str(let), "free": 6}
     config.write_text(f"search = {section(evaluator=evaluator)!r}\n")
 
     def search() -> subprocess.Popen[bytes]:
@@ -195,6 +195,7 @@ def test_an_open_page_follows_a_search_through_a_kill_and_a_resumption(tmp_path:
             os.killpg(searching.pid, signal.SIGKILL)
             searching.wait()
             shows(window, ".live", "not searched now")
+            let.touch()
             searching = search()
             assert searching.wait(120) == 0
             shows(window, "#answer", "From the finale")

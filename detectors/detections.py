@@ -1,0 +1,91 @@
+"""Detections: a few images of a split, with what they show and what a detector found in them, for people to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from detectors.data.coco import CocoSource
+from detectors.data.images import sample
+from detectors.training.coco_metric import JUDGED
+from detectors.training.matches import Judged
+from primitives.errors import InputError
+from primitives.text.printable import printable
+
+NO_DETECTOR = "example detections are of whole detectors, this task is of kind 'frozen'; give the search a finale"
+_LONGEST = 480
+"""Most pixels of the longer side of a picture."""
+
+
+def examples(source: CocoSource, metrics: Mapping[str, Any], score: float, most: int) -> dict[str, Any]:
+    """What the engine's `Detecting` gives of a split.
+
+    The images are spread evenly over those that show an object, whatever was found in them.
+
+    Args:
+        source: of the images.
+        metrics: of a training, `judged` among them.
+        score: of the training.
+        most: images.
+    """
+    judged: Mapping[int, Judged] = metrics[JUDGED]
+    least, precision, recall = threshold(judged.values())
+    entries = json.loads(source.annotations.read_text())["images"]
+    shown = sample([one for one in entries if one["id"] in judged and judged[one["id"]].objects], most)
+    says = f"from score {least:.2f} up, where F1 over all {len(judged):,} images is best: "
+    return {
+        "score": score,
+        "says": f"{says}precision {precision:.2f}, recall {recall:.2f} at IoU 0.5",
+        "images": [_image(source, one, judged[one["id"]], least) for one in shown],
+    }
+
+
+def threshold(judged: Iterable[Judged]) -> tuple[float, float, float]:
+    """The score from which up detections have the best F1, and their precision and recall.
+
+    Losses scale scores differently, so a fixed one would flatter some of them.
+    """
+    every = list(judged)
+    scores = np.array([score for one in every for _, _, score, _ in one.found])
+    right = np.array([hit for one in every for *_, hit in one.found], bool)
+    objects = sum(len(one.objects) for one in every)
+    if not right.any():
+        return 1.0, 0.0, 0.0
+    order = np.argsort(-scores)
+    places = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # the last of those that score the same
+    hits, count = np.cumsum(right[order])[places], places + 1
+    best = int(np.argmax(2 * hits / (count + objects)))
+    return float(scores[order][places][best]), float(hits[best] / count[best]), float(hits[best] / objects)
+
+
+def _image(source: CocoSource, entry: Mapping[str, Any], judged: Judged, least: float) -> dict[str, Any]:
+    return {
+        "name": str(entry["file_name"]),
+        "picture": _picture(source, str(entry["file_name"])),
+        "width": int(entry["width"]),
+        "height": int(entry["height"]),
+        "objects": [
+            {"box": list(box), "class": name, "found": score is not None and score >= least}
+            for box, name, score in judged.objects
+        ],
+        "found": [
+            {"box": list(box), "class": name, "score": score, "right": bool(right)}
+            for box, name, score, right in judged.found
+            if score >= least
+        ],
+    }
+
+
+def _picture(source: CocoSource, name: str) -> bytes:
+    """The image as JPEG, turned as mmdetection turns it."""
+    pixels = cv2.imread(str(source.images / name))
+    if pixels is None:
+        raise InputError(f"{printable(source.images / name)}: not an image that can be read")
+    share = min(1.0, _LONGEST / max(pixels.shape[:2]))
+    if share < 1:
+        pixels = cv2.resize(pixels, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
