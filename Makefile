@@ -30,7 +30,7 @@ results: .venv/installed  ## The first search, two on clean digits, and their fi
 
 published: .venv/installed  ## The known losses, the published four among them, ready for mmdetection; about 3 minutes.
 	rm -rf results/published
-	$(BIN)/autoloss export --catalog --stand-in --force --out results/published
+	OMP_NUM_THREADS=1 $(BIN)/autoloss export --catalog --stand-in --force --out results/published
 
 benchmark-export: .venv/installed  ## Exported losses beside mmdetection's own and an interpreter; about 2 minutes.
 	@mkdir -p results
