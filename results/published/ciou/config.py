@@ -1,6 +1,7 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CiouBoxLoss_8bdee6e9.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with CiouBoxLoss_b02a9db6.
 
-CIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 10 and 11; its weight detached, as in torchvision.
+CIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 10; the aspect counts from IoU 0.5 on and its weight is
+detached, as in mmdetection.
 
     python tools/train.py config.py
 
@@ -46,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'ciou_losses_8bdee6e9']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'ciou_losses_b02a9db6']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,13 +56,13 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'ciou_losses_8bdee6e9',
+        'ciou_losses_b02a9db6',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_bbox=dict(
                 _delete_=True,
-                loss_weight=11.5058,
-                type='CiouBoxLoss_8bdee6e9'),
+                loss_weight=11.5189,
+                type='CiouBoxLoss_b02a9db6'),
             reg_decoded_bbox=True)))

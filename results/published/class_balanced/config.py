@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with ClassBalancedClassLoss_503b48ab.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with ClassBalancedClassLoss_8889e6a8.
 
 class-balanced cross-entropy (beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555,
 eq. 3, where 1 - beta is small.
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'class_balanced_losses_503b48ab']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'class_balanced_losses_8889e6a8']))
 custom_hooks = [
     dict(type='TrainingState_009e94d1'),
     dict(type='PortableConfig_bc7ecc83'),
@@ -58,14 +58,14 @@ custom_imports = dict(
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
         'training_state_009e94d1',
-        'class_balanced_losses_503b48ab',
+        'class_balanced_losses_8889e6a8',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_cls=dict(
                 _delete_=True,
-                loss_weight=0.0328849,
-                type='ClassBalancedClassLoss_503b48ab',
+                loss_weight=0.632121,
+                type='ClassBalancedClassLoss_8889e6a8',
                 use_sigmoid=False),
-            type='ClassBalancedShared2FCBBoxHead_503b48ab')))
+            type='ClassBalancedShared2FCBBoxHead_8889e6a8')))

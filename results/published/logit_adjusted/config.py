@@ -1,4 +1,4 @@
-"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with LogitAdjustedClassLoss_b1f4d2d4.
+"""mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py with LogitAdjustedClassLoss_2892a0cc.
 
 logit-adjusted cross-entropy. Source: Menon et al. 2021, arXiv 2007.07314, eq. 10.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'logit_adjusted_losses_b1f4d2d4']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'logit_adjusted_losses_2892a0cc']))
 custom_hooks = [
     dict(type='TrainingState_009e94d1'),
     dict(type='PortableConfig_bc7ecc83'),
@@ -57,14 +57,14 @@ custom_imports = dict(
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
         'training_state_009e94d1',
-        'logit_adjusted_losses_b1f4d2d4',
+        'logit_adjusted_losses_2892a0cc',
     ])
 model = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_cls=dict(
                 _delete_=True,
-                loss_weight=0.968333,
-                type='LogitAdjustedClassLoss_b1f4d2d4',
+                loss_weight=1.0,
+                type='LogitAdjustedClassLoss_2892a0cc',
                 use_sigmoid=False),
-            type='LogitAdjustedShared2FCBBoxHead_b1f4d2d4')))
+            type='LogitAdjustedShared2FCBBoxHead_2892a0cc')))

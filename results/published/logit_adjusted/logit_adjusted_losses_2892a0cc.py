@@ -1,11 +1,11 @@
-"""LogitAdjustedClassLoss_b1f4d2d4.
+"""LogitAdjustedClassLoss_2892a0cc.
 
 logit-adjusted cross-entropy. Source: Menon et al. 2021, arXiv 2007.07314, eq. 10.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['logit_adjusted_losses_b1f4d2d4']) with this folder on
-PYTHONPATH, and LogitAdjustedClassLoss_b1f4d2d4 as the type of loss_cls or loss_bbox. config.py beside this file does
+In an mmdetection config: custom_imports = dict(imports=['logit_adjusted_losses_2892a0cc']) with this folder on
+PYTHONPATH, and LogitAdjustedClassLoss_2892a0cc as the type of loss_cls or loss_bbox. config.py beside this file does
 it.
 """
 
@@ -171,7 +171,7 @@ def logit_adjusted_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> T
     return at_label[:, 0]
 
 
-class LogitAdjustedClassLoss_b1f4d2d4(ClassLoss):
+class LogitAdjustedClassLoss_2892a0cc(ClassLoss):
     """`logit_adjusted_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -186,7 +186,7 @@ class LogitAdjustedClassLoss_b1f4d2d4(ClassLoss):
     reads = ("frequency",)
 
     def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.968333
+        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
@@ -197,7 +197,7 @@ class LogitAdjustedClassLoss_b1f4d2d4(ClassLoss):
         return logit_adjusted_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": LogitAdjustedClassLoss_b1f4d2d4}
+LOSSES = {"loss_cls": LogitAdjustedClassLoss_2892a0cc}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -457,13 +457,13 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class LogitAdjustedShared2FCBBoxHead_b1f4d2d4(RoIIoUAware, Shared2FCBBoxHead):
+    class LogitAdjustedShared2FCBBoxHead_2892a0cc(RoIIoUAware, Shared2FCBBoxHead):
         """Shared2FCBBoxHead that hands over what losses read beside prediction and target."""
 
         stands_for = "Shared2FCBBoxHead"
 
     @MODELS.register_module(force=True)
-    class LogitAdjustedShared4Conv1FCBBoxHead_b1f4d2d4(RoIIoUAware, Shared4Conv1FCBBoxHead):
+    class LogitAdjustedShared4Conv1FCBBoxHead_2892a0cc(RoIIoUAware, Shared4Conv1FCBBoxHead):
         """Shared4Conv1FCBBoxHead that hands over what losses read beside prediction and target."""
 
         stands_for = "Shared4Conv1FCBBoxHead"

@@ -1,11 +1,12 @@
-"""CiouBoxLoss_8bdee6e9.
+"""CiouBoxLoss_b02a9db6.
 
-CIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 10 and 11; its weight detached, as in torchvision.
+CIoU. Source: Zheng et al. 2020, arXiv 1911.08287, eq. 10; the aspect counts from IoU 0.5 on and its weight is
+detached, as in mmdetection.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['ciou_losses_8bdee6e9']) with this folder on PYTHONPATH, and
-CiouBoxLoss_8bdee6e9 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['ciou_losses_b02a9db6']) with this folder on PYTHONPATH, and
+CiouBoxLoss_b02a9db6 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -138,8 +139,10 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
 def ciou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
 
-    Formula: add(add(sub(1, div(i, u)), d), mul(v, stop(div(v, add(sub(1, div(i, u)), v)))))
-    LaTeX: d - \\frac{i}{u} + v \\operatorname{stop}{\\left(\\frac{v}{- \\frac{i}{u} + v + 1} \\right)} + 1
+    Formula: add(add(sub(1, div(i, u)), d), mul(v, stop(div(mul(div(max(sub(div(i, u), 0.5), 0), sub(div(i, u),
+        0.5)), v), add(sub(1, div(i, u)), v)))))
+    LaTeX: d - \\frac{i}{u} + v \\operatorname{stop}{\\left(\\frac{v \\max\\left(0, \\frac{i}{u} -
+        \\frac{1}{2}\\right)}{\\left(\\frac{i}{u} - \\frac{1}{2}\\right) \\left(- \\frac{i}{u} + v + 1\\right)} \\right)} + 1
     Inputs:
         i: intersection of the predicted box and its target (target area)
         u: union of the predicted box and its target (target area)
@@ -164,11 +167,14 @@ def ciou_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     angle_p = torch.atan(w_p / (h_p + 1e-7))
     v = (4 / math.pi**2) * (angle_t - angle_p) ** 2
     i, u = i / unit, u / unit
-    t1 = 1.0 - i / u
-    return t1 + d + v * (v / (t1 + v + 1e-20)).detach()
+    t1 = i / u
+    t2 = 1.0 - t1
+    t3 = t1 - 0.5
+    t4 = torch.maximum(t3, torch.full_like(d, 0.0)) / (t3 + 1e-20) * v
+    return t2 + d + v * (t4 / (t2 + v + 1e-20)).detach()
 
 
-class CiouBoxLoss_8bdee6e9(BoxLoss):
+class CiouBoxLoss_b02a9db6(BoxLoss):
     """`ciou_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -178,7 +184,7 @@ class CiouBoxLoss_8bdee6e9(BoxLoss):
         loss_weight: factor of the whole loss.
     """
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 11.5058) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 11.5189) -> None:
         super().__init__(reduction, loss_weight)
 
     def formula(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -186,7 +192,7 @@ class CiouBoxLoss_8bdee6e9(BoxLoss):
         return ciou_box_loss(pred, target)
 
 
-LOSSES = {"loss_bbox": CiouBoxLoss_8bdee6e9}
+LOSSES = {"loss_bbox": CiouBoxLoss_b02a9db6}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

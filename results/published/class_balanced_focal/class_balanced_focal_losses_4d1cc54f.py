@@ -1,13 +1,13 @@
-"""EqualisedFocalClassLoss_ee77f5e6.
+"""ClassBalancedFocalClassLoss_4d1cc54f.
 
-equalised focal (gamma 2, s 8). Source: Li et al. 2022, arXiv 2201.02593, eq. 5; the class's frequency in place of its
-balance of gradients.
+class-balanced focal (gamma 2, beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555,
+eq. 3 and 6, where 1 - beta is small; background as if most frequent.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['equalised_focal_losses_ee77f5e6']) with this folder on
-PYTHONPATH, and EqualisedFocalClassLoss_ee77f5e6 as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['class_balanced_focal_losses_4d1cc54f']) with this folder on
+PYTHONPATH, and ClassBalancedFocalClassLoss_4d1cc54f as the type of loss_cls or loss_bbox. config.py beside this file
+does it.
 """
 
 from __future__ import annotations
@@ -152,36 +152,34 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def equalised_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
+def class_balanced_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: mul(mul(add(1, mul(4, sub(1, f))), pow(abs(sub(y, sigmoid(x))), add(2, mul(8, sub(1, f))))),
-        sub(softplus(x), mul(x, y)))
-    LaTeX: \\left(5 - 4 f\\right) \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right) \\left|{y - \\frac{1}{1 + e^{-
-        x}}}\\right|^{10 - 8 f}
+    Formula: div(mul(square(sub(y, sigmoid(x))), sub(softplus(x), mul(x, y))), sub(1, exp(neg(sub(1, dot(y, sub(1,
+        f)))))))
+    LaTeX: \\frac{\\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right)}{1 -
+        e^{\\operatorname{dot}{\\left(y,1 - f \\right)} - 1}}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
         f: frequency of the class in training, relative to the most frequent one; 1 of the background (share of the
             most frequent), as frequency (C,) or (N, C)
     """
-    f = frequency.detach().to(x.dtype).expand_as(x)
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
     f_at = frequency.detach().to(x.dtype).expand_as(x).gather(1, index)
-    at1 = 1.0 - f_at
-    at2 = torch.exp(torch.clamp((2.0 + 8.0 * at1) * torch.log(torch.clamp(torch.abs(1.0 - torch.sigmoid(x_at)), min=1e-08)), max=60.0))
-    at_label = (1.0 + 4.0 * at1) * at2 * (functional.softplus(x_at) - x_at)
-    t1 = 1.0 - f
-    t2 = torch.exp(torch.clamp((2.0 + 8.0 * t1) * torch.log(torch.clamp(torch.abs(-torch.sigmoid(x)), min=1e-08)), max=60.0))
-    off_label = (1.0 + 4.0 * t1) * t2 * functional.softplus(x)
-    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
-    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
+    at1 = torch.square(1.0 - torch.sigmoid(x_at)) * (functional.softplus(x_at) - x_at)
+    at2 = torch.exp(torch.clamp(-(1.0 - hit * (1.0 - f_at)), max=88.0))
+    at_label = at1 / (1.0 - at2 + 1e-20)
+    t1 = torch.exp(torch.clamp(-(1.0 - hit * (1.0 - f_at)), max=88.0))
+    off_label = torch.square(-torch.sigmoid(x)) * functional.softplus(x) / (1.0 - t1 + 1e-20)
+    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
+    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class EqualisedFocalClassLoss_ee77f5e6(ClassLoss):
-    """`equalised_focal_class_loss` as a `loss_cls`.
+class ClassBalancedFocalClassLoss_4d1cc54f(ClassLoss):
+    """`class_balanced_focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -195,18 +193,18 @@ class EqualisedFocalClassLoss_ee77f5e6(ClassLoss):
     reads = ("frequency",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.36793
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.400149
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See equalised_focal_class_loss."""
-        return equalised_focal_class_loss(x, labels, **given)
+        """See class_balanced_focal_class_loss."""
+        return class_balanced_focal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": EqualisedFocalClassLoss_ee77f5e6}
+LOSSES = {"loss_cls": ClassBalancedFocalClassLoss_4d1cc54f}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -600,25 +598,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalFCOSHead_ee77f5e6(PointIoUAware, FCOSHead):
+    class ClassBalancedFocalFCOSHead_4d1cc54f(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalATSSHead_ee77f5e6(AnchorCenternessIoUAware, ATSSHead):
+    class ClassBalancedFocalATSSHead_4d1cc54f(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalRetinaHead_ee77f5e6(AnchorIoUAware, RetinaHead):
+    class ClassBalancedFocalRetinaHead_4d1cc54f(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalGFLHead_ee77f5e6(QualityIoUAware, GFLHead):
+    class ClassBalancedFocalGFLHead_4d1cc54f(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

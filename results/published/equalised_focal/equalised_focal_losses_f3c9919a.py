@@ -1,12 +1,12 @@
-"""ClassBalancedClassLoss_503b48ab.
+"""EqualisedFocalClassLoss_f3c9919a.
 
-class-balanced cross-entropy (beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555, eq.
-3, where 1 - beta is small.
+equalised focal (gamma 2, s 8). Source: Li et al. 2022, arXiv 2201.02593, eq. 5; the class's frequency in place of its
+balance of gradients.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['class_balanced_losses_503b48ab']) with this folder on
-PYTHONPATH, and ClassBalancedClassLoss_503b48ab as the type of loss_cls or loss_bbox. config.py beside this file does
+In an mmdetection config: custom_imports = dict(imports=['equalised_focal_losses_f3c9919a']) with this folder on
+PYTHONPATH, and EqualisedFocalClassLoss_f3c9919a as the type of loss_cls or loss_bbox. config.py beside this file does
 it.
 """
 
@@ -152,53 +152,61 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def class_balanced_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
-    """Losses (N,) of logits x, (N, C + 1) with the background last, and labels (N,); C is background.
+def equalised_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: neg(dot(div(y, sub(1, exp(neg(f)))), log(softmax(x))))
-    LaTeX: - \\operatorname{dot}{\\left(\\frac{y}{1 - e^{- f}},\\log{\\left(\\operatorname{softmax}{\\left(x \\right)}
-        \\right)} \\right)}
+    Formula: mul(mul(add(1, mul(4, sub(1, f))), pow(abs(sub(y, sigmoid(x))), add(2, mul(8, sub(1, f))))),
+        sub(softplus(x), mul(x, y)))
+    LaTeX: \\left(5 - 4 f\\right) \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right) \\left|{y - \\frac{1}{1 + e^{-
+        x}}}\\right|^{10 - 8 f}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
         f: frequency of the class in training, relative to the most frequent one; 1 of the background (share of the
             most frequent), as frequency (C,) or (N, C)
     """
-    index = labels[:, None]
-    p_at = torch.exp(-functional.cross_entropy(x, labels, reduction="none"))
-    f_at = functional.pad(frequency.detach().to(x.dtype), (0, x.shape[1] - frequency.shape[-1]), value=1.0).expand_as(x).gather(1, index)[:, 0]
-    t1 = 1.0 / (1.0 - torch.exp(torch.clamp(-f_at, max=88.0)) + 1e-20)
-    at_label = -(t1 * torch.log(p_at + 1e-20))
-    return at_label
+    f = frequency.detach().to(x.dtype).expand_as(x)
+    index = labels.clamp(0, x.shape[1] - 1)[:, None]
+    hit = (labels < x.shape[1])[:, None]
+    x_at = x.gather(1, index)
+    f_at = frequency.detach().to(x.dtype).expand_as(x).gather(1, index)
+    at1 = 1.0 - f_at
+    at2 = torch.exp(torch.clamp((2.0 + 8.0 * at1) * torch.log(torch.clamp(torch.abs(1.0 - torch.sigmoid(x_at)), min=1e-08)), max=60.0))
+    at_label = (1.0 + 4.0 * at1) * at2 * (functional.softplus(x_at) - x_at)
+    t1 = 1.0 - f
+    t2 = torch.exp(torch.clamp((2.0 + 8.0 * t1) * torch.log(torch.clamp(torch.abs(-torch.sigmoid(x)), min=1e-08)), max=60.0))
+    off_label = (1.0 + 4.0 * t1) * t2 * functional.softplus(x)
+    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
+    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class ClassBalancedClassLoss_503b48ab(ClassLoss):
-    """`class_balanced_class_loss` as a `loss_cls`.
+class EqualisedFocalClassLoss_f3c9919a(ClassLoss):
+    """`equalised_focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
     Args:
-        use_sigmoid: heads read it; it is False for this loss.
+        use_sigmoid: heads read it; it is True for this loss.
         reduction: `none`, `mean` or `sum`.
         loss_weight: factor of the whole loss.
     """
 
-    use_sigmoid = False
+    use_sigmoid = True
     reads = ("frequency",)
 
     def __init__(
-        self, use_sigmoid: bool = False, reduction: str = "mean", loss_weight: float = 0.0328849
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
-            raise ValueError(f"use_sigmoid must be False for this loss, got {use_sigmoid}")
+            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See class_balanced_class_loss."""
-        return class_balanced_class_loss(x, labels, **given)
+        """See equalised_focal_class_loss."""
+        return equalised_focal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": ClassBalancedClassLoss_503b48ab}
+LOSSES = {"loss_cls": EqualisedFocalClassLoss_f3c9919a}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -406,6 +414,20 @@ class IoUAware:
         return torch.cat((frequency, frequency.new_ones(1)))
 
 
+class DenseIoUAware(IoUAware):
+    """The same for a one-stage head, which is told of the images, and asks for its losses level by level."""
+
+    def loss(self, x: Any, batch_data_samples: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """See BaseDenseHead.loss."""
+        self.images = shapes(batch_data_samples)
+        return super().loss(x, batch_data_samples, *args, **kwargs)
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; the samples of a level lie image by image."""
+        assert self._samples is not None
+        return areas.repeat_interleave(len(self._samples.labels) // len(areas))
+
+
 def shapes(samples: Any) -> list[tuple[int, ...]]:
     """Height and width of the images of a batch, as the network takes them, without padding."""
     return [tuple(sample.metainfo["img_shape"][:2]) for sample in samples]
@@ -418,28 +440,148 @@ def resolved(value: Any) -> Any:
     return value.compute() if isinstance(value, DeferredClassLoss) else value
 
 
-class RoIIoUAware(IoUAware):
-    """The two-stage box head hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
+class CenternessIoUAware(DenseIoUAware):
+    """The same for a head with a centerness branch, where the IoU can also take the place of the centerness.
+
+    The stock head asks `centerness_target` before it decodes any box, on every process also without positives, and
+    averages over all processes what it is told; so the IoU is told there.
+
+    Args:
+        centerness_target: None for the head's own; `iou` makes the IoU of the predicted box the target of the
+            centerness branch and the weight of the box loss, as the published one-stage results have it.
+
+    Source: Liu et al. 2021, arXiv 2102.04700, and the authors' FCOS head.
+    """
+
+    bbox_coder: Any
+    _positive: Tensor  # what the head predicted for the positives, (P, 4)
+
+    def __init__(self, *args: Any, centerness_target: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if centerness_target not in (None, "iou"):
+            raise ValueError(f"unknown centerness_target {centerness_target!r}; known: None, 'iou'")
+        self._iou_as_centerness = centerness_target == "iou"
+
+    def centerness_target(self, *targets: Tensor) -> Tensor:
+        """The centerness of the positives (P,) in 0..1, or their IoU; arguments as of the stock head."""
+        if not self._iou_as_centerness:
+            return super().centerness_target(*targets)
+        with torch.no_grad():
+            return aligned_iou(*self.positives(*targets))
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicted and target boxes of the positives, (P, 4) xyxy twice."""
+        raise NotImplementedError
+
+    def keep(self, preds: Tensor, labels: Tensor) -> None:
+        """Keeps what was predicted (N, 4) where labels (N,) are no background."""
+        if self._iou_as_centerness:  # choosing rows waits for the device
+            self._positive = preds[(labels >= 0) & (labels < self.num_classes)]
+
+
+class PointIoUAware(CenternessIoUAware):
+    """The same for FCOS, which predicts distances from points to the sides of boxes, and asks once for all levels."""
+
+    norm_on_bbox: bool
+    strides: Sequence[float]
+
+    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args: Any, **kwargs: Any) -> Any:
+        """See FCOSHead.loss_by_feat."""
+        self._preds = torch.cat([level.detach().permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
+        self._places = [level[0, 0].numel() for level in bbox_preds]
+        return super().loss_by_feat(cls_scores, bbox_preds, *args, **kwargs)
+
+    def get_targets(self, *args: Any, **kwargs: Any) -> tuple[list[Tensor], list[Tensor]]:
+        """See FCOSHead.get_targets."""
+        labels, targets = super().get_targets(*args, **kwargs)
+        self.keep(self._preds, torch.cat(labels))
+        return labels, targets
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """See CenternessIoUAware.positives; the boxes lie around their points, which the IoU does not depend on."""
+        sides = targets[0].new_tensor([-1, -1, 1, 1])
+        return self._positive.float() * sides, targets[0].float() * sides
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; with `norm_on_bbox` a pixel is a stride."""
+        units = [float(stride) if self.norm_on_bbox else 1.0 for stride in self.strides]
+        levels = zip(self._places, units, strict=True)
+        return torch.cat([areas.repeat_interleave(places) / unit**2 for places, unit in levels])
+
+
+class AnchorCenternessIoUAware(CenternessIoUAware):
+    """The same for ATSS, which predicts deltas from anchors, level by level."""
+
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        centerness: Tensor,
+        labels: Tensor,
+        *rest: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """See ATSSHead.loss_by_feat_single."""
+        self.keep(bbox_pred.detach().permute(0, 2, 3, 1).reshape(-1, 4), labels.reshape(-1))
+        return super().loss_by_feat_single(anchors, cls_score, bbox_pred, centerness, labels, *rest, **kwargs)
+
+    def positives(self, *targets: Tensor) -> tuple[Tensor, Tensor]:
+        """See CenternessIoUAware.positives."""
+        anchors, boxes = targets
+        return get_box_tensor(self.bbox_coder.decode(anchors, self._positive)).float(), boxes.float()
+
+
+class AnchorIoUAware(DenseIoUAware):
+    """A head with anchors hands over deltas unless `reg_decoded_bbox`; they are decoded for the IoU."""
 
     reg_decoded_bbox: bool
     bbox_coder: Any
 
-    def loss(
-        self, cls_score: Tensor, bbox_pred: Tensor, rois: Tensor, labels: Tensor, *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """See BBoxHead.loss."""
-        self._image = rois[:, 0].long()
-        if not self.reg_decoded_bbox:  # choosing rows waits for the device
-            self._priors = rois[(labels >= 0) & (labels < self.num_classes), 1:]
-        return super().loss(cls_score, bbox_pred, rois, labels, *args, **kwargs)
-
-    def room(self, areas: Tensor) -> Tensor:
-        """See IoUAware.room."""
-        return areas[self._image]
+    def loss_by_feat_single(
+        self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
+        """See AnchorHead.loss_by_feat_single."""
+        self._priors = anchors.reshape(-1, anchors.size(-1))
+        return super().loss_by_feat_single(cls_score, bbox_pred, anchors, *args, **kwargs)
 
     def boxes(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """See IoUAware.boxes."""
         return (pred, target) if self.reg_decoded_bbox else decoded(self.bbox_coder, self._priors, pred, target)
+
+
+class QualityIoUAware(DenseIoUAware):
+    """The same for GFL, which asks for its box loss before its class loss, and knows the IoU by then."""
+
+    def loss_by_feat_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        stride: Sequence[int],
+        *rest: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """See GFLHead.loss_by_feat_single."""
+        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, cls_score.shape[1])
+        self._samples = Samples(scores, labels.reshape(-1), self.num_classes)
+        self._stride, self._measured, self._deferred = float(stride[0]), {}, None
+        return super().loss_by_feat_single(
+            anchors, cls_score, bbox_pred, labels, label_weights, bbox_targets, stride, *rest, **kwargs
+        )
+
+    def room(self, areas: Tensor) -> Tensor:
+        """See IoUAware.room; a pixel is a stride."""
+        return super().room(areas) / self._stride**2
+
+    def _take_scores(self, loss: nn.Module, cls_score: Tensor, target: Any, *args: Any, **kwargs: Any) -> Any:
+        found = super()._take_scores(loss, cls_score, target, *args, **kwargs)
+        if self._measured and self._samples is not None:
+            self._give(self._samples)
+        return found
 
 
 def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -450,7 +592,7 @@ def decoded(coder: Any, priors: Tensor, pred: Tensor, target: Tensor) -> tuple[T
 
 if MODELS is not None:
     try:
-        from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
+        from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
         from mmdet.structures.bbox import get_box_tensor
     except ModuleNotFoundError as error:
         if error.name == "mmcv._ext":
@@ -458,13 +600,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class ClassBalancedShared2FCBBoxHead_503b48ab(RoIIoUAware, Shared2FCBBoxHead):
-        """Shared2FCBBoxHead that hands over what losses read beside prediction and target."""
+    class EqualisedFocalFCOSHead_f3c9919a(PointIoUAware, FCOSHead):
+        """FCOSHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "Shared2FCBBoxHead"
+        stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class ClassBalancedShared4Conv1FCBBoxHead_503b48ab(RoIIoUAware, Shared4Conv1FCBBoxHead):
-        """Shared4Conv1FCBBoxHead that hands over what losses read beside prediction and target."""
+    class EqualisedFocalATSSHead_f3c9919a(AnchorCenternessIoUAware, ATSSHead):
+        """ATSSHead that hands over what losses read beside prediction and target."""
 
-        stands_for = "Shared4Conv1FCBBoxHead"
+        stands_for = "ATSSHead"
+
+    @MODELS.register_module(force=True)
+    class EqualisedFocalRetinaHead_f3c9919a(AnchorIoUAware, RetinaHead):
+        """RetinaHead that hands over what losses read beside prediction and target."""
+
+        stands_for = "RetinaHead"
+
+    @MODELS.register_module(force=True)
+    class EqualisedFocalGFLHead_f3c9919a(QualityIoUAware, GFLHead):
+        """GFLHead that hands over what losses read beside prediction and target."""
+
+        stands_for = "GFLHead"
