@@ -67,7 +67,9 @@ class Condition:
 
     def told(self, figures: Figures) -> str:
         """The condition and the figures it read, for people."""
-        read = ", ".join(f"{step}.{name} {_figure(figures, step, name):.4g}" for step, name in dict.fromkeys(self.names))
+        read = ", ".join(
+            f"{step}.{name} {_figure(figures, step, name):.4g}" for step, name in dict.fromkeys(self.names)
+        )
         return f"{self.text}{f' ({read})' if read else ''}"
 
 

@@ -18,12 +18,12 @@ from autoloss.gates.certificates import certify
 from autoloss.gates.distinct import GATE as DISTINCT
 from autoloss.gates.distinct import Distinct, from_parent
 from autoloss.gates.identities import Identities
+from autoloss.proposals.initial import Weighted
 from autoloss.search.selection.preselection import Model
 from autoloss.search.strategies import strategy
 from autoloss.search.strategies.standing import Scores, Standing
 from autoloss.search.strategies.strategy import Draft
 from autoloss.search.strategies.variation import seeded
-from autoloss.proposals.initial import Weighted
 from autoloss.settings import Settings
 from primitives.catalog import GRAMMARS, KNOWN, known_loss
 from primitives.errors import InputError
