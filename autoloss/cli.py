@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from autoloss.commands import configs, data, estimate, export, formulas, search, show, train
+from autoloss.commands import configs, data, estimate, export, formulas, run, search, show, train
 from autoloss.commands.measured import audit, fidelity, headroom
 from autoloss.commands.pages import report, serve
 from primitives.errors import InputError
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 
 for command in (
+    run.run,
     search.search,
     show.show,
     report.report,

@@ -252,10 +252,10 @@ class Settings(Section):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
         self._check_evaluators()
         self._check_fixed()
-        rows = [] if isinstance(self.init, str) else self.init
-        if len(rows) > self.births:
-            raise ValueError(f"init has {len(rows)} rows for the {self.births} births of the first generation")
-        for slot in (slot for row in rows for slot in row):
+        named_ = [] if isinstance(self.init, str) else self.init
+        if len(named_) > self.births:
+            raise ValueError(f"init has {len(named_)} rows for the {self.births} births of the first generation")
+        for slot in (slot for row in named_ for slot in row):
             if slot not in self.slots:
                 raise ValueError(f"init has a loss for slot {printable(slot)!r}; choices: {', '.join(self.slots)}")
         return self

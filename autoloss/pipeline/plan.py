@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -123,18 +124,15 @@ class Pipeline:
         return section.workers if given is None else given
 
 
-class placed:  # noqa: N801  a `with` statement reads as a sentence
-    """Mistakes within it are told with the step."""
-
-    def __init__(self, step: str) -> None:
-        self._step = step
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, InputError) and not str(error).startswith(f"{self._step}: "):
-            raise InputError(f"{self._step}: {error}") from None
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Mistakes within it are told with their place: a step, a file."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(f"{place}: "):
+            raise
+        raise InputError(f"{place}: {error}") from None
 
 
 def load(
@@ -222,9 +220,9 @@ def _merged(name: str, given: Mapping[str, Any], used: set[str], within: tuple[s
         raise InputError(f"{name}.ref: no section {printable(repr(ref))}{_choices(str(ref), known)}")
     other = _merged(ref, given, used, (*within, name))
     found = {key: value for key, value in other.items() if key not in ("ref", "command", "proceed_if")} | dict(own)
-    both = (other.get("cfg_options"), own.get("cfg_options"))
-    if all(isinstance(one, Mapping) for one in both):
-        found["cfg_options"] = {**both[0], **both[1]}
+    theirs, ours = other.get("cfg_options"), own.get("cfg_options")
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        found["cfg_options"] = {**theirs, **ours}
     return found
 
 
@@ -270,11 +268,3 @@ def _choices(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{hint}; choices: {', '.join(known) or 'none'}"
-
-
-def before(pipeline: Pipeline, step: Step) -> Iterator[Step]:
-    """The steps before one."""
-    for one in pipeline.steps:
-        if one.name == step.name:
-            return
-        yield one

@@ -120,14 +120,15 @@ def _run(work: Work) -> Outcome:
     if workers is None:
         workers = work.pipeline.settings(work.pipeline.step(work.step.search)).workers
     isolate = work.pipeline.settings(work.pipeline.step(work.step.search)).isolate
-    paths = [None if name is None else work.folder / name for name in (took.get("random"), took["headroom"])]
+    random, headroom = (None if name is None else work.folder / name for name in (took.get("random"), took["headroom"]))
     on = {Path(config).stem: load(config, beside=work.pipeline.beside) for config in section.on}
     found = held(
         run,
         run / FOLDER,
         on,
         section.seeds,
-        *paths,
+        random,
+        headroom,
         section.trials,
         {"workers": workers, "isolate": isolate},
         work.console,
@@ -173,6 +174,7 @@ KIND = Kind(
     costs=_costs,
     run=_run,
     settings=lambda step: step.search,
+    needs=("headroom", "search"),
     amount="seeds",
     files=lambda step: [f"{step.search}/{FOLDER}"],
 )

@@ -73,5 +73,5 @@ KIND = Kind(
     costs=_costs,
     run=_run,
     settings=lambda _: None,
-    amount="",
+    needs=("search", "audit"),
 )

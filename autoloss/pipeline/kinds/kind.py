@@ -82,6 +82,7 @@ class Kind:
         costs: what it costs, from what its search's parts do.
         run: does it, or goes on with it.
         settings: name of the step whose search config says what it trains; None where it trains nothing.
+        needs: kinds of steps before it that it reads.
         amount: what `costs` counts.
         files: what of the folder is this step's alone, beside its own.
     """
@@ -92,6 +93,7 @@ class Kind:
     costs: Callable[[Pipeline, Step, MachineCosts], Costs]
     run: Callable[[Work], Outcome]
     settings: Callable[[Step], str | None]
+    needs: Sequence[str] = ()
     amount: str = ""
     files: Callable[[Step], Sequence[str]] = field(default=lambda step: [step.name])
 

@@ -74,4 +74,5 @@ KIND = Kind(
     costs=_costs,
     run=_run,
     settings=lambda _: None,
+    needs=("search", "audit"),
 )

@@ -152,5 +152,6 @@ KIND = Kind(
     costs=_costs,
     run=_run,
     settings=lambda step: step.name,
+    needs=("search",),
     amount="generations",
 )
