@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autoloss.evaluator import Measurable, class_of
 from autoloss.pipeline.kinds.kind import Costs
 from autoloss.pipeline.kinds.table import KINDS
 from autoloss.pipeline.plan import Pipeline, Step, placed
@@ -37,6 +38,9 @@ def projected(pipeline: Pipeline, steps: Sequence[Step], seconds: float, watch: 
             with placed(step.name):
                 settings = pipeline.settings(pipeline.step(named))
                 key = _key(settings)
+                if not issubclass(class_of(settings.evaluator_spec), Measurable):
+                    found[step.name] = {}
+                    continue
                 if key not in measured:
                     measured[key] = profiling.measure_costs(settings, seconds, watch)
             costs = measured[key]

@@ -31,29 +31,18 @@ def report(
     """
     from rich.text import Text
 
-    from autoloss.report.page import comparison, page
-    from autoloss.report.page import pictures as drawn
-    from autoloss.report.page.told import Told
-    from autoloss.report.page.written import write
-    from autoloss.store.run import Run
+    from autoloss.pipeline.kinds.report import compared, written
     from primitives.text.printable import printable
 
     if len(runs) == 1:
         file = out or runs[0] / "report.html"
-        with Run.open(runs[0]) as run:
-            told = Told.of(run)
-        text = page.page(told)
-        if pictures is not None:
-            drawn.write(told, pictures)
+        size = written(runs[0], file, force, pictures)
     else:
         if pictures is not None:
             raise InputError("--pictures are of one run; name one, or leave it out")
         if len({one.resolve() for one in runs}) < len(runs):
             raise InputError(f"a run is named twice: {', '.join(map(str, runs))}; a comparison needs different ones")
         file = out or Path("comparison.html")
-        text = comparison.of_folders(runs)
-    write(text, file, force)
+        size = compared(runs, file, force)
     console = stderr()
-    console.print(
-        Text(f"{printable(file, None)}: {len(text.encode()) / 1e3:,.0f} kB; open it in a browser"), soft_wrap=True
-    )
+    console.print(Text(f"{printable(file, None)}: {size / 1e3:,.0f} kB; open it in a browser"), soft_wrap=True)

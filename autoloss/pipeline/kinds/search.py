@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ def searched(
     directory: Path,
     console: Console,
     watch: Watcher = lambda _: None,
-    opened: Callable[[Run], object] = lambda _: None,
 ) -> Leaderboard:
     """Runs a search, or goes on with it, with the progress on the screen.
 
@@ -39,10 +38,8 @@ def searched(
         directory: of the run.
         console: for progress.
         watch: sees it, too.
-        opened: called with the run before anything is done.
     """
     with Run.create(directory, settings.identity(), FREE) as store:
-        opened(store)
         with Screen(settings, console) as screen:
 
             def both(progress: Any) -> None:
