@@ -32,11 +32,10 @@ def projected(pipeline: Pipeline, steps: Sequence[Step], seconds: float, watch: 
     measured: dict[str, MachineCosts] = {}
     found: dict[str, Costs] = {}
     for step in steps:
-        named = KINDS[step.kind].settings(step)
         costs = _NOTHING
-        if named is not None:
-            with placed(step.name):
-                settings = pipeline.settings(pipeline.step(named))
+        with placed(step.name):
+            settings = KINDS[step.kind].measured(pipeline, step)
+            if settings is not None:
                 key = _key(settings)
                 if not issubclass(class_of(settings.evaluator_spec), Measurable):
                     found[step.name] = {}
@@ -44,7 +43,7 @@ def projected(pipeline: Pipeline, steps: Sequence[Step], seconds: float, watch: 
                 if key not in measured:
                     measured[key] = profiling.measure_costs(settings, seconds, watch)
             costs = measured[key]
-        found[step.name] = KINDS[step.kind].costs(pipeline, step, costs)
+            found[step.name] = KINDS[step.kind].costs(pipeline, step, costs)
     return found
 
 
@@ -53,7 +52,7 @@ _NOTHING = MachineCosts("", 1, 1, 0.0, 0.0, (0.0, 0.0), {})
 
 def _key(settings: Settings) -> str:
     """The same of searches whose parts cost the same."""
-    kept: dict[str, Any] = settings.identity()
+    kept: dict[str, Any] = settings.identity()  # but for what is proposed, and how often
     for name in ("seed", "generations", "births", "known", "controls", "init", "fixed", "strategy", "preselection"):
         kept.pop(name)
     return json.dumps([kept, settings.workers], sort_keys=True)

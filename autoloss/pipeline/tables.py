@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -68,13 +69,13 @@ def does(step: Step) -> str:
     if step.kind in ("headroom", "search"):
         slots = getattr(section, "slots", None)
         of = f" ({', '.join(slots)})" if slots else ""
-        return f"{step.kind} {section.config}{of}"
+        return f"{step.kind} {Path(section.config).stem}{of}"
     if step.kind == "report":
         return f"report {', '.join(step.before['search'])}"
     if step.kind == "export":
         return f"export {step.search} to {', '.join(section.to)}"
     if step.kind == "train" and section.detector:
-        return f"train {section.detector} with {step.search}"
+        return f"train {Path(section.detector).stem} with {step.search}"
     return f"{step.kind} {step.search}"
 
 

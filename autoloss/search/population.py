@@ -111,8 +111,11 @@ class Population:
         """
         found: dict[str, Draft] = {}
         for place, row in enumerate([] if isinstance(self.settings.init, str) else self.settings.init):
-            losses = {slot: self._own_formula(slot, text, f"search.init.{place}") for slot, text in row.items()}
+            free = {slot: text for slot, text in row.items() if slot not in self.settings.fixed}
+            losses = {slot: self._own_formula(slot, text, f"search.init.{place}") for slot, text in free.items()}
             losses |= self._held
+            if not losses:
+                continue  # what it names is fixed
             identity = self._identities.of(losses)
             if identity in found:
                 raise InputError(f"search.init.{place}: its gradients are those of a row before it")

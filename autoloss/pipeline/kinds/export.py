@@ -72,6 +72,6 @@ KIND = Kind(
     took=took,
     costs=_costs,
     run=_run,
-    settings=lambda _: None,
+    measured=lambda *_: None,
     needs=("search", "audit"),
 )

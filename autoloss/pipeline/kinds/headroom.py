@@ -88,6 +88,6 @@ KIND = Kind(
     took=lambda _: {},
     costs=_costs,
     run=_run,
-    settings=lambda step: step.name,
+    measured=lambda pipeline, step: pipeline.settings(step),
     amount="seeds",
 )

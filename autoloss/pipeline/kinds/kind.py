@@ -14,6 +14,7 @@ from autoloss.pipeline.index import Entry, Index
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.report.terminal import Plain
 from autoloss.search.cost_model import MachineCosts
+from autoloss.settings import Settings
 
 TABLE = "table.txt"
 
@@ -81,7 +82,7 @@ class Kind:
         took: what it takes of the steps before it, as plain values.
         costs: what it costs, from what its search's parts do.
         run: does it, or goes on with it.
-        settings: name of the step whose search config says what it trains; None where it trains nothing.
+        measured: settings whose parts say what it costs; None where it trains nothing.
         needs: kinds of steps before it that it reads.
         amount: what `costs` counts.
         files: what of the folder is this step's alone, beside its own.
@@ -92,7 +93,7 @@ class Kind:
     took: Callable[[Work], dict[str, Any]]
     costs: Callable[[Pipeline, Step, MachineCosts], Costs]
     run: Callable[[Work], Outcome]
-    settings: Callable[[Step], str | None]
+    measured: Callable[[Pipeline, Step], Settings | None]
     needs: Sequence[str] = ()
     amount: str = ""
     files: Callable[[Step], Sequence[str]] = field(default=lambda step: [step.name])

@@ -73,6 +73,6 @@ KIND = Kind(
     took=_took,
     costs=_costs,
     run=_run,
-    settings=lambda _: None,
+    measured=lambda *_: None,
     needs=("search", "audit"),
 )

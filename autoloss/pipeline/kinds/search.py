@@ -64,13 +64,12 @@ def _took(work: Work) -> dict[str, Any]:
 
 
 def begun_with(settings: Settings, losses: Mapping[str, Mapping[str, Any]]) -> Settings:
-    """A search that begins with losses; in slots that it does not search, they stay."""
+    """A search that begins with losses, in place of its `init`; in slots that it does not search, they stay."""
     given = {slot: Weighted.model_validate(loss) for slot, loss in losses.items()}
     if not given:
         return settings
-    rows = [] if isinstance(settings.init, str) else settings.init
     kept = {slot: given.get(slot, loss) if loss == "own" else loss for slot, loss in settings.fixed.items()}
-    return settings.model_copy(update={"init": [given, *rows], "fixed": kept})
+    return settings.model_copy(update={"init": [given], "fixed": kept})
 
 
 def _inputs(pipeline: Pipeline, step: Step) -> dict[str, Any]:
@@ -148,7 +147,7 @@ KIND = Kind(
     took=_took,
     costs=_costs,
     run=_run,
-    settings=lambda step: step.name,
+    measured=lambda pipeline, step: pipeline.settings(step),
     needs=("search",),
     amount="generations",
 )

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import itertools
 import json
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from autoloss.report import tables
 from autoloss.report.leaderboard import Leaderboard
 from autoloss.search.cost_model import MachineCosts
 from autoloss.search.stopping import Interrupts
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from autoloss.workers import executors
 from autoloss.workers.limits import WorkerError
@@ -35,8 +37,10 @@ from autoloss.workers.retries import TRIES
 from primitives.errors import InputError
 from primitives.system import places
 
-TRAIN = "detectors.training.full:train_detector"
-"""Who trains, as 'module:function'."""
+TRAIN, LENGTH = "detectors.training.full:train_detector", "detectors.training.full:length"
+"""Who trains, and who says how long that is, as 'module:function'."""
+_BATCH = 8
+"""Images an iteration, where an evaluator does not say."""
 LEAST_SEEDS = 2
 _FIRST = 1001
 """Seeds count up from here."""
@@ -100,12 +104,30 @@ def _spec(losses: Mapping[str, Loss]) -> dict[str, Any]:
     return {slot: loss.spec() for slot, loss in losses.items()}
 
 
+def _measured(pipeline: Pipeline, step: Step) -> Settings | None:
+    """The last rung of the search; with another detector, that one's."""
+    settings, detector = pipeline.settings(pipeline.step(step.search)), detector_of(pipeline, step)
+    if detector is None:
+        return settings
+    spec = {key: value for key, value in settings.first_evaluator.items() if key not in ("size", "cfg_options")}
+    spec |= {"type": EVALUATORS["detector"], "detector": detector, "data": _data(pipeline, step) or spec.get("data")}
+    changes = {"evaluator": spec, "evaluators": [], "objective": None, "ladder": [settings.rungs[-1]], "finale": None}
+    return settings.model_copy(update=changes)
+
+
+def _data(pipeline: Pipeline, step: Step) -> Any:
+    """Of another detector than that of the search; None for its own."""
+    return step.section.data if pipeline.data is None else dict(pipeline.data)
+
+
 def _costs(pipeline: Pipeline, step: Step, costs: MachineCosts) -> Costs:
-    if step.section.detector is not None:
-        return {}
-    last = pipeline.settings(pipeline.step(step.search)).rungs[-1]
-    cost = costs.costs[last.name]
-    each = cost.one.seconds(step.section.iterations or cost.iterations)
+    settings = pipeline.settings(pipeline.step(step.search))
+    cost, detector = costs.costs[settings.rungs[-1].name], detector_of(pipeline, step)
+    iterations = float(step.section.iterations or cost.iterations)
+    if detector is not None:
+        count, batch = _reached(LENGTH)(detector, _data(pipeline, step), step.section.cfg_options)
+        iterations = count * batch / settings.first_evaluator.get("batch_size", _BATCH)
+    each = cost.one.seconds(math.ceil(iterations))
     return {count: spread(len(NAMES) * count, each, costs) for count in range(LEAST_SEEDS, step.section.seeds + 1)}
 
 
@@ -213,10 +235,9 @@ class _Trainings:
             if self._section.iterations is not None:
                 task["iterations"] = self._section.iterations
             return executor.submit(evaluated, losses, task, seed)
-        data = self._section.data if self._work.pipeline.data is None else self._work.pipeline.data
         arguments = {
             "losses": losses,
-            "data": data if self._section.detector else None,
+            "data": _data(self._work.pipeline, self._work.step) if self._section.detector else None,
             "backbone": self._section.backbone,
             "cfg_options": self._section.cfg_options,
             "seed": seed,
@@ -260,6 +281,11 @@ class _Trainings:
         return str(self._work.place / "detector.py")
 
 
+def _reached(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
 def evaluated(losses: Losses, task: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """In a worker: a training by the evaluator that it holds, which keeps no checkpoint."""
     return {"score": float(executors.held().of(task).evaluate(losses, task, seed)["score"]), "checkpoint": None}
@@ -273,9 +299,7 @@ def trained(detector: str, work_dir: str, arguments: Mapping[str, Any]) -> dict[
         work_dir: of logs and checkpoints.
         arguments: others, as of `train_detector`.
     """
-    module, _, function = TRAIN.partition(":")
-    call = getattr(importlib.import_module(module), function)
-    place = Path(work_dir)
+    call, place = _reached(TRAIN), Path(work_dir)
     resume = (place / "last_checkpoint").exists()
     for _ in range(2):
         with (
@@ -312,7 +336,7 @@ KIND = Kind(
     took=_took,
     costs=_costs,
     run=_run,
-    settings=lambda step: step.search,
+    measured=_measured,
     needs=("search", "audit"),
     amount="seeds",
 )
