@@ -42,7 +42,7 @@ def projected(pipeline: Pipeline, steps: Sequence[Step], seconds: float, watch: 
                     continue
                 if key not in measured:
                     measured[key] = profiling.measure_costs(settings, seconds, watch)
-            costs = measured[key]
+                costs = measured[key]
             found[step.name] = KINDS[step.kind].costs(pipeline, step, costs)
     return found
 

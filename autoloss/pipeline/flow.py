@@ -109,6 +109,10 @@ class Flow:
         """Those that are not done."""
         return [step for step in steps if self.index.steps[step.name].state != "done" or self._lost(step)]
 
+    def _after(self, step: Step) -> list[Step]:
+        """A step and all after it that are not done: among them a budget is shared out, whichever are asked for."""
+        return self.left(self.pipeline.steps[self.pipeline.steps.index(step) :])
+
     def _lost(self, step: Step) -> bool:
         """Whether what a step left is no longer there."""
         return not all((self.folder / name).exists() for name in KINDS[step.kind].files(step))
@@ -159,7 +163,7 @@ class Flow:
             lock.release()
 
     def _check_time(self, whole: float, todo: Sequence[Step]) -> None:
-        left = self.left(todo)
+        left = self._after(todo[0])
         costs = self.projected(left)
         budget.check(whole, costs, self.index.seconds)
         if left:
@@ -175,7 +179,7 @@ class Flow:
             if self._is_done(step, inputs, took):
                 continue
             self._say(step, "begins")
-            self._do(step, whole, todo[number:], inputs, took)
+            self._do(step, whole, inputs, took)
         return True
 
     def _is_done(self, step: Step, inputs: Mapping[str, Any], took: Mapping[str, Any]) -> bool:
@@ -208,12 +212,10 @@ class Flow:
                 kept.append(str(free.relative_to(self.folder)))
         return ", ".join(kept) or "nothing"
 
-    def _do(
-        self, step: Step, whole: float | None, left: Sequence[Step], inputs: dict[str, Any], took: dict[str, Any]
-    ) -> None:
+    def _do(self, step: Step, whole: float | None, inputs: dict[str, Any], took: dict[str, Any]) -> None:
         entry, amount, seconds = self.index.steps[step.name], self.index.steps[step.name].amount, None
         if whole is not None:
-            costs = {one.name: self.index.steps[one.name].projected for one in [step, *self.left(left[1:])]}
+            costs = {one.name: self.index.steps[one.name].projected for one in self._after(step)}
             seconds = budget.share(whole, self.index.seconds - entry.seconds, step.name, costs)
             if KINDS[step.kind].amount and not entry.begun:
                 amount = budget.fitting(entry.projected, seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def deadly(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+def deadly(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Whatever is kept, in the index or in a run, may be the last; `left` counts down to it."""
     lives = {"left": 0}
 
@@ -87,7 +86,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
 
     monkeypatch.setattr(Index, "keep", mortal(Index.keep))
     monkeypatch.setattr(Run, "finished", mortal(Run.finished))
-    yield lives
+    return lives
 
 
 def test_killed_again_and_again_it_ends_as_if_it_had_never_been(
@@ -115,11 +114,11 @@ def test_a_pipeline_that_is_done_does_nothing_more(whole: tuple[Path, Path], mon
 
 
 def test_only_does_one_step_and_from_goes_on_with_what_is_there(tmp_path: Path) -> None:
-    file = written(tmp_path, steps=["search_bbox", "search_cls", "report"])
+    file = written(tmp_path, steps=["search_bbox", "search_cls", "export"])
     with pytest.raises(InputError, match="--only search_cls: it needs search_bbox, which is not done"):
         flow(file, tmp_path / "out", only="search_cls").run()
-    with pytest.raises(InputError, match="--from report: it needs search_bbox"):
-        flow(file, tmp_path / "out", first="report").run()
+    with pytest.raises(InputError, match="--from export: it needs search_bbox"):
+        flow(file, tmp_path / "out", first="export").run()
     with pytest.raises(InputError, match="no step 'serch_cls' .did you mean 'search_cls'"):
         flow(file, tmp_path / "out", first="serch_cls").run()
     assert not (tmp_path / "out").exists()
@@ -132,17 +131,17 @@ def test_only_does_one_step_and_from_goes_on_with_what_is_there(tmp_path: Path) 
 
 def test_a_condition_that_is_not_so_ends_the_pipeline_and_says_what_it_read(tmp_path: Path) -> None:
     gated = {"ref": "search_bbox", "proceed_if": "search_bbox.gain > 2"}
-    file = written(tmp_path, steps=["search_bbox", "search_cls", "report"], search_cls=gated)
+    file = written(tmp_path, steps=["search_bbox", "search_cls", "export"], search_cls=gated)
     assert not flow(file, tmp_path / "out").run()
     steps = index(tmp_path / "out")["steps"]
     assert [entry["state"] for entry in steps.values()] == ["done", "not reached", "not reached"]
-    assert steps["report"]["why"].startswith("search_cls.proceed_if is not so: search_bbox.gain > 2 (search_bbox.gain ")
-    written(tmp_path, steps=["search_bbox", "search_cls", "report"])  # a condition is no input: it may be changed
+    assert steps["export"]["why"].startswith("search_cls.proceed_if is not so: search_bbox.gain > 2 (search_bbox.gain ")
+    written(tmp_path, steps=["search_bbox", "search_cls", "export"])  # a condition is no input: it may be changed
     assert flow(file, tmp_path / "out").run()
 
 
 def test_a_step_that_has_changed_says_so_and_is_done_anew_when_asked(tmp_path: Path) -> None:
-    steps = ["search_bbox", "search_cls", "report"]
+    steps = ["search_bbox", "search_cls", "export"]
     file, out = written(tmp_path, steps=steps), tmp_path / "out"
     assert flow(file, out).run()
     before = left(out)
@@ -161,7 +160,7 @@ def test_a_step_that_has_changed_says_so_and_is_done_anew_when_asked(tmp_path: P
 
 
 def test_a_step_whose_files_were_removed_is_done_again(tmp_path: Path) -> None:
-    file, out = written(tmp_path, steps=["search_bbox", "export", "report"]), tmp_path / "out"
+    file, out = written(tmp_path, steps=["search_bbox", "export"]), tmp_path / "out"
     assert flow(file, out).run()
     before = left(out)
     (out / "export/latex/loss_bbox.tex").unlink(missing_ok=True)
@@ -174,7 +173,7 @@ def test_a_step_whose_files_were_removed_is_done_again(tmp_path: Path) -> None:
 
 
 def test_a_step_that_fails_says_which_it_is_and_goes_on_once_that_is_mended(tmp_path: Path) -> None:
-    file, out = written(tmp_path, "ImagesEvaluator", ["search_bbox", "report"]), tmp_path / "out"
+    file, out = written(tmp_path, "ImagesEvaluator", ["search_bbox", "export"]), tmp_path / "out"
     config = (tmp_path / "search.py").read_text()
     (tmp_path / "search.py").write_text(config.replace("'type'", "'fail': 'prepare', 'type'"))
     with pytest.raises(InputError, match="^search_bbox: data: missing$"):
