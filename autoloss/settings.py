@@ -147,7 +147,8 @@ class Settings(Section):
         finale: the comparison after the last generation, None for none.
         evaluator: `type`, a name such as 'command' or 'module:Class', and its arguments.
         evaluators: several of them in its place; each trains every candidate.
-        objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's.
+        objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's, or
+            their mean rank.
         strategy: who proposes candidates: `type`, a name such as 'evolution' or 'module:Class', and its arguments.
         preselection: of what is trained among what passed the gates; None trains all of it.
         variation: how children come about.
@@ -174,7 +175,7 @@ class Settings(Section):
     finale: Finale | None = None
     evaluator: Spec = Field(default={})
     evaluators: list[Spec] = Field(default=[])
-    objective: Literal["mean", "worst"] | None = None
+    objective: Literal["mean", "worst", "rank"] | None = None
     strategy: Named = Field(default={"type": "evolution"})
     preselection: Preselection | None = None
     variation: Variation = Variation()
@@ -276,7 +277,7 @@ class Settings(Section):
         if self.evaluator and self.evaluators:
             raise ValueError("evaluator and evaluators: name one set-up, or several, not both")
         if bool(self.evaluators) != bool(self.objective):
-            raise ValueError("several evaluators need an objective, 'mean' or 'worst', and one needs none")
+            raise ValueError("several evaluators need an objective, 'mean', 'worst' or 'rank', and one needs none")
         for spec in self.evaluators or [self.evaluator]:
             named(spec.get("type"))
 

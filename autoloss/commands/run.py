@@ -94,7 +94,7 @@ def run(
     if as_json:
         typer.echo((place / "pipeline.json").read_text(encoding="utf-8"), nl=False)
     else:
-        stdout().print(tables.ending(flow.index, found))
+        stdout().print(tables.ending(flow.index, found, place))
 
 
 def _outline(flow: Any, as_json: bool) -> None:

@@ -230,6 +230,7 @@ class Flow:
             state="done",
             ended=time.time(),
             figures=dict(outcome.figures),
+            told=outcome.told,
             gave=_plain(outcome.gave),
             why="its budget ended it before its end" if outcome.short else "",
         )

@@ -38,6 +38,7 @@ class Entry(BaseModel):
         inputs: what must be the same when it goes on.
         took: what steps before it gave.
         figures: that it tells.
+        told: what came of it, in a line.
         gave: what it found, and where that lies in the folder.
     """
 
@@ -53,6 +54,7 @@ class Entry(BaseModel):
     inputs: dict[str, Any] = Field(default={})
     took: dict[str, Any] = Field(default={})
     figures: dict[str, float | None] = Field(default={})
+    told: str = ""
     gave: dict[str, Any] = Field(default={})
 
     @property

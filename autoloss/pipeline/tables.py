@@ -110,18 +110,25 @@ def given(step: Step, amount: int | None, seconds: float) -> str:
     return f"{clock(seconds)} of the budget are its share{fewer}"
 
 
-def ending(index: Index, pipeline: Pipeline) -> RenderableType:
-    """What became of every step."""
+def ending(index: Index, pipeline: Pipeline, folder: Path) -> RenderableType:
+    """What became of every step, and where that lies."""
     rows = Table(title=f"Pipeline {printable(pipeline.name)}", title_justify="left", header_style="bold")
     for name in ("step", "state"):
         rows.add_column(name, no_wrap=True)
     rows.add_column("time", justify="right", no_wrap=True)
-    rows.add_column("what it tells")
+    rows.add_column("what came of it")
     for name, entry in index.steps.items():
-        rows.add_row(name, entry.state, clock(entry.seconds) if entry.seconds else "", Text(_told(entry)))
-    return rows
+        said = "; ".join(filter(None, [printable(entry.why, 300), printable(entry.told, _LONGEST)]))
+        rows.add_row(name, entry.state, clock(entry.seconds) if entry.seconds else "", Text(said))
+    lines = [printable(folder / path, None) for entry in index.steps.values() for path in _files(entry)]
+    return Group(rows, *([Text("\n".join(["To look at:", *(f"  {line}" for line in lines)]))] if lines else []))
 
 
-def _told(entry: Entry) -> str:
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in list(entry.figures.items())[:6] if value is not None)
-    return "; ".join(filter(None, [printable(entry.why, 300), figures]))
+_LONGEST = 400
+
+
+def _files(entry: Entry) -> list[str]:
+    """What a person opens first of what a step left."""
+    gave = entry.gave
+    tables = [gave["table"]] if "table" in gave else [f"{gave['audit']}/table.txt"] if "audit" in gave else []
+    return [*tables, *gave.get("folders", {}).values(), *gave.get("pages", {}).values()]

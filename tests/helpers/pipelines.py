@@ -71,3 +71,34 @@ def left(folder: Path) -> dict[str, Any]:
     texts |= {str(file.relative_to(folder)): file.read_text() for file in folder.glob("*/audit/table.txt")}
     pages = sorted(str(file.relative_to(folder)) for file in folder.rglob("*.html"))
     return {"index": index(folder), "runs": runs, "texts": texts, "pages": pages}
+
+
+def digits(folder: Path) -> Path:
+    """The file of a pipeline like that of digits with wrong labels, of real trainings of a few iterations."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {
+        "search.generations": 1,
+        "search.births": 3,
+        "search.init": INITIAL[:1],
+        "search.ladder.0.task": {**_FEW, "kind": "frozen", "pretrain": 10, "images": 30, "evaluate_on": "val"},
+        "search.ladder.1.task": {**_FEW, "kind": "frozen", "pretrain": 10, "images": 30, "evaluate_on": "val"},
+        "search.finale.rung.task.iterations": 4,
+        "search.finale.count": 1,
+        "search.evaluator.data": {"type": "digits", "train": 60, "val": 20, "test": 20, "label_noise": 0.3},
+    }
+    sections: dict[str, Any] = {
+        "headroom": {"config": "configs/search/digits_noisy.py", "cfg_options": options, "seeds": 2},
+        "search_bbox": {"ref": "headroom", "slots": ["loss_bbox"], "proceed_if": "headroom.spread >= 0"},
+        "search_cls": {"ref": "headroom", "slots": ["loss_cls"]},
+        "search_both": {"ref": "headroom"},
+        "audit": {"seeds": 5, "trials": 1},
+        "train": {"iterations": 6, "seeds": 2},
+        "export": {"to": ["mmdet", "torch"]},
+    }
+    lines = [f"pipeline = {[*sections, 'report']!r}", *(f"{name} = {value!r}" for name, value in sections.items())]
+    file = folder / "digits.py"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+_FEW = {"iterations": 4}

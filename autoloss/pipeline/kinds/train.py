@@ -301,20 +301,24 @@ def trained(detector: str, work_dir: str, arguments: Mapping[str, Any]) -> dict[
     """
     call, place = _reached(TRAIN), Path(work_dir)
     resume = (place / "last_checkpoint").exists()
-    for _ in range(2):
-        with (
-            (place / _LOG).open("a", encoding="utf-8") as log,
-            contextlib.redirect_stdout(log),
-            contextlib.redirect_stderr(log),
-        ):
-            found = call(detector, work_dir=work_dir, resume=resume, **arguments)
-        part = found.get("test", found)
-        if part["mAP"] is not None:
-            return {"score": part["mAP"], "checkpoint": found["checkpoint"]}
-        shutil.rmtree(place)  # killed after its last checkpoint and before its scores: once more, from the beginning
+    found = _logged(call, place, detector, {**arguments, "resume": resume})
+    if resume and not found["metrics"]:  # killed between its last checkpoint and its scores: once more from the first
+        shutil.rmtree(place)
         place.mkdir()
-        resume = False
-    raise InputError(f"{detector} is not evaluated at the end of its training: its config has no val loop")
+        found = _logged(call, place, detector, {**arguments, "resume": False})
+    score = found.get("test", found)["mAP"]
+    return {"score": 0.0 if score is None else score, "checkpoint": found["checkpoint"]}  # none: it detects nothing
+
+
+def _logged(call: Any, place: Path, detector: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A training whose log goes into its folder."""
+    with (
+        (place / _LOG).open("a", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        found: dict[str, Any] = call(detector, work_dir=str(place), **arguments)
+    return found
 
 
 _OVER = {
