@@ -20,6 +20,7 @@ import typer
 
 from autoloss.cli import app
 from autoloss.config import from_mapping
+from autoloss.pipeline.kinds.table import KINDS
 from autoloss.report.leaderboard import Score
 from autoloss.rungs.rung import Rung
 from autoloss.search.loop import discover
@@ -56,7 +57,17 @@ _MODULE = re.compile(r"^((?:autoloss|detectors|primitives|tests)(?:\.[a-z]\w*)+)
 # What is of mmdetection, or what commands leave.
 _ELSEWHERE = (
     *("tools/train.py", "mmdet/", "exports/", "classes.txt"),
-    *("card.md", "config.py", "detector.py", "example.py", "loss_cls.png", "audit.json", "table.txt", "forest.png"),
+    *(
+        "card.md",
+        "config.py",
+        "detector.py",
+        "example.py",
+        "loss_cls.png",
+        "audit.json",
+        "table.txt",
+        "forest.png",
+        "pipeline.json",
+    ),
 )
 _OF_BENCHMARKS = {"--parts", "--rounds", "--workers"}
 _FINAL = "final"
@@ -79,6 +90,7 @@ def table(what: str) -> str:
         "operators": operators,
         "inputs": inputs,
         "known losses": known_losses,
+        "figures": figures,
     }
     return "\n".join(makers[name]())
 
@@ -124,6 +136,12 @@ def known_losses() -> list[str]:
     """A line per loss of the catalog."""
     lines = ["| name | loss | grammar | source |", "|---|---|---|---|"]
     return lines + [f"| `{one.name}` | {one.title} | {one.grammar} | {one.source} |" for one in KNOWN.values()]
+
+
+def figures() -> list[str]:
+    """A line per kind of step of a pipeline, with the figures that it tells."""
+    lines = ["| step | figures |", "|---|---|"]
+    return lines + [f"| `{name}` | {', '.join(f'`{one}`' for one in kind.figures)} |" for name, kind in KINDS.items()]
 
 
 def tables() -> list[tuple[Path, str]]:

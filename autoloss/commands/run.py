@@ -30,7 +30,7 @@ def run(
         Path, typer.Argument(help="A pipeline config: a path, or the name of one that `autoloss configs` lists.")
     ],
     folder: Annotated[
-        Path | None, typer.Argument(help="Of all steps; one that is there goes on. Default: runs/PIPELINE-NAME.")
+        Path | None, typer.Argument(help="Of all steps; one that is there goes on. Default: runs/pipeline-NAME.")
     ] = None,
     cfg_options: CfgOptions = None,
     workers: Workers = None,
@@ -81,7 +81,7 @@ def run(
     more: dict[str, Any] = {"workers": workers, "size": size}
     asked = Asked(first, only, anew, None if time is None else parsed(time), seconds)
     found = plan.load(pipeline, cfg_options or [], given, more, FIGURES)
-    place = folder or Path("runs") / pipeline.stem
+    place = folder or Path("runs") / f"pipeline-{pipeline.stem}"
     flow = Flow(found, place, asked, stderr())
     if dry_run:
         _outline(flow, as_json)

@@ -101,8 +101,9 @@ class Flow:
         chosen = self.chosen()
         for step in self.pipeline.steps:
             inputs = self._inputs(step)
-            if self.index.steps[step.name].begun and not self.asked.anew:
-                self._check_same(step, inputs, self.index.steps[step.name].inputs)
+            entry = self.index.steps[step.name]
+            if entry.begun and entry.state != "failed" and not self.asked.anew:
+                self._check_same(step, inputs, entry.inputs)
         return chosen
 
     def left(self, steps: Sequence[Step]) -> list[Step]:
@@ -192,6 +193,8 @@ class Flow:
             self.index.put(step.name, **Entry(kind=step.kind).model_dump())
             return False
         changed = _difference(_plain({**entry.inputs, "took": entry.took}), _plain({**inputs, "took": took}), "")
+        if entry.state == "failed" and not self.asked.anew:
+            return False  # what was wrong may be mended now
         if changed and not self.asked.anew:
             self._check_same(step, {**inputs, "took": took}, {**entry.inputs, "took": entry.took})
         if changed:
