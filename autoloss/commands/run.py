@@ -89,7 +89,8 @@ def run(
     try:
         flow.run()
     except KeyboardInterrupt:
-        stderr().print(f"Stopped. What finished is kept in {place}; the same command goes on from there.")
+        said = f"Stopped. What finished is kept in {place}; the same command goes on from there."
+        stderr().print(said, soft_wrap=True)
         raise typer.Exit(130) from None
     if as_json:
         typer.echo((place / "pipeline.json").read_text(encoding="utf-8"), nl=False)

@@ -58,7 +58,7 @@ def index(folder: Path) -> dict[str, Any]:
     """What the index says, without times."""
     found: dict[str, Any] = json.loads((folder / FILE).read_text())
     for entry in found["steps"].values():
-        for name in ("began", "ended", "seconds"):
+        for name in ("began", "ended", "seconds", "projected"):
             entry.pop(name)
     return found
 
@@ -84,7 +84,7 @@ def digits(folder: Path) -> Path:
         "search.ladder.1.task": {**_FEW, "kind": "frozen", "pretrain": 10, "images": 30, "evaluate_on": "val"},
         "search.finale.rung.task.iterations": 4,
         "search.finale.count": 1,
-        "search.evaluator.data": {"type": "digits", "train": 60, "val": 20, "test": 20, "label_noise": 0.3},
+        "search.evaluator.data": {"type": "digits", "train": 40, "val": 10, "test": 10, "label_noise": 0.3},
     }
     sections: dict[str, Any] = {
         "headroom": {"config": "configs/search/digits_noisy.py", "cfg_options": options, "seeds": 2},

@@ -26,6 +26,8 @@ from autoloss.report.plots import audit_plot
 from autoloss.search.cost_model import MachineCosts
 from autoloss.settings import Settings
 from autoloss.store.run import Run
+from primitives.errors import InputError
+from primitives.text.printable import printable
 
 _CONTESTANTS = 8
 """Three finalists, and the controls but for a random search."""
@@ -76,8 +78,19 @@ def held(
 
 def _inputs(pipeline: Pipeline, step: Step) -> dict[str, Any]:
     section = step.section
-    on = {config: load(config, beside=pipeline.beside).identity() for config in section.on}
+    on = {name: there.identity() for name, there in _elsewhere(pipeline, step).items()}
     return {"of": step.search, "seeds": section.seeds, "trials": section.trials, "random": section.random, "on": on}
+
+
+def _elsewhere(pipeline: Pipeline, step: Step) -> dict[str, Settings]:
+    """Other search configs that it is held on, too, by their names."""
+    found: dict[str, Settings] = {}
+    for config in step.section.on:
+        name = Path(config).stem
+        if name in found:
+            raise InputError(f"on: two configs are called {printable(name, 80)!r}; give one another name")
+        found[name] = load(config, beside=pipeline.beside)
+    return found
 
 
 def _took(work: Work) -> dict[str, Any]:
@@ -121,11 +134,10 @@ def _run(work: Work) -> Outcome:
         workers = work.pipeline.settings(work.pipeline.step(work.step.search)).workers
     isolate = work.pipeline.settings(work.pipeline.step(work.step.search)).isolate
     random, headroom = (None if name is None else work.folder / name for name in (took.get("random"), took["headroom"]))
-    on = {Path(config).stem: load(config, beside=work.pipeline.beside) for config in section.on}
     found = held(
         run,
         run / FOLDER,
-        on,
+        _elsewhere(work.pipeline, work.step),
         section.seeds,
         random,
         headroom,

@@ -24,7 +24,8 @@ def test_killed_at_random_moments_it_ends_in_the_same_tables_files_and_exports(
 ) -> None:
     monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
     file, rng, kills = digits(tmp_path), random.Random(0), 0
-    line = ["run", str(file), "--workers", "2"]
+    # A budget has everything measured once, in place of each search a little; this one has room for all.
+    line = ["run", str(file), "--workers", "2", "--time", "30d", "--seconds", "0.1"]
     assert autoloss_process(*line, str(tmp_path / "whole")).returncode == 0
     while True:
         process = subprocess.Popen(
