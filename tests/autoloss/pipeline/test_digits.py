@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ def test_killed_at_random_moments_it_ends_in_the_same_tables_files_and_exports(
     file, rng, kills = digits(tmp_path), random.Random(0), 0
     # A budget has everything measured once, in place of each search a little; this one has room for all.
     line = ["run", str(file), "--workers", "2", "--time", "30d", "--seconds", "0.1"]
+    begin = time.monotonic()
     assert autoloss_process(*line, str(tmp_path / "whole")).returncode == 0
+    whole = time.monotonic() - begin
     while True:
         process = subprocess.Popen(
             [sys.executable, "-m", "autoloss", *line, str(tmp_path / "killed")],
@@ -35,7 +38,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_tables_files_and_exports(
             start_new_session=True,
         )
         try:
-            _, error = process.communicate(timeout=rng.uniform(5, 40) if kills < KILLS else None)
+            _, error = process.communicate(timeout=rng.uniform(0.05, 0.3) * whole if kills < KILLS else None)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
