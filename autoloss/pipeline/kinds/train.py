@@ -237,6 +237,7 @@ class _Trainings:
             return executor.submit(evaluated, losses, task, seed)
         arguments = {
             "losses": losses,
+            "centerness_target": self._settings.first_evaluator.get("centerness_target"),
             "data": _data(self._work.pipeline, self._work.step) if self._section.detector else None,
             "backbone": self._section.backbone,
             "cfg_options": self._section.cfg_options,
