@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from autoloss.commands import configs, data, estimate, export, formulas, search, show, train
+from autoloss.commands import configs, data, estimate, export, formulas, run, search, show, train
 from autoloss.commands.measured import audit, fidelity, headroom
 from autoloss.commands.pages import report, serve
 from primitives.errors import InputError
@@ -35,7 +35,8 @@ app = typer.Typer(
     "- `autoloss search digits_fcos --data train.json --images images` does so on your data\n"
     "- `autoloss show runs/digits_fcos` ranks what was found beside the losses people use\n"
     "- `autoloss report runs/digits_fcos` writes a page that one can put in front of colleagues\n"
-    "- `autoloss export runs/digits_fcos` writes the best for stock mmdetection",
+    "- `autoloss export runs/digits_fcos` writes the best for stock mmdetection\n"
+    "- `autoloss run digits_noisy` does all of it in one folder",
     epilog="Exit codes: 0 it is done, 1 a gate refused the formula, 2 the input is wrong, 130 stopped by Ctrl-C.",
 )
 
@@ -49,6 +50,7 @@ for command in (
     estimate.estimate,
     headroom.headroom,
     audit.audit,
+    run.run,
     fidelity.fidelity,
     formulas.check,
     formulas.inspect,

@@ -1,4 +1,4 @@
-"""Config: a search config file, or what a run file keeps of one, becomes settings; an unknown key is an error.
+"""Config: a config file, or what a run file keeps of one, becomes settings; an unknown key is an error.
 
 mmengine reads the file (its configs are Python, as in mmdetection); nothing past this module knows of it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -20,25 +21,59 @@ from primitives.system import places
 from primitives.text.printable import printable
 
 
-def load(path: str | Path, options: Sequence[str] = (), folder: str = "search") -> Settings:
-    """Reads a config file.
+@dataclass(frozen=True)
+class Read:
+    """A config file that was read.
+
+    Args:
+        file: that it is.
+        sections: as plain values.
+        beside: folders around it and around those that it is based on, in which its paths are looked for.
+    """
+
+    file: Path
+    sections: dict[str, Any]
+    beside: tuple[str, ...]
+
+
+def read(
+    path: str | Path,
+    options: Sequence[str] | Mapping[str, object] = (),
+    folder: str = "search",
+    beside: Sequence[str | Path] = (),
+) -> Read:
+    """Reads a config file; arguments and errors as of `load`."""
+    from mmengine.config import Config
+
+    path = places.find(path, "config file", beside, folder)
+    with reading(f"{path}: not a config that mmengine can read"):
+        config = Config.fromfile(str(path))
+        given = options if isinstance(options, Mapping) else parsed(options, f"{folder}.generations=2")
+        config.merge_from_dict(dict(given))
+        sections = config.to_dict()
+        found = [place for file in _files(str(path)) for place in places.around(file)]
+    return Read(path, sections, tuple(dict.fromkeys(map(str, found))))
+
+
+def load(
+    path: str | Path,
+    options: Sequence[str] | Mapping[str, object] = (),
+    folder: str = "search",
+    beside: Sequence[str | Path] = (),
+) -> Settings:
+    """Reads a search config.
 
     Args:
         path: an mmengine config with a `search` section, or the name of one that comes with the toolkit.
-        options: `key=value` as mmdetection's --cfg-options, keys from the top of the file.
+        options: `key=value` as mmdetection's --cfg-options, or dotted keys and values; keys from the top of the file.
         folder: of the toolkit's configs, whose files may be named without it.
+        beside: folders to look in before the working directory.
 
     Raises:
         InputError: no such file, not a config, an unknown key, a wrong type or value.
     """
-    from mmengine.config import Config
-
-    path = places.find(path, "config file", folder=folder)
-    with reading(f"{path}: not a config that mmengine can read"):
-        config = Config.fromfile(str(path))
-        config.merge_from_dict(parsed(options, "search.generations=2"))
-        sections = config.to_dict()
-        beside = [folder for file in _files(str(path)) for folder in places.around(file)]
+    found = read(path, options, folder, beside)
+    path, sections = found.file, found.sections
     if "search" not in sections:
         raise InputError(f"{path}: a search config needs a section 'search'; found: {', '.join(sections) or 'nothing'}")
     unknown = sorted(set(sections) - {"search"})
@@ -46,7 +81,7 @@ def load(path: str | Path, options: Sequence[str] = (), folder: str = "search") 
         raise InputError(f"{path}: unknown key {unknown[0]!r} beside 'search'; choices: search")
     if not isinstance(sections["search"], Mapping):
         raise InputError(f"{path}: 'search' is a section, search = dict(...), got {printable(sections['search'])}")
-    return from_mapping(sections["search"], str(path)).beside(dict.fromkeys(map(str, beside)))
+    return from_mapping(sections["search"], str(path)).beside(found.beside)
 
 
 def _files(path: str) -> list[str]:
@@ -66,7 +101,7 @@ def from_mapping(section: Mapping[str, Any], place: str = "search") -> Settings:
     try:
         return Settings.model_validate(section)
     except ValidationError as error:
-        raise InputError(f"{place}: {_explain(error)}") from None
+        raise InputError(f"{place}: {explained(error, Settings, 'search')}") from None
 
 
 def seconds(text: str) -> float:
@@ -153,12 +188,12 @@ def parsed(options: Sequence[str], example: str) -> dict[str, object]:
     return found
 
 
-def _explain(error: ValidationError) -> str:
-    """The first mistake in one line: where, what, and the choices."""
+def explained(error: ValidationError, kind: type[BaseModel], section: str) -> str:
+    """The first mistake of a section of some kind in one line: where, what, and the choices."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in ("search", *first["loc"]))
+    place = ".".join(str(part) for part in (section, *first["loc"]))
     if first["type"] == "extra_forbidden":
-        fields = _fields(first["loc"][:-1])
+        fields = _fields(kind, first["loc"][:-1])
         close = difflib.get_close_matches(str(first["loc"][-1]), fields, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         return f"unknown key {place!r}{hint}; choices: {', '.join(fields)}"
@@ -175,9 +210,8 @@ def _shown(value: object) -> str:
         return f"a {type(value).__name__} too long to write"
 
 
-def _fields(location: tuple[int | str, ...]) -> list[str]:
+def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Keys that the section at a location may hold."""
-    kind: type[BaseModel] = Settings
     keyed = False
     for part in location:
         if keyed:  # a number or a name of the reader's own

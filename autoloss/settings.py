@@ -11,7 +11,8 @@ from pydantic import Field, PrivateAttr, create_model, field_validator, model_va
 
 from autoloss.candidate import GATES, Loss
 from autoloss.evaluator import BESIDE, Spec, named
-from autoloss.proposals.initial import Initial
+from autoloss.proposals.initial import OWN as KEPT
+from autoloss.proposals.initial import Initial, Weighted
 from autoloss.proposals.preselection import Preselection
 from autoloss.proposals.strategy import Named
 from autoloss.proposals.variation import Variation
@@ -140,11 +141,14 @@ class Settings(Section):
         controls: the loss that stands for the detector's own with its weight times a factor per slot: a gain must
             be more than a better weight. The best of them takes part in the finale.
         slots: what is searched.
+        fixed: slots among them whose loss stays in whatever is found: `own`, the detector's, or a formula, as in a row
+            of `init`; then only what is found, and `init`, has children.
         ladder: rungs in the order they are climbed; the last one chooses parents and finalists.
         finale: the comparison after the last generation, None for none.
         evaluator: `type`, a name such as 'command' or 'module:Class', and its arguments.
         evaluators: several of them in its place; each trains every candidate.
-        objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's.
+        objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's, or
+            their mean rank.
         strategy: who proposes candidates: `type`, a name such as 'evolution' or 'module:Class', and its arguments.
         preselection: of what is trained among what passed the gates; None trains all of it.
         variation: how children come about.
@@ -166,11 +170,12 @@ class Settings(Section):
     known: list[dict[str, str]] = Field(default=[])
     controls: list[dict[str, Factor]] = Field(default=[])
     slots: dict[str, Slot] = Field(min_length=1)
+    fixed: dict[str, str | Weighted] = Field(default={})
     ladder: list[Rung] = Field(min_length=1)
     finale: Finale | None = None
     evaluator: Spec = Field(default={})
     evaluators: list[Spec] = Field(default=[])
-    objective: Literal["mean", "worst"] | None = None
+    objective: Literal["mean", "worst", "rank"] | None = None
     strategy: Named = Field(default={"type": "evolution"})
     preselection: Preselection | None = None
     variation: Variation = Variation()
@@ -247,19 +252,32 @@ class Settings(Section):
             if not 0 <= index < len(self.known):
                 raise ValueError(f"finale.known names row {index}, known has {len(self.known)}")
         self._check_evaluators()
-        rows = [] if isinstance(self.init, str) else self.init
-        if len(rows) > self.births:
-            raise ValueError(f"init has {len(rows)} rows for the {self.births} births of the first generation")
-        for slot in (slot for row in rows for slot in row):
+        self._check_fixed()
+        named_ = [] if isinstance(self.init, str) else self.init
+        if len(named_) > self.births:
+            raise ValueError(f"init has {len(named_)} rows for the {self.births} births of the first generation")
+        for slot in (slot for row in named_ for slot in row):
             if slot not in self.slots:
                 raise ValueError(f"init has a loss for slot {printable(slot)!r}; choices: {', '.join(self.slots)}")
         return self
+
+    def _check_fixed(self) -> None:
+        for slot in self.fixed:
+            if slot not in self.slots:
+                raise ValueError(f"fixed has a loss for slot {printable(slot)!r}; choices: {', '.join(self.slots)}")
+        if set(self.fixed) == set(self.slots):
+            raise ValueError(f"fixed holds every slot, {', '.join(self.slots)}, so there is nothing to search")
+
+    @property
+    def held(self) -> dict[str, str | Weighted]:
+        """Losses that everything found has, by slot; where a slot keeps the detector's own there is none."""
+        return {slot: loss for slot, loss in self.fixed.items() if loss != KEPT}
 
     def _check_evaluators(self) -> None:
         if self.evaluator and self.evaluators:
             raise ValueError("evaluator and evaluators: name one set-up, or several, not both")
         if bool(self.evaluators) != bool(self.objective):
-            raise ValueError("several evaluators need an objective, 'mean' or 'worst', and one needs none")
+            raise ValueError("several evaluators need an objective, 'mean', 'worst' or 'rank', and one needs none")
         for spec in self.evaluators or [self.evaluator]:
             named(spec.get("type"))
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib.util
-import json
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,11 @@ import typer
 
 from autoloss.cli import app
 from autoloss.config import from_mapping
-from autoloss.report.leaderboard import Score
 from autoloss.rungs.rung import Rung
-from autoloss.search.headroom.verdict import analysed
 from autoloss.search.loop import discover
 from autoloss.store.run import Run
 from detectors.tasks import task_of
-from primitives.catalog import GRAMMARS, KNOWN
-from primitives.operators import OPERATORS
+from tests.helpers.page_tables import table
 from tests.helpers.small import section
 
 ROOT = Path(__file__).parent.parent
@@ -57,10 +53,19 @@ _MODULE = re.compile(r"^((?:autoloss|detectors|primitives|tests)(?:\.[a-z]\w*)+)
 # What is of mmdetection, or what commands leave.
 _ELSEWHERE = (
     *("tools/train.py", "mmdet/", "exports/", "classes.txt"),
-    *("card.md", "config.py", "detector.py", "example.py", "loss_cls.png", "audit.json", "table.txt", "forest.png"),
+    *(
+        "card.md",
+        "config.py",
+        "detector.py",
+        "example.py",
+        "loss_cls.png",
+        "audit.json",
+        "table.txt",
+        "forest.png",
+        "pipeline.json",
+    ),
 )
 _OF_BENCHMARKS = {"--parts", "--rounds", "--workers"}
-_FINAL = "final"
 _HISTORY = ROOT / "CHANGELOG.md"
 
 
@@ -70,81 +75,6 @@ def page(file: Path) -> str:
 
 
 every_page = pytest.mark.parametrize("file", PAGES, ids=page)
-
-
-def table(what: str) -> str:
-    """The lines of a table by what stands in its first comment."""
-    name, _, place = what.partition(" of ")
-    makers: dict[str, Callable[[], list[str]]] = {
-        "scores": lambda: scores(place),
-        "operators": operators,
-        "inputs": inputs,
-        "known losses": known_losses,
-        "headroom": headroom,
-    }
-    return "\n".join(makers[name]())
-
-
-def scores(place: str) -> list[str]:
-    """What the last rung of a run says of the best found and of what it is compared with, best first."""
-    rows = [row for row in json.loads((ROOT / place).read_text())["leaderboard"] if _FINAL in row["scores"]]
-    ranked = sorted(rows, key=lambda row: -row["scores"][_FINAL]["mean"])
-    found = next(row for row in ranked if row["kind"] == "found")
-    shown = [row for row in ranked if row["kind"] != "found" or row is found]
-    lines = ["| loss | mAP |", "|---|---|"]
-    for row in shown:
-        name = f"**best found**, #{row['candidate']}" if row is found else row["origin"]
-        lines.append(f"| {name} | {Score(**row['scores'][_FINAL])} |")
-    return lines
-
-
-def operators() -> list[str]:
-    """A line per operator."""
-    lines = ["| operator | arguments | value | published as |", "|---|---|---|---|"]
-    for row in OPERATORS.values():
-        text = row.text.replace("|", "\\|") + (" (extended)" if row.extended else "")
-        lines.append(f"| `{row.name}` | {row.arity} | {text} | {', '.join(f'`{name}`' for name in row.aliases)} |")
-    return lines
-
-
-def inputs() -> list[str]:
-    """A line per input, with the grammars that have it."""
-    lines = ["| input | what it is | unit | grammars | published as |", "|---|---|---|---|---|"]
-    rows: dict[tuple[str, ...], list[str]] = {}
-    for grammar in GRAMMARS.values():
-        for one in grammar.terminals:
-            aliases = ", ".join(f"`{name}`" for name in one.aliases)
-            rows.setdefault((one.name, one.text, one.unit, aliases), []).append(grammar.name)
-    lines += [
-        f"| `{name}` | {text} | {unit} | {', '.join(grammars)} | {aliases} |"
-        for (name, text, unit, aliases), grammars in rows.items()
-    ]
-    return lines
-
-
-def known_losses() -> list[str]:
-    """A line per loss of the catalog."""
-    lines = ["| name | loss | grammar | source |", "|---|---|---|---|"]
-    return lines + [f"| `{one.name}` | {one.title} | {one.grammar} | {one.source} |" for one in KNOWN.values()]
-
-
-def headroom() -> list[str]:
-    """A line per measurement that is kept."""
-    lines = [
-        "| measured | iterations | own | own, best weight | best known | noise | cheap rungs |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for folder in sorted((ROOT / "results" / "headroom").iterdir()):
-        with Run.open(folder) as run:
-            found, iterations = analysed(run), run.settings.ladder[-1].task["iterations"]
-        means = [f"{one.mean:.3f} ± {one.deviation:.3f}" for one in (found.own, found.tuned, found.best)]
-        ranks = " and ".join(f"{rank:.2f}" for rank, *_ in found.ranks.values())
-        best = f"{found.best.name.removeprefix('known: ')} {means[2]}"
-        lines.append(
-            f"| [{folder.name}](headroom/{folder.name}/table.txt) | {iterations:,} | {means[0]} | {means[1]} | {best} "
-            f"| {100 * found.noise:.1f} | {ranks} |"
-        )
-    return lines
 
 
 def tables() -> list[tuple[Path, str]]:

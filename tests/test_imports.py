@@ -91,6 +91,7 @@ ORDER = {
         ["export"],
         ["evaluators"],
         ["notebook"],
+        ["pipeline"],
         ["commands"],
         ["cli", "__main__"],
     ],

@@ -15,6 +15,7 @@ from primitives.text.printable import printable
 
 FOLDERS = {
     "search": "search",
+    "pipelines": "run",
     "fidelity": "fidelity",
     "detectors": "train",
     "paper": "train",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -75,14 +75,10 @@ def search(
     """
 
     from autoloss.config import seconds
+    from autoloss.pipeline.kinds.search import searched
     from autoloss.report import tables
-    from autoloss.report.leaderboard import Leaderboard
-    from autoloss.report.live import Screen
     from autoloss.report.logs import json_log
     from autoloss.report.logs import tensorboard as scalars
-    from autoloss.search.loop import discover
-    from autoloss.settings import FREE
-    from autoloss.store.run import Run
 
     options = list(cfg_options or [])
     for key, value in (
@@ -98,20 +94,10 @@ def search(
     settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images, group_by=group_by)
     directory = run or Path("runs") / config.stem
     console = stderr()
-    with (
-        json_log.as_json(log_json),
-        scalars.watching(tensorboard) as scalar,
-        Run.create(directory, settings.identity(), FREE) as store,
-    ):
+    with json_log.as_json(log_json), scalars.watching(tensorboard) as scalar:
         try:
-            with Screen(settings, console) as screen:
-
-                def watch(progress: Any) -> None:
-                    screen(progress)
-                    scalar(progress)
-
-                discover(settings, store, watch, foretell=True)
+            board = searched(settings, directory, console, scalar)
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
-        tables.ending(Leaderboard.of(store), stdout())
+    tables.ending(board, stdout())

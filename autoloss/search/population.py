@@ -18,6 +18,7 @@ from autoloss.gates.certificates import certify
 from autoloss.gates.distinct import GATE as DISTINCT
 from autoloss.gates.distinct import Distinct, from_parent
 from autoloss.gates.identities import Identities
+from autoloss.proposals.initial import Weighted
 from autoloss.search.selection.preselection import Model
 from autoloss.search.strategies import strategy
 from autoloss.search.strategies.standing import Scores, Standing
@@ -60,6 +61,7 @@ class Population:
         self._proved: dict[Loss, list[dict[str, Any]]] = {}
         for candidate in candidates:
             self._add(candidate)
+        self._held = {slot: self._own_formula(slot, one, "search.fixed") for slot, one in settings.held.items()}
         self._rows = {} if self.candidates else self._initial()
 
     def tell(self, standing: Sequence[int], rungs: Sequence[Scores] = ()) -> None:
@@ -109,15 +111,19 @@ class Population:
         """
         found: dict[str, Draft] = {}
         for place, row in enumerate([] if isinstance(self.settings.init, str) else self.settings.init):
-            losses = {slot: self._own_formula(slot, text, f"search.init.{place}") for slot, text in row.items()}
+            free = {slot: text for slot, text in row.items() if slot not in self.settings.fixed}
+            losses = {slot: self._own_formula(slot, text, f"search.init.{place}") for slot, text in free.items()}
+            losses |= self._held
+            if not losses:
+                continue  # what it names is fixed
             identity = self._identities.of(losses)
             if identity in found:
                 raise InputError(f"search.init.{place}: its gradients are those of a row before it")
             found[identity] = Draft(losses, Origin(How.INITIAL, (), tuple(losses)))
         return found
 
-    def _own_formula(self, slot: str, text: str, place: str) -> Loss:
-        rules = self.settings.slots[slot]
+    def _own_formula(self, slot: str, given: str | Weighted, place: str) -> Loss:
+        rules, text = self.settings.slots[slot], str(given)
         known = KNOWN.get(text.strip())
         fits = known is not None and GRAMMARS[rules.grammar].holds(GRAMMARS[known.grammar])
         if known is not None and not fits:
@@ -127,9 +133,10 @@ class Population:
         except InputError as error:
             raise InputError(f"{place}.{slot}: {error}") from None
         alpha = known.alpha if known else rules.alpha
+        alpha, times = (given.alpha, given.times) if isinstance(given, Weighted) else (alpha, 1.0)
         birth = Birth()
         attempts = _Attempts(0, self.settings, birth, lambda *_: None, self._identities, self._distinct)
-        loss = attempts.loss(slot, formula, alpha)
+        loss = attempts.loss(slot, formula, alpha, factor=times)
         if loss is None:
             (refusal,) = birth.refusals
             raise InputError(f"{place}.{slot}: {printable(text)} is refused by gate {refusal.gate}: {refusal.reason}")
@@ -137,7 +144,7 @@ class Population:
 
     def given(self) -> list[Candidate]:
         """The detector's own loss, and a row per known loss and control of the config."""
-        breeds = self.settings.init == "known"
+        breeds = self.settings.init == "known" and not self._held
         own = {name: slot.like for name, slot in self.settings.slots.items()}
         given = [Candidate(OWN, Kind.OWN, 0, {}, Origin(How.OWN), (), breeds, self._identities.of({}))]
         for number, row in enumerate(self.settings.known, start=1):
@@ -191,6 +198,7 @@ class Population:
         """Asks until what is proposed is new to the run."""
         while True:
             draft = strategy.checked(self._strategy.ask(rng, attempts), self.settings)
+            draft = replace(draft, losses={**draft.losses, **self._held})
             verdict = self._distinct.verdict(self._identities.of(draft.losses))
             if verdict.passed or not self.settings.judges(verdict.gate):
                 return draft

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from autoloss.candidate import OWN, Evaluation, State
@@ -112,13 +112,21 @@ class Results:
         self.ended(rung).append(replace(evaluation, contributions=""))
         self.count += 1
 
-    def scores(self, rung: Rung) -> dict[int, float]:
-        """Score of each candidate that finished at a rung; see `rung_scores`."""
-        return rung_scores(self.scored(rung), rung, self._settings.given)
+    def scores(self, rung: Rung, among: Collection[int] | None = None) -> dict[int, float]:
+        """Score of each candidate that finished at a rung; see `rung_scores` and `scored`."""
+        return rung_scores(self.scored(rung, among), rung, self._settings.given)
 
-    def scored(self, rung: Rung) -> list[Evaluation]:
-        """Those of a rung with the scores that count; see `relative`."""
-        return relative(self.ended(rung), self._settings.objective)
+    def scored(self, rung: Rung, among: Collection[int] | None = None) -> list[Evaluation]:
+        """Those of a rung with the scores that count; see `relative`.
+
+        Args:
+            rung: that it is.
+            among: candidates that are compared; None for all. Only a rank depends on it.
+        """
+        ended = self.ended(rung)
+        return relative(
+            ended if among is None else [one for one in ended if one.candidate in among], self._settings.objective
+        )
 
     def standing(self) -> list[int]:
         """Candidates that climbed the whole ladder, best mean rank first."""

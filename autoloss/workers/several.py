@@ -32,9 +32,12 @@ class SeveralEvaluators:
         self._objective = objective
 
     def prepare(self, slots: Mapping[str, str], tasks: Sequence[Mapping[str, object]]) -> None:
-        """Lets each prepare; see `Evaluator`."""
-        for evaluator in self._evaluators:
-            evaluator.prepare(slots, tasks)
+        """Lets each prepare, and says which of them cannot; see `Evaluator`."""
+        for index, evaluator in enumerate(self._evaluators):
+            try:
+                evaluator.prepare(slots, tasks)
+            except InputError as error:
+                raise InputError(f"search.evaluators.{index}: {error}") from None
 
     def describe(self) -> dict[str, Any]:
         """What each trains on what."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import traceback
 from collections.abc import Callable, Collection, Mapping
@@ -112,6 +114,20 @@ def train_detector(
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def length(
+    detector: str, data: Mapping[str, Any] | None = None, cfg_options: Mapping[str, object] | None = None
+) -> tuple[int, int]:
+    """Iterations of a whole training, and images of each; arguments and errors as of `train_detector`."""
+    config = prepared(detector, {}, data=data, cfg_options=cfg_options)
+    batch: int = config.train_dataloader.batch_size
+    if "max_iters" in config.train_cfg:
+        return int(config.train_cfg.max_iters), batch
+    files = [Path(file) for one in leaves(config.train_dataloader.dataset) for file in files_of(one)]
+    annotations = [file for file in files if file.suffix == ".json"]
+    count = sum(len(json.loads(file.read_text(encoding="utf-8"))["images"]) for file in annotations)
+    return int(config.train_cfg.max_epochs) * math.ceil(count / batch), batch
 
 
 def prepared(

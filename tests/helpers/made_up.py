@@ -60,10 +60,10 @@ class MadeUp:
     def ended(self, rung: Rung) -> list[Evaluation]:
         return [one for one in self.done if one.rung == rung.name]
 
-    def scores(self, rung: Rung) -> dict[int, float]:
+    def scores(self, rung: Rung, among: object = None) -> dict[int, float]:
         return rung_scores(self.ended(rung), rung, self.settings.given)
 
-    def scored(self, rung: Rung) -> list[Evaluation]:
+    def scored(self, rung: Rung, among: object = None) -> list[Evaluation]:
         return self.ended(rung)
 
     def standing(self) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,6 +77,7 @@ def audit(
     from autoloss.audit.document import FOLDER, plain_values
     from autoloss.audit.measure import AUDIT
     from autoloss.audit.verdict import analysed
+    from autoloss.pipeline.kinds.audit import held
     from autoloss.report.audit.table import table
     from autoloss.report.plots import audit_plot, fidelity_plot
     from autoloss.store.run import Run
@@ -91,8 +91,13 @@ def audit(
             raise InputError(f"{run} is an audit that is read, no search; it takes --plot and --json alone")
         found = analysed(run)
     else:
-        who = _workers(workers, ray)
-        found = _held(run, out or run / FOLDER, on or [], _seeds(seeds), random, headroom, trials, who)
+        directory, console, who = out or run / FOLDER, stderr(), _workers(workers, ray)
+        elsewhere, count = _elsewhere(on or []), _seeds(seeds)
+        try:
+            found = held(run, directory, elsewhere, count, random, headroom, trials, who, console)
+        except KeyboardInterrupt:
+            console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
+            raise typer.Exit(130) from None
     if plot is not None:
         audit_plot.draw(found, plot)
     if as_json:
@@ -101,51 +106,16 @@ def audit(
         stdout().print(table(found))
 
 
-def _held(
-    run: Path,
-    directory: Path,
-    on: list[str],
-    seeds: int | list[int] | None,
-    random: Path | None,
-    headroom: Path | None,
-    trials: int | None,
-    who: dict[str, Any],
-) -> Any:
-    """Holds what is missing of an audit, with the progress on the screen, and writes its files."""
-    from autoloss.audit.document import write
-    from autoloss.audit.measure import measure
-    from autoloss.audit.plan import planned
-    from autoloss.audit.verdict import analysed
+def _elsewhere(configs: list[str]) -> dict[str, Any]:
+    """Other search configs by their names."""
     from autoloss.config import load
-    from autoloss.report.audit.table import table
-    from autoloss.report.live import Screen
-    from autoloss.report.plots import audit_plot
-    from autoloss.report.terminal import Plain
-    from autoloss.store.run import Run
 
-    console, elsewhere = stderr(), {}
-    for config in on:
+    found: dict[str, Any] = {}
+    for config in configs:
         name = Path(config).stem
-        if name in elsewhere:
+        if name in found:
             raise InputError(f"--on {config}: another config of that name was given; give it another name")
-        elsewhere[name] = load(config)
-    with ExitStack() as opened:
-        search = opened.enter_context(Run.open(run))
-        others = [None if path is None else opened.enter_context(Run.open(path)) for path in (random, headroom)]
-        plan = planned(
-            search, seeds=seeds, on=elsewhere, random=others[0], headroom=others[1], trials=trials, workers=who
-        )
-    console.print(f"{len(plan.seeds)} seeds: {plan.why}")
-    try:
-        measure(plan, directory, lambda settings: Screen(settings, console))
-    except KeyboardInterrupt:
-        console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
-        raise typer.Exit(130) from None
-    found = analysed(directory)
-    audit_plot.draw(found, directory / "forest.png")
-    with (directory / "table.txt").open("w", encoding="utf-8") as file:
-        Plain(file=file, width=120).print(table(found))
-    write(found, directory)
+        found[name] = load(config)
     return found
 
 

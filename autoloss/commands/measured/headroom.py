@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -73,6 +73,7 @@ def headroom(
 
     Examples: `autoloss headroom digits_noisy`, `autoloss headroom own_fcos --data my_data --size small --seeds 5`
     """
+    from autoloss.pipeline.kinds.headroom import measured
     from autoloss.report import headroom_table
     from autoloss.search.headroom.verdict import analysed
     from autoloss.store.run import Run
@@ -99,27 +100,15 @@ def headroom(
                 options.append(f"search.{key}={value}")
         settings = on_data(config, options, *given, group_by=group_by)
         texts = {"loss_cls": loss_cls or [], "loss_bbox": loss_bbox or []}
-        found = _measured(settings, run or Path("runs") / f"headroom-{config.stem}", seeds, texts)
+        directory, console = run or Path("runs") / f"headroom-{config.stem}", stderr()
+        try:
+            found = measured(settings, directory, seeds, texts, console)
+        except KeyboardInterrupt:
+            console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
+            raise typer.Exit(130) from None
     if plot is not None:
         headroom_plot.draw(found, plot)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))
     else:
         stdout().print(headroom_table.table(found))
-
-
-def _measured(search: Any, directory: Path, seeds: int | None, texts: dict[str, list[str]]) -> Any:
-    """Measures what is missing, with the progress on the screen."""
-    from autoloss.report.live import Screen
-    from autoloss.search.headroom import known, verdict
-    from autoloss.store.run import Run
-
-    settings, others, console = known.of_known(search, seeds), known.of_texts(search, texts), stderr()
-    with Run.create(directory, settings.identity(), known.FREE) as store:
-        try:
-            with Screen(settings, console) as screen:
-                known.measure(search, settings, store, others, screen)
-        except KeyboardInterrupt:
-            console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
-            raise typer.Exit(130) from None
-        return verdict.analysed(store)

@@ -38,33 +38,22 @@ def report(
     """
     from rich.text import Text
 
-    from autoloss.report.detections import making
-    from autoloss.report.leaderboard import Leaderboard
-    from autoloss.report.page import comparison, page
-    from autoloss.report.page import pictures as drawn
-    from autoloss.report.page.told import Told
-    from autoloss.report.page.written import write
-    from autoloss.store.run import Run
+    from autoloss.pipeline.kinds.report import compared, written
     from primitives.text.printable import printable
 
     console = stderr()
+
+    def say(text: str) -> None:
+        console.print(Text(text), soft_wrap=True)
+
     if len(runs) == 1:
         file = out or runs[0] / "report.html"
-        with Run.open(runs[0]) as run:
-            if detections:
-                making.make(run, Leaderboard.of(run), lambda text: console.print(Text(text), soft_wrap=True))
-            told = Told.of(run)
-        text = page.page(told)
-        if pictures is not None:
-            drawn.write(told, pictures)
+        size = written(runs[0], file, force, pictures, say if detections else None)
     else:
         if pictures is not None or detections:
             raise InputError("--pictures and --detections are of one run; name one, or leave them out")
         if len({one.resolve() for one in runs}) < len(runs):
             raise InputError(f"a run is named twice: {', '.join(map(str, runs))}; a comparison needs different ones")
         file = out or Path("comparison.html")
-        text = comparison.of_folders(runs)
-    write(text, file, force)
-    console.print(
-        Text(f"{printable(file, None)}: {len(text.encode()) / 1e3:,.0f} kB; open it in a browser"), soft_wrap=True
-    )
+        size = compared(runs, file, force)
+    say(f"{printable(file, None)}: {size / 1e3:,.0f} kB; open it in a browser")

@@ -21,12 +21,13 @@ def climb(runner: Runner, generation: int, numbers: Sequence[int]) -> None:
         numbers: of its candidates.
     """
     passed: list[Mapping[int, float]] = []
+    so_far = {number for number, one in runner.candidates.items() if one.generation <= generation}
     # What was given is measured at every rung: what is found must be better than that.
     given = [number for number in numbers if runner.candidates[number].kind is not Kind.FOUND]
     for rung in runner.settings.ladder:
         runner.evaluate(numbers, rung)
         more = rung.keep.more_seeds
-        scores = _settled(runner, generation, numbers, rung, passed) if more else runner.results.scores(rung)
+        scores = _settled(runner, generation, numbers, rung, passed) if more else runner.results.scores(rung, so_far)
         here = {number: scores[number] for number in numbers if number in scores}
         found = {number: score for number, score in here.items() if number not in given}
         up = ladder.promoted(found, scores[OWN], rung.keep, passed, rung.ranks)
@@ -62,9 +63,10 @@ def _settled(
 def _seen(runner: Runner, generation: int, rung: Rung, seeds: Sequence[int]) -> list[Evaluation]:
     """What a search without interruptions has seen of a rung by now, whatever a resumed one holds already."""
     births, given = runner.candidates, runner.settings.given
+    so_far = {number for number, one in births.items() if one.generation <= generation}
     return [
         one
-        for one in runner.results.scored(rung)
+        for one in runner.results.scored(rung, so_far)
         if births[one.candidate].generation < generation
         or one.candidate < given
         or (births[one.candidate].generation == generation and one.seed in seeds)

@@ -37,12 +37,13 @@ def entrants(runner: Runner, finale: Finale, line: Sequence[int]) -> list[int]:
         return list(line[: finale.count])
     _begin(runner, finale.check.name)
     found: list[int] = []
-    waiting = list(line)
+    waiting, seen = list(line), {OWN}
     while waiting and len(found) < finale.count:
         places = finale.count - len(found)
         tried, waiting = waiting[:places], waiting[places:]
         runner.evaluate([OWN, *tried], finale.check)
-        fell = collapsed(runner.results.scored(finale.check), finale.check)
+        seen |= {*tried}
+        fell = collapsed(runner.results.scored(finale.check, seen), finale.check)
         found += [number for number in tried if number not in fell]
     return found
 

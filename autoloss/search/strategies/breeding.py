@@ -94,11 +94,12 @@ def chosen(settings: Settings, slots: Sequence[str] | None) -> tuple[str, ...]:
     Raises:
         TypeError: they are none of the search.
     """
+    free = tuple(slot for slot in settings.slots if slot not in settings.fixed)
     if slots is None:
-        return tuple(settings.slots)
+        return free
     given = tuple(slots) if isinstance(slots, (list, tuple)) else ()
-    if not given or not set(map(str, given)) <= set(settings.slots) or len(set(map(str, given))) < len(given):
-        raise TypeError(f"slots is a list of those of the search, {', '.join(settings.slots)}, got {slots!r:.100}")
+    if not given or not set(map(str, given)) <= set(free) or len(set(map(str, given))) < len(given):
+        raise TypeError(f"slots is a list of those that the search may change, {', '.join(free)}, got {slots!r:.100}")
     return given
 
 

@@ -37,6 +37,25 @@ def test_scores_are_over_the_own_loss_of_the_same_evaluator_and_seed(objective: 
     assert [one.score for one in relative(DONE, objective)] == pytest.approx(scores)
 
 
+def test_by_rank_the_best_everywhere_is_first_and_scores_stay_beside_the_own_loss() -> None:
+    rows = {0: (0.4, 0.4), 7: (0.5, 0.5), 8: (0.9, 0.3), 9: (0.3, 0.1)}
+    found = relative([evaluation(number, 1, *scores) for number, scores in rows.items()], "rank")
+    scores = {one.candidate: one.score for one in found if one.score is not None}
+    # Mean ranks, the worst first: 1, 2.5, 3, 3.5; by the mean 8 would be before 7.
+    assert scores == pytest.approx({9: 0.5, 0: 1.0, 8: 1.25, 7: 1.5})
+    tied = relative([evaluation(0, 1, 0.4, 0.4), evaluation(7, 1, 0.5, 0.2)], "rank")
+    assert [one.score for one in tied] == pytest.approx([(1 + 0.875) / 2] * 2)
+
+
+def test_a_search_by_rank_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    changes = {"objective": "rank", "generations": 3, "births": 3}
+    expected = whole(tmp_path / "whole", **changes)
+    for evaluations in (8, 20, 31, 45):
+        whole(tmp_path / "parts", **changes, budget={"evaluations": evaluations})
+    assert whole(tmp_path / "parts", **changes).rows == expected.rows
+    assert expected.metric == "rank mAP over own"
+
+
 def test_one_evaluator_leaves_scores_as_they_are() -> None:
     assert relative(DONE, None) == DONE
 
@@ -105,8 +124,8 @@ class NothingEvaluator:
     ("changes", "message"),
     [
         ({"evaluator": SEVERAL["evaluators"][0]}, "evaluator and evaluators: name one set-up, or several, not both"),
-        ({"objective": None}, "several evaluators need an objective, 'mean' or 'worst', and one needs none"),
-        ({"objective": "best"}, "Input should be 'mean' or 'worst', got 'best'"),
+        ({"objective": None}, "several evaluators need an objective, 'mean', 'worst' or 'rank', and one needs none"),
+        ({"objective": "best"}, "Input should be 'mean', 'worst' or 'rank', got 'best'"),
         ({"evaluators": []}, "several evaluators need an objective"),
         ({"evaluators": [{"type": "nothing"}]}, "evaluator needs a type: detector"),
     ],

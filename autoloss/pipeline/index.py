@@ -1,0 +1,163 @@
+"""Index: what became of every step of a pipeline, one JSON file of its folder, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoloss import __version__
+from autoloss.pipeline.condition import Figures
+from autoloss.report.live import Beat
+from primitives.errors import InputError
+from primitives.text.printable import printable
+
+FILE = "pipeline.json"
+EVERY = 10.0
+"""Seconds of a step that a kill can make the index forget, at most."""
+State = Literal["waiting", "running", "done", "failed", "not reached"]
+
+
+class Entry(BaseModel):
+    """What became of a step.
+
+    Args:
+        kind: what it does.
+        state: how far it is; `not reached` where the pipeline ended before it.
+        why: it failed, or was not reached.
+        began, ended: Unix times; 0 before.
+        seconds: of all sessions.
+        amount: seeds or generations that it was given, as `projected` counts them; None for what its section says.
+        projected: seconds for each amount that it may have; empty where nothing was measured.
+        inputs: what must be the same when it goes on.
+        took: what steps before it gave.
+        figures: that it tells.
+        told: what came of it, in a line.
+        gave: what it found, and where that lies in the folder.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    kind: str
+    state: State = "waiting"
+    why: str = ""
+    began: float = 0.0
+    ended: float = 0.0
+    seconds: float = 0.0
+    amount: int | None = None
+    projected: dict[int, float] = Field(default={})
+    inputs: dict[str, Any] = Field(default={})
+    took: dict[str, Any] = Field(default={})
+    figures: dict[str, float | None] = Field(default={})
+    told: str = ""
+    gave: dict[str, Any] = Field(default={})
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of it is there."""
+        return self.state in ("running", "done", "failed")
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    autoloss: str = __version__
+    pipeline: str
+    budget: float | None = None
+    steps: dict[str, Entry]
+
+
+class Index:
+    """The entries of a pipeline.
+
+    Args:
+        folder: of the pipeline.
+        pipeline: its name.
+        kinds: of its steps, by name, in order.
+
+    Raises:
+        InputError: the file is no index, or one of another pipeline.
+    """
+
+    def __init__(self, folder: Path, pipeline: str, kinds: Mapping[str, str]) -> None:
+        self._file = folder / FILE
+        found = _read(self._file)
+        if found is not None and found.pipeline != pipeline:
+            raise InputError(f"{folder} holds pipeline {printable(found.pipeline, 80)!r}; name another folder")
+        there = {} if found is None else found.steps
+        self.left_out = [name for name, entry in there.items() if name not in kinds and entry.begun]
+        """Steps that were begun and are no longer in the pipeline; their folders stay."""
+        same = {name: there[name] for name, kind in kinds.items() if name in there and there[name].kind == kind}
+        steps = {name: same.get(name, Entry(kind=kind)) for name, kind in kinds.items()}
+        self._document = _Document(pipeline=pipeline, budget=found.budget if found else None, steps=steps)
+
+    @property
+    def steps(self) -> dict[str, Entry]:
+        """By name, in order."""
+        return self._document.steps
+
+    @property
+    def budget(self) -> float | None:
+        """Seconds of the whole; None for no end."""
+        return self._document.budget
+
+    @budget.setter
+    def budget(self, seconds: float | None) -> None:
+        self._document.budget = seconds
+
+    @property
+    def seconds(self) -> float:
+        """Of all steps."""
+        return sum(entry.seconds for entry in self.steps.values())
+
+    @property
+    def figures(self) -> Figures:
+        """Of the steps that are done."""
+        return {name: entry.figures for name, entry in self.steps.items() if entry.state == "done"}
+
+    def put(self, name: str, **changes: Any) -> None:
+        """Changes an entry, and keeps the index."""
+        self.steps[name] = self.steps[name].model_copy(update=changes)
+        self.keep()
+
+    def keep(self) -> None:
+        """Writes the file.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        fresh = self._file.with_name(f"{FILE}.new")
+        try:
+            fresh.write_text(json.dumps(self._document.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+            os.replace(fresh, self._file)
+        except OSError as error:
+            raise InputError(f"cannot write {printable(self._file)}: {error.strerror}") from None
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """While a step runs: its time is kept now and then, also where it ends by a kill."""
+        before, begin = self.steps[name].seconds, time.monotonic()
+        self.put(name, state="running", why="", began=self.steps[name].began or time.time(), ended=0.0)
+
+        def tick() -> None:
+            self.put(name, seconds=before + time.monotonic() - begin)
+
+        try:
+            with Beat(tick, EVERY):
+                yield
+        finally:
+            tick()
+
+
+def _read(file: Path) -> _Document | None:
+    if not file.exists():
+        return None
+    try:
+        return _Document.model_validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, ValidationError) as error:
+        said = printable(" ".join(str(error).split()), 200)
+        raise InputError(f"{printable(file)} is no index that autoloss wrote: {said}") from None
