@@ -157,6 +157,8 @@ class Flow:
         except OSError as error:
             raise InputError(f"cannot write to {printable(self.folder)}: {error.strerror}") from None
         try:
+            if not self.index.is_current():
+                raise InputError(f"{printable(self.folder)} was changed while this began; the same command goes on")
             self.index.budget = whole
             self.index.keep()
             return self._run(todo, whole)

@@ -85,7 +85,7 @@ class Index:
 
     def __init__(self, folder: Path, pipeline: str, kinds: Mapping[str, str]) -> None:
         self._file = folder / FILE
-        found = _read(self._file)
+        self._found = found = _read(self._file)
         if found is not None and found.pipeline != pipeline:
             raise InputError(f"{folder} holds pipeline {printable(found.pipeline, 80)!r}; name another folder")
         there = {} if found is None else found.steps
@@ -118,6 +118,10 @@ class Index:
     def figures(self) -> Figures:
         """Of the steps that are done."""
         return {name: entry.figures for name, entry in self.steps.items() if entry.state == "done"}
+
+    def is_current(self) -> bool:
+        """Whether the file is what was read, so that no other process has gone on with the pipeline since."""
+        return _read(self._file) == self._found
 
     def put(self, name: str, **changes: Any) -> None:
         """Changes an entry, and keeps the index."""

@@ -199,3 +199,13 @@ def test_a_folder_that_is_not_its_own_is_left_alone(whole: tuple[Path, Path], tm
     (tmp_path / "broken" / FILE).write_text('{"pipeline": 3')
     with pytest.raises(InputError, match="is no index that autoloss wrote"):
         flow(file, tmp_path / "broken")
+
+
+def test_who_read_the_index_before_another_process_went_on_begins_nothing(tmp_path: Path) -> None:
+    file = written(tmp_path / "configs", steps=["search_bbox"])
+    first, second = (flow(file, tmp_path / "run") for _ in range(2))
+    first.run()
+    before = left(tmp_path / "run")
+    with pytest.raises(InputError, match="was changed while this began; the same command goes on"):
+        second.run()
+    assert left(tmp_path / "run") == before
