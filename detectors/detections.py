@@ -17,8 +17,12 @@ from primitives.errors import InputError
 from primitives.text.printable import printable
 
 NO_DETECTOR = "example detections are of whole detectors, this task is of kind 'frozen'; give the search a finale"
-_LONGEST = 480
-"""Most pixels of the longer side of a picture."""
+_SIZES = ((480, 85), (480, 60), (320, 60), (240, 40), (120, 40))
+"""Most pixels of the longer side of a picture, and JPEG's quality: the first that is small enough."""
+_MOST_BYTES = 150_000
+"""Of a picture."""
+_MOST_BOXES = 1000
+"""Of an image that are shown: its first objects, and the surest detections."""
 
 
 def examples(source: CocoSource, metrics: Mapping[str, Any], score: float, most: int) -> dict[str, Any]:
@@ -70,11 +74,11 @@ def _image(source: CocoSource, entry: Mapping[str, Any], judged: Judged, least: 
         "height": int(entry["height"]),
         "objects": [
             {"box": list(box), "class": name, "found": score is not None and score >= least}
-            for box, name, score in judged.objects
+            for box, name, score in judged.objects[:_MOST_BOXES]
         ],
         "found": [
             {"box": list(box), "class": name, "score": score, "right": bool(right)}
-            for box, name, score, right in judged.found
+            for box, name, score, right in sorted(judged.found, key=lambda one: -one[2])[:_MOST_BOXES]
             if score >= least
         ],
     }
@@ -85,7 +89,11 @@ def _picture(source: CocoSource, name: str) -> bytes:
     pixels = cv2.imread(str(source.images / name))
     if pixels is None:
         raise InputError(f"{printable(source.images / name)}: not an image that can be read")
-    share = min(1.0, _LONGEST / max(pixels.shape[:2]))
-    if share < 1:
-        pixels = cv2.resize(pixels, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
+    found = b""
+    for longest, quality in _SIZES:
+        share = min(1.0, longest / max(pixels.shape[:2]))
+        small = cv2.resize(pixels, None, fx=share, fy=share, interpolation=cv2.INTER_AREA) if share < 1 else pixels
+        found = bytes(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+        if len(found) <= _MOST_BYTES:
+            break
+    return found

@@ -18,12 +18,12 @@ class Weighted(Section):
 
     Args:
         formula: its text, or the name of a known loss.
-        alpha: weight of the target outside a class formula; None for none.
+        alpha: weight of the target outside a class formula, None for none; left out, that of the known loss, or slot.
         times: of the weight that is usual for it.
     """
 
     formula: str
-    alpha: float | None = Field(default=None, ge=0, le=1)
+    alpha: float | None = Field(default=None, gt=0, lt=1)
     times: float = Field(default=1.0, gt=0, le=MOST_FACTOR)
 
     def __str__(self) -> str:

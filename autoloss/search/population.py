@@ -132,8 +132,9 @@ class Population:
             formula = known.expression if known else GRAMMARS[rules.grammar].parse(text)
         except InputError as error:
             raise InputError(f"{place}.{slot}: {error}") from None
-        alpha = known.alpha if known else rules.alpha
-        alpha, times = (given.alpha, given.times) if isinstance(given, Weighted) else (alpha, 1.0)
+        alpha, times = known.alpha if known else rules.alpha, 1.0
+        if isinstance(given, Weighted):
+            alpha, times = given.alpha if "alpha" in given.model_fields_set else alpha, given.times
         birth = Birth()
         attempts = _Attempts(0, self.settings, birth, lambda *_: None, self._identities, self._distinct)
         loss = attempts.loss(slot, formula, alpha, factor=times)
@@ -150,7 +151,7 @@ class Population:
         for number, row in enumerate(self.settings.known, start=1):
             losses = {slot: self._known(slot, name) for slot, name in row.items()}
             titles = tuple(known_loss(name).title for name in row.values())
-            native = self._native(losses)
+            native = self._native(losses) and not row.keys() & self.settings.fixed.keys()
             as_formula = all(own[slot] == name for slot, name in row.items())
             origin = Origin(How.KNOWN, titles=titles, as_formula=as_formula)
             given.append(
@@ -198,7 +199,8 @@ class Population:
         """Asks until what is proposed is new to the run."""
         while True:
             draft = strategy.checked(self._strategy.ask(rng, attempts), self.settings)
-            draft = replace(draft, losses={**draft.losses, **self._held})
+            free = {slot: loss for slot, loss in draft.losses.items() if slot not in self.settings.fixed}
+            draft = replace(draft, losses={**free, **self._held})
             verdict = self._distinct.verdict(self._identities.of(draft.losses))
             if verdict.passed or not self.settings.judges(verdict.gate):
                 return draft

@@ -95,12 +95,14 @@ def _elsewhere(pipeline: Pipeline, step: Step) -> dict[str, Settings]:
 
 def _took(work: Work) -> dict[str, Any]:
     search = work.entry(work.step.search)
-    random = work.step.section.random
+    random, headroom = work.step.section.random, _headroom(work)
     return {
         "run": search.gave["run"],
         "losses": search.gave["losses"],
         **({} if random is None else {"random": work.entry(random).gave["run"]}),
-        "headroom": _headroom(work),
+        **({} if random is None else {"losses of random": work.entry(random).gave["losses"]}),
+        "headroom": headroom,
+        **({} if headroom is None else {"figures of headroom": work.entry(headroom).figures}),
     }
 
 

@@ -40,7 +40,7 @@ def took(work: Work) -> dict[str, Any]:
     search = work.entry(work.step.search)
     audits = [name for name in work.step.before["audit"] if work.pipeline.step(name).search == work.step.search]
     audited = {name: work.entry(name).figures for name in audits}
-    return {"run": search.gave["run"], "candidate": search.gave["candidate"], "audits": audited}
+    return {**{name: search.gave[name] for name in ("run", "candidate", "losses")}, "audits": audited}
 
 
 def _costs(_: Pipeline, step: Step, __: MachineCosts) -> Costs:

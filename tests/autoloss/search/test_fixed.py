@@ -26,6 +26,17 @@ def test_a_slot_with_the_own_loss_stays_as_it_is(strategy: str) -> None:
     assert all(one.losses.keys() == {"loss_bbox"} for one in born(fixed={"loss_cls": "own"}, strategy=strategy))
 
 
+@pytest.mark.parametrize("strategy", ["evolution", "refine", "nsga2", "tune"])
+def test_a_known_loss_of_a_fixed_slot_hands_nothing_on(strategy: str) -> None:
+    wide = {
+        "loss_cls": {"grammar": "sigmoid_wide", "like": "focal", "alpha": 0.25},
+        "loss_bbox": {"grammar": "box_wide", "like": "giou"},
+    }
+    known = [{"loss_cls": "squared_error"}, {"loss_cls": "quality_focal", "loss_bbox": "iou"}]
+    found = born(fixed={"loss_cls": "own"}, slots=wide, known=known, strategy=strategy)
+    assert all(one.losses.keys() == {"loss_bbox"} for one in found)
+
+
 @pytest.mark.parametrize("strategy", ["evolution", "refine", "nsga2"])
 def test_everything_found_has_the_loss_that_is_fixed(strategy: str) -> None:
     found = born(fixed={"loss_cls": "varifocal"}, init=[{"loss_bbox": "1 - i/u"}], strategy=strategy)
@@ -47,6 +58,14 @@ def test_a_loss_to_begin_with_may_have_a_weight_and_an_alpha_of_its_own() -> Non
     once, twice = (born(init=[{"loss_cls": {**plain, "alpha": 0.5, **more}}])[0] for more in ({}, {"times": 2.0}))
     assert twice.losses["loss_cls"].alpha == 0.5
     assert twice.losses["loss_cls"].loss_weight == pytest.approx(2 * once.losses["loss_cls"].loss_weight, rel=1e-5)
+
+
+def test_a_known_loss_keeps_its_alpha_where_none_is_given() -> None:
+    plain, weighted, without = (
+        born(init=[{"loss_cls": loss}])[0].losses["loss_cls"].alpha
+        for loss in ("cse_b_cls", {"formula": "cse_b_cls", "times": 2.0}, {"formula": "cse_b_cls", "alpha": None})
+    )
+    assert (plain, weighted, without) == (0.25, 0.25, None)
 
 
 @pytest.mark.parametrize(
