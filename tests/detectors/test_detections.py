@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.data.coco import CocoSource
-from detectors.detections import threshold
+from detectors.detections import examples, threshold
 from detectors.evaluator import DetectorEvaluator
+from detectors.training.coco_metric import JUDGED
 from detectors.training.matches import Judged
 from primitives.errors import InputError
 
@@ -37,6 +42,20 @@ def test_a_rung_that_trains_no_detector_shows_none(scenes: dict[str, CocoSource]
     task = {"kind": "frozen", "iterations": 3, "evaluate_on": "val"}
     with pytest.raises(InputError, match="kind 'frozen'"):
         DetectorEvaluator(FCOS, DIGITS).detect({}, task, 0, 3)
+
+
+def test_a_picture_of_noise_and_an_image_full_of_boxes_are_cut_to_what_a_page_takes(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (480, 480, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), noise)
+    entry = {"id": 1, "file_name": "noise.png", "width": 480, "height": 480}
+    (tmp_path / "all.json").write_text(json.dumps({"images": [entry]}))
+    source = CocoSource(tmp_path / "all.json", tmp_path, ("a",), 1)
+    surest = [(BOX, "a", score / 2000, True) for score in range(2000)]
+    metrics = {JUDGED: {1: Judged([(BOX, "a", 1.0)] * 2000, surest)}}
+    (image,) = examples(source, metrics, 0.5, 1)["images"]
+    assert len(image["picture"]) <= 150_000
+    assert len(image["objects"]) == len(image["found"]) == 1000
+    assert min(one["score"] for one in image["found"]) == 0.5
 
 
 @given(
