@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
@@ -55,7 +56,9 @@ def forest(rows: Sequence[Interval], metric: str) -> Figure:
     axes.set_yticks(range(len(rows)), [printable(row.title, 48) for row in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlabel(f"points of {printable(metric, 40)}; right of 0 it is better")
-    axes.set_title("The best found over others, with 95 % intervals", loc="left")
+    # Of the whole figure: names of rows are long, and leave the axes no room for a title.
+    size, weight = rcParams["axes.titlesize"], rcParams["axes.titleweight"]
+    figure.suptitle("The best found over others, with 95 % intervals", x=0.01, ha="left", size=size, weight=weight)
     axes.grid(axis="y", visible=False)
     return figure
 
