@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from autoloss.audit.contestants import OWN_LOSS, OWN_TUNED
+from autoloss.audit.contestants import BEST_KNOWN, OWN_LOSS, OWN_TUNED
 from autoloss.audit.document import FOLDER, write
 from autoloss.audit.measure import measure
 from autoloss.audit.plan import LEAST_SEEDS, MOST_SEEDS, planned
@@ -20,7 +20,6 @@ from autoloss.config import load
 from autoloss.pipeline.kinds.kind import Costs, Kind, Outcome, Work, keep_table, spread
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.report.audit.table import table
-from autoloss.report.audit.words import paragraph
 from autoloss.report.live import Screen
 from autoloss.report.plots import audit_plot
 from autoloss.search.cost_model import MachineCosts
@@ -160,7 +159,17 @@ def _run(work: Work) -> Outcome:
     }
     tuned = next((dict(one.factors) for one in place.contenders if one.control == OWN_TUNED), {})
     gave = {"run": took["run"], "audit": f"{took['run']}/{FOLDER}", "candidate": winner, "tuned": tuned}
-    return Outcome(figures, gave, " ".join(paragraph(found).split()))
+    return Outcome(figures, gave, _told(winner, rows, len(found.seeds)))
+
+
+def _told(winner: int | None, rows: Mapping[str, Comparison], seeds: int) -> str:
+    """What is to be known at once; the whole paragraph stands in the table beside the run."""
+    shown = (
+        f"{100 * row.difference:+.1f} ({100 * row.low:+.1f} to {100 * row.high:+.1f}) over the {control}"
+        for control in (OWN_LOSS, OWN_TUNED, BEST_KNOWN)
+        if (row := rows.get(control))
+    )
+    return f"#{winner} {', '.join(shown)}, in points, with 95 % intervals, over {seeds} new seeds"
 
 
 def _figures(row: Comparison | None, after: str) -> dict[str, float | None]:
