@@ -100,9 +100,8 @@ class Index:
         there = {} if found is None else found.steps
         for name, kind in kinds.items():
             if name in there and there[name].begun and there[name].kind != kind:
-                raise InputError(
-                    f"{folder} holds a step {name!r} that is no {kind} but a {there[name].kind}; rename it"
-                )
+                was = there[name].kind
+                raise InputError(f"step {name!r} is {kind} here, and was {was} in {printable(folder)}; rename it")
         kept = {name: entry for name, entry in there.items() if kinds.get(name, entry.kind) == entry.kind}
         self.steps = {name: kept.pop(name, Entry(kind=kind)) for name, kind in kinds.items()}
         """By name, in order."""
