@@ -118,7 +118,7 @@ def _run(work: Work) -> Outcome:
     whole = seeds if work.seconds is None else seeds[:LEAST_SEEDS]
     with trainings.workers() as executor:
         trainings.train(executor, whole)
-        while len(whole) < len(seeds) and work.seconds is not None:
+        while len(whole) < len(seeds) and work.seconds is not None and trainings.found(whole).against(OWN) is not None:
             spent = before + time.monotonic() - begin
             if spent * (len(whole) + 1) / len(whole) > work.seconds:
                 break
