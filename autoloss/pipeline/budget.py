@@ -65,7 +65,7 @@ def digest(pipeline: Pipeline, step: Step) -> str:
     settings = kind.measured(pipeline, step)
     parts = None if settings is None else [settings.identity(), settings.workers]
     whole = [kind.inputs(pipeline, step), parts, pipeline.workers(step.section)]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def check_known(costs: Projected) -> None:

@@ -172,6 +172,16 @@ def test_costs_are_measured_anew_where_the_step_or_its_workers_changed(tmp_path:
     assert asked == ["headroom", "search"]  # a ref takes workers over, too
 
 
+@pytest.mark.usefixtures("asked")
+def test_a_step_that_is_to_be_done_anew_may_have_less_than_it_was_given(tmp_path: Path) -> None:
+    file, out = measured(tmp_path), tmp_path / "out"
+    assert flow(file, out, time=90.0, only="headroom").run()
+    change(out, headroom={"state": "running", "amount": 5})
+    measured(tmp_path, headroom={"ref": "search", "seeds": 2})
+    again = flow(file, out, anew=True)
+    assert again.shares(again.check()) is not None
+
+
 def test_a_step_that_can_no_longer_be_measured_ends_a_budget_in_one_line(tmp_path: Path) -> None:
     file, out = measured(tmp_path), tmp_path / "out"
     assert autoloss("run", file, out, "--time", "1h", "--seconds", "0.1", "--only", "headroom").returncode == 0
