@@ -252,7 +252,7 @@ class Flow:
             if KINDS[step.kind].amount and not entry.begun:
                 amount = budget.fitting(costs[step.name], seconds)
                 amount = None if amount == max(costs[step.name]) else amount
-            self._say(step, tables.told(step, amount, seconds))
+            self._say(step, tables.given(step, amount, seconds))
         self.index.put(step.name, inputs=_plain(inputs), took=_plain(took), amount=amount)
         work = Work(self.pipeline, step, self.index, self.folder, self.console, amount, seconds)
         with self._told(step), placed(step.name), self.index.running(step.name):

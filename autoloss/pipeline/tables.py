@@ -95,15 +95,15 @@ def shares(index: Index, shared: Mapping[str, Costs], whole: float) -> Renderabl
     for number, (name, mine) in enumerate(shared.items()):
         entry = index.steps[name]
         seconds = budget.share(whole, spent, name, dict(list(shared.items())[number:]))
-        given = entry.amount if entry.begun else budget.fitting(mine, seconds)
-        amount = given if given in mine else max(mine)
+        amount = (entry.amount or max(mine)) if entry.begun else budget.fitting(mine, seconds)
+        amount = amount if amount in mine else max(mine)  # it is to be done anew, with fewer
         rows.add_row(name, clock(max(mine.values())), clock(seconds), _amount(amount, KINDS[entry.kind].amount))
         spent += min(seconds, mine[amount])
     note = "what a step leaves goes to those after it"
     return Group(rows, Text(note, style="dim"))
 
 
-def told(step: Step, amount: int | None, seconds: float) -> str:
+def given(step: Step, amount: int | None, seconds: float) -> str:
     """What a step was given of a budget."""
     unit = KINDS[step.kind].amount
     fewer = "" if amount is None else f", so it has {_amount(amount, unit)}"
