@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,10 +45,13 @@ def run(
     size: Size = None,
     time: Annotated[
         str | None,
-        typer.Option(help="Of all steps and sessions, such as 12h: it is shared out among the steps, and said."),
+        typer.Option(
+            help="Of all steps and sessions, such as 12h: it is shared out among the steps, and said; none lifts it."
+        ),
     ] = None,
     first: Annotated[
-        str | None, typer.Option("--from", metavar="STEP", help="Begin with this step; those before it are done.")
+        str | None,
+        typer.Option("--from", metavar="STEP", help="Begin with this step; what is needed of those before it is done."),
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="STEP", help="Do this step and no other.")] = None,
     anew: Annotated[
@@ -79,7 +83,8 @@ def run(
 
     given = described(data, images, val_data, val_images, test_data, test_images, group_by)
     more: dict[str, Any] = {"workers": workers, "size": size}
-    asked = Asked(first, only, anew, None if time is None else parsed(time), seconds)
+    whole = None if time is None else inf if time == "none" else parsed(time)
+    asked = Asked(first, only, anew, whole, seconds)
     found = plan.load(pipeline, cfg_options or [], given, more, FIGURES)
     place = folder or Path("runs") / f"pipeline-{pipeline.stem}"
     flow = Flow(found, place, asked, stderr())
@@ -100,16 +105,16 @@ def run(
 
 def _outline(flow: Any, as_json: bool) -> None:
     """Says what would be done."""
-    from autoloss.pipeline import budget, tables
+    from autoloss.pipeline import tables
 
-    left = flow.left(flow.check())
+    todo = flow.check()
+    left = flow.left(todo)
     costs = flow.projected(left)
-    if flow.asked.time is not None:
-        budget.check(flow.asked.time, costs, flow.index.seconds)
+    shares = flow.shares(todo)
     if as_json:
         whole = {name: {str(amount): one for amount, one in each.items()} for name, each in costs.items()}
         typer.echo(json.dumps({"steps": [step.name for step in left], "seconds": whole}, indent=2))
         return
     stdout().print(tables.outline(flow.pipeline, flow.index, left, costs))
-    if flow.asked.time is not None and left:
-        stdout().print(tables.shares(flow.index, left, flow.asked.time))
+    if shares is not None:
+        stdout().print(shares)

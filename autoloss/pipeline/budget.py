@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -58,21 +59,38 @@ def _key(settings: Settings) -> str:
     return json.dumps([kept, settings.workers], sort_keys=True)
 
 
-def check(budget: float, costs: Projected, spent: float) -> None:
-    """Refuses a budget that is smaller than the cheapest plan.
+def digest(pipeline: Pipeline, step: Step) -> str:
+    """The same while what a step costs here is the same."""
+    kind = KINDS[step.kind]
+    settings = kind.measured(pipeline, step)
+    parts = None if settings is None else [settings.identity(), settings.workers]
+    whole = [kind.inputs(pipeline, step), parts, pipeline.workers(step.section)]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
-    Args:
-        budget: seconds of the whole.
-        costs: of the steps that are not done.
-        spent: seconds that went by before.
+
+def check_known(costs: Projected) -> None:
+    """Refuses to share a time out among steps of which one may take any.
 
     Raises:
-        InputError: with what the cheapest plan takes.
+        InputError: with the step.
     """
     if unknown := [name for name, one in costs.items() if not one]:
         raise InputError(
             f"--time: what {unknown[0]} takes is not known before it is done, so no time can be shared out"
         )
+
+
+def check(budget: float, costs: Projected, spent: float) -> None:
+    """Refuses a budget that is smaller than the cheapest plan.
+
+    Args:
+        budget: seconds of the whole.
+        costs: of the steps that are not done, whole.
+        spent: seconds that others took before.
+
+    Raises:
+        InputError: with what the cheapest plan takes.
+    """
     least = sum(min(one.values()) for one in costs.values())
     if budget - spent < least:
         left = f"; {_minutes(spent)} were spent before" if spent else ""
@@ -84,7 +102,7 @@ def share(budget: float, spent: float, step: str, costs: Projected) -> float:
 
     Args:
         budget: of the whole.
-        spent: by other steps.
+        spent: by steps that are not among `costs`.
         step: that is to be done.
         costs: of it and of the steps after it.
     """

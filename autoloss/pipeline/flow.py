@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from autoloss.pipeline import budget, tables
 from autoloss.pipeline.index import FILE, Entry, Index
@@ -31,7 +32,7 @@ class Asked:
         first: step to begin with; None for the first one.
         only: step to do and no other.
         anew: whether steps whose inputs changed are done anew.
-        time: seconds of the whole, all sessions together.
+        time: seconds of the whole, all sessions together; infinite for no end, None for what was said before.
         seconds: about so many for each thing that is measured.
     """
 
@@ -80,17 +81,15 @@ class Flow:
             return steps
         begin = steps.index(self.pipeline.step(name))
         found = [steps[begin]] if self.asked.only else steps[begin:]
-        self._check_before(found[0])
+        missing = [step.name for step in self.left(steps[:begin])]
+        for step in found:
+            if lacks := next((one for one in missing if one in _needs(step)), None):
+                option = f"{'--only' if self.asked.only else '--from'} {name}"
+                who = "it" if step.name == name else step.name
+                raise InputError(
+                    f"{option}: {who} needs {lacks}, which is not done; without the option that is done first"
+                )
         return found
-
-    def _check_before(self, step: Step) -> None:
-        """Refuses to begin with a step that needs what is not there yet."""
-        option = f"{'--only' if self.asked.only else '--from'} {step.name}"
-        read = [name for name, _ in step.condition.names] if step.condition else []
-        wanted = {*read, *(name for kind in KINDS[step.kind].needs for name in step.before[kind])}
-        for name in (one.name for one in self.pipeline.steps if one.name in wanted):
-            if self.index.steps[name].state != "done":
-                raise InputError(f"{option}: it needs {name}, which is not done; without the option that is done first")
 
     def check(self) -> list[Step]:
         """The steps that are asked for, done or not; whatever can be known to be wrong with them shows here.
@@ -111,7 +110,7 @@ class Flow:
         return [step for step in steps if self.index.steps[step.name].state != "done" or self._lost(step)]
 
     def _after(self, step: Step) -> list[Step]:
-        """A step and all after it that are not done: among them a budget is shared out, whichever are asked for."""
+        """A step and all after it that are not done."""
         return self.left(self.pipeline.steps[self.pipeline.steps.index(step) :])
 
     def _lost(self, step: Step) -> bool:
@@ -131,14 +130,47 @@ class Flow:
             )
 
     def projected(self, steps: Sequence[Step]) -> dict[str, dict[int, float]]:
-        """What steps cost here; measured once, and kept in the index."""
-        unknown = [step for step in steps if not self.index.steps[step.name].projected]
+        """What steps cost here; measured once while they and their workers stay, and kept in the index."""
+        entries, digests = self.index.steps, {}
+        for step in steps:
+            with placed(step.name):
+                digests[step.name] = budget.digest(self.pipeline, step)
+        unknown = [step for step in steps if entries[step.name].measured != digests[step.name]]
         if unknown:
             with Steps(self.console) as bar:
                 found = budget.projected(self.pipeline, unknown, self.asked.seconds, bar)
-            for name, costs in found.items():
-                self.index.steps[name] = self.index.steps[name].model_copy(update={"projected": dict(costs)})
-        return {step.name: self.index.steps[step.name].projected for step in steps}
+            for step in unknown:
+                changes = {"projected": dict(found[step.name]), "measured": digests[step.name]}
+                entries[step.name] = entries[step.name].model_copy(update=changes)
+        return {step.name: entries[step.name].projected for step in steps}
+
+    @property
+    def whole(self) -> float | None:
+        """Seconds of all steps: that are asked for, else those of the sessions before; None for no end."""
+        given = self.index.budget if self.asked.time is None else self.asked.time
+        return None if given == math.inf else given
+
+    def shares(self, todo: Sequence[Step]) -> RenderableType | None:
+        """How the budget is shared out among all that follow, whichever are asked for; None where there is nothing to.
+
+        One that was found to be enough is not looked at again, however long it took since.
+
+        Raises:
+            InputError: it is less than the cheapest plan takes.
+        """
+        if self.whole is None or not self.left(todo):
+            return None
+        costs = self._costs(self._after(todo[0]))
+        if self.whole != self.index.budget or not any(entry.begun for entry in self.index.steps.values()):
+            budget.check(self.whole, costs, self.index.spent(but=costs))
+        return tables.shares(self.index, costs, self.whole)
+
+    def _costs(self, steps: Sequence[Step]) -> dict[str, dict[int, float]]:
+        """Of whole steps, of which one that is begun takes no less than it has taken."""
+        costs = self.projected(steps)
+        budget.check_known(costs)
+        taken = {name: self.index.steps[name].seconds for name in costs}
+        return {name: {count: max(one, taken[name]) for count, one in each.items()} for name, each in costs.items()}
 
     def run(self) -> bool:
         """Does what is left; false where a condition ended it.
@@ -148,9 +180,8 @@ class Flow:
             KeyboardInterrupt: someone stopped it.
         """
         todo = self.check()
-        whole = self.index.budget if self.asked.time is None else self.asked.time
-        if whole is not None:
-            self._check_time(whole, todo)
+        if (shares := self.shares(todo)) is not None:
+            self.console.print(shares)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = Lock(self.folder)
@@ -159,20 +190,13 @@ class Flow:
         try:
             if not self.index.is_current():
                 raise InputError(f"{printable(self.folder)} was changed while this began; the same command goes on")
-            self.index.budget = whole
+            self.index.budget = self.whole
             self.index.keep()
-            return self._run(todo, whole)
+            return self._run(todo)
         finally:
             lock.release()
 
-    def _check_time(self, whole: float, todo: Sequence[Step]) -> None:
-        left = self._after(todo[0])
-        costs = self.projected(left)
-        budget.check(whole, costs, self.index.seconds)
-        if left:
-            self.console.print(tables.shares(self.index, left, whole))
-
-    def _run(self, todo: Sequence[Step], whole: float | None) -> bool:
+    def _run(self, todo: Sequence[Step]) -> bool:
         for number, step in enumerate(todo):
             work = Work(self.pipeline, step, self.index, self.folder, self.console)
             with placed(step.name):
@@ -182,29 +206,32 @@ class Flow:
             if self._is_done(step, inputs, took):
                 continue
             self._say(step, "begins")
-            self._do(step, whole, inputs, took)
+            self._do(step, inputs, took)
         return True
 
     def _is_done(self, step: Step, inputs: Mapping[str, Any], took: Mapping[str, Any]) -> bool:
-        """Whether it was done with the same; what was done with other things is put aside, if a person asks for it."""
+        """Whether it was done with the same; what was done with other things is put aside.
+
+        Raises:
+            InputError: it changed, it did not fail, and nobody asked to have it anew.
+        """
         entry = self.index.steps[step.name]
         if not entry.begun:
             return False
         if entry.state == "done" and self._lost(step):
             self._say(step, "what it left is no longer there; it is done anew")
-            self.index.put(step.name, **Entry(kind=step.kind).model_dump())
+            self.index.put(step.name, **dict(entry.anew()))
             return False
-        changed = _difference(_plain({**entry.inputs, "took": entry.took}), _plain({**inputs, "took": took}), "")
-        if entry.state == "failed" and not self.asked.anew:
-            return False  # what was wrong may be mended now
-        if changed and not self.asked.anew:
-            self._check_same(step, {**inputs, "took": took}, {**entry.inputs, "took": entry.took})
-        if changed:
-            kept = self._put_aside(step)
-            self._say(step, f"changed: {changed}; it is done anew, what was there is kept in {kept}")
-            self.index.put(step.name, **Entry(kind=step.kind).model_dump())
-            return False
-        return entry.state == "done"
+        before, now = {**entry.inputs, "took": entry.took}, {**inputs, "took": took}
+        changed = _difference(_plain(before), _plain(now), "")
+        if not changed:
+            return entry.state == "done"
+        if entry.state != "failed" and not self.asked.anew:  # of one that failed, what was wrong may be mended now
+            self._check_same(step, now, before)
+        kept = self._put_aside(step)
+        self._say(step, f"changed: {changed}; it is done anew, what was there is kept in {kept}")
+        self.index.put(step.name, **dict(entry.anew()))
+        return False
 
     def _put_aside(self, step: Step) -> str:
         """Renames what a step left; gives the names."""
@@ -217,14 +244,14 @@ class Flow:
                 kept.append(str(free.relative_to(self.folder)))
         return ", ".join(kept) or "nothing"
 
-    def _do(self, step: Step, whole: float | None, inputs: dict[str, Any], took: dict[str, Any]) -> None:
+    def _do(self, step: Step, inputs: dict[str, Any], took: dict[str, Any]) -> None:
         entry, amount, seconds = self.index.steps[step.name], self.index.steps[step.name].amount, None
-        if whole is not None:
-            costs = {one.name: self.index.steps[one.name].projected for one in self._after(step)}
-            seconds = budget.share(whole, self.index.seconds - entry.seconds, step.name, costs)
+        if self.whole is not None:
+            costs = self._costs(self._after(step))
+            seconds = budget.share(self.whole, self.index.spent(but=costs), step.name, costs)
             if KINDS[step.kind].amount and not entry.begun:
-                amount = budget.fitting(entry.projected, seconds)
-                amount = None if amount == max(entry.projected) else amount
+                amount = budget.fitting(costs[step.name], seconds)
+                amount = None if amount == max(costs[step.name]) else amount
             self._say(step, tables.given(step, amount, seconds))
         self.index.put(step.name, inputs=_plain(inputs), took=_plain(took), amount=amount)
         work = Work(self.pipeline, step, self.index, self.folder, self.console, amount, seconds)
@@ -255,7 +282,7 @@ class Flow:
         assert step.condition is not None
         why = f"{step.name}.proceed_if is not so: {step.condition.told(self.index.figures)}"
         for one in left:
-            if self.index.steps[one.name].state != "done":
+            if not self.index.steps[one.name].begun:
                 self.index.put(one.name, state="not reached", why=why)
         self._say(step, f"the pipeline ends before it: {why}")
         return False
@@ -263,6 +290,12 @@ class Flow:
     def _say(self, step: Step, what: str) -> None:
         place = self.pipeline.steps.index(step) + 1
         self.console.print(f"[{place}/{len(self.pipeline.steps)}] {step.name}: {what}", highlight=False, soft_wrap=True)
+
+
+def _needs(step: Step) -> set[str]:
+    """Steps before one that it reads."""
+    read = [name for name, _ in step.condition.names] if step.condition else []
+    return {*read, *(name for kind in KINDS[step.kind].needs for name in step.before[kind])}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -33,8 +33,10 @@ class Entry(BaseModel):
         why: it failed, or was not reached.
         began, ended: Unix times; 0 before.
         seconds: of all sessions.
+        before: seconds of what was put aside or lost, and is done anew.
         amount: seeds or generations that it was given, as `projected` counts them; None for what its section says.
         projected: seconds for each amount that it may have; empty where nothing was measured.
+        measured: digest of what these were measured of.
         inputs: what must be the same when it goes on.
         took: what steps before it gave.
         figures: that it tells.
@@ -49,8 +51,10 @@ class Entry(BaseModel):
     began: float = 0.0
     ended: float = 0.0
     seconds: float = 0.0
+    before: float = 0.0
     amount: int | None = None
     projected: dict[int, float] = Field(default={})
+    measured: str = ""
     inputs: dict[str, Any] = Field(default={})
     took: dict[str, Any] = Field(default={})
     figures: dict[str, float | None] = Field(default={})
@@ -61,6 +65,11 @@ class Entry(BaseModel):
     def begun(self) -> bool:
         """Whether something of it is there."""
         return self.state in ("running", "done", "failed")
+
+    def anew(self) -> Entry:
+        """Of the same step before it begins once more: its time was spent, and what it costs is known."""
+        spent = self.before + self.seconds
+        return Entry(kind=self.kind, before=spent, projected=self.projected, measured=self.measured)
 
 
 class _Document(BaseModel):
@@ -80,7 +89,7 @@ class Index:
         kinds: of its steps, by name, in order.
 
     Raises:
-        InputError: the file is no index, or one of another pipeline.
+        InputError: the file is no index, or one of another pipeline, or a step in it did something else.
     """
 
     def __init__(self, folder: Path, pipeline: str, kinds: Mapping[str, str]) -> None:
@@ -89,30 +98,23 @@ class Index:
         if found is not None and found.pipeline != pipeline:
             raise InputError(f"{folder} holds pipeline {printable(found.pipeline, 80)!r}; name another folder")
         there = {} if found is None else found.steps
-        self.left_out = [name for name, entry in there.items() if name not in kinds and entry.begun]
-        """Steps that were begun and are no longer in the pipeline; their folders stay."""
-        same = {name: there[name] for name, kind in kinds.items() if name in there and there[name].kind == kind}
-        steps = {name: same.get(name, Entry(kind=kind)) for name, kind in kinds.items()}
-        self._document = _Document(pipeline=pipeline, budget=found.budget if found else None, steps=steps)
-
-    @property
-    def steps(self) -> dict[str, Entry]:
+        for name, kind in kinds.items():
+            if name in there and there[name].begun and there[name].kind != kind:
+                was = there[name].kind
+                raise InputError(f"step {name!r} is {kind} here, and was {was} in {printable(folder)}; rename it")
+        kept = {name: entry for name, entry in there.items() if kinds.get(name, entry.kind) == entry.kind}
+        self.steps = {name: kept.pop(name, Entry(kind=kind)) for name, kind in kinds.items()}
         """By name, in order."""
-        return self._document.steps
-
-    @property
-    def budget(self) -> float | None:
+        self._left_out = kept  # of the pipeline's config; they may come back to it
+        self.budget = found.budget if found else None
         """Seconds of the whole; None for no end."""
-        return self._document.budget
+        self._pipeline = pipeline
 
-    @budget.setter
-    def budget(self, seconds: float | None) -> None:
-        self._document.budget = seconds
-
-    @property
-    def seconds(self) -> float:
-        """Of all steps."""
-        return sum(entry.seconds for entry in self.steps.values())
+    def spent(self, but: Iterable[str] = ()) -> float:
+        """Seconds of all that was done, but what there is of some steps."""
+        mine = set(but)
+        entries = {**self.steps, **self._left_out}
+        return sum(entry.before + (0.0 if name in mine else entry.seconds) for name, entry in entries.items())
 
     @property
     def figures(self) -> Figures:
@@ -135,8 +137,9 @@ class Index:
             InputError: it cannot be written.
         """
         fresh = self._file.with_name(f"{FILE}.new")
+        document = _Document(pipeline=self._pipeline, budget=self.budget, steps={**self.steps, **self._left_out})
         try:
-            fresh.write_text(json.dumps(self._document.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+            fresh.write_text(json.dumps(document.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
             os.replace(fresh, self._file)
         except OSError as error:
             raise InputError(f"cannot write {printable(self._file)}: {error.strerror}") from None

@@ -187,10 +187,11 @@ def _step(
 ) -> Step:
     section = _merged(name, given, used, ())
     kind = section.get("command") or name.partition("_")[0]
+    if not isinstance(kind, str):
+        raise InputError(f"{name}.command is one word, got {printable(repr(kind), 80)}{_choices('', list(SECTIONS))}")
     if kind not in SECTIONS:
         raise InputError(
-            f"step {name!r}: its name begins with no command, and its section has none"
-            f"{_choices(str(kind), list(SECTIONS))}"
+            f"step {name!r}: its name begins with no command, and its section has none{_choices(kind, list(SECTIONS))}"
         )
     own, model = given.get(name, {}), SECTIONS[kind]
     kept = {key: value for key, value in section.items() if key in own or key in model.model_fields}

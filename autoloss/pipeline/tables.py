@@ -79,25 +79,25 @@ def does(step: Step) -> str:
     return f"{step.kind} {step.search}"
 
 
-def shares(index: Index, left: Sequence[Step], whole: float) -> RenderableType:
-    """How a budget is shared out before anything of it is spent.
+def shares(index: Index, shared: Mapping[str, Costs], whole: float) -> RenderableType:
+    """How what is left of a budget is shared out.
 
     Args:
-        index: what was projected.
-        left: steps that are to be done.
+        index: what became of the steps.
+        shared: costs of those that are to be done, in order.
         whole: seconds.
     """
     rows = Table(title=f"A budget of {clock(whole)}, shared out", title_justify="left", header_style="bold")
     rows.add_column("step")
     for name in ("would like", "gets", "has"):
         rows.add_column(name, justify="right", no_wrap=True)
-    spent = index.seconds
-    for number, step in enumerate(left):
-        costs = {one.name: index.steps[one.name].projected for one in left[number:]}
-        mine = index.steps[step.name].projected
-        seconds = budget.share(whole, spent, step.name, costs)
-        amount = budget.fitting(mine, seconds)
-        rows.add_row(step.name, clock(max(mine.values())), clock(seconds), _amount(amount, KINDS[step.kind].amount))
+    spent = index.spent(but=shared)
+    for number, (name, mine) in enumerate(shared.items()):
+        entry = index.steps[name]
+        seconds = budget.share(whole, spent, name, dict(list(shared.items())[number:]))
+        amount = (entry.amount or max(mine)) if entry.begun else budget.fitting(mine, seconds)
+        amount = amount if amount in mine else max(mine)  # it is to be done anew, with fewer
+        rows.add_row(name, clock(max(mine.values())), clock(seconds), _amount(amount, KINDS[entry.kind].amount))
         spent += min(seconds, mine[amount])
     note = "what a step leaves goes to those after it"
     return Group(rows, Text(note, style="dim"))

@@ -28,7 +28,7 @@ class Training:
         seed: of weights and data order.
         score: None where it failed.
         error: why.
-        checkpoint: in the folder of the step; None where the evaluator keeps none.
+        checkpoint: in the folder of the pipeline; None where the evaluator keeps none.
     """
 
     who: str
@@ -57,6 +57,11 @@ class Trained:
         found = [one.score for one in self.trainings if one.who == who]
         whole = [score for score in found if score is not None]
         return whole if found and len(whole) == len(found) else None
+
+    def failed(self, who: str) -> str:
+        """Which training of it failed, and why; empty where none did."""
+        found = [one for one in self.trainings if one.who == who and one.score is None]
+        return f"{NAMES[who]}, seed {found[0].seed}: {found[0].error}" if found else ""
 
     def against(self, who: str) -> Difference | None:
         """The winner less another, paired by seed; None where one of them failed or was not trained."""
@@ -93,11 +98,12 @@ class Trained:
         """What came of it, in a sentence."""
         one = self.against(OWN)
         if one is None:
-            failed = next((f"{NAMES[t.who]}: {t.error}" for t in self.trainings if t.score is None), "")
-            return f"nothing to compare: {failed}"
+            return f"nothing to compare: {self.failed(WINNER) or self.failed(OWN)}"
         parts = [f"{NAMES[WINNER]} {_points(one)} over the own loss"]
         if (tuned := self.against(TUNED)) is not None:
             parts.append(f"{_points(tuned)} over the own loss with tuned weights")
+        elif TUNED in self.losses:
+            parts.append(f"nothing over {self.failed(TUNED)}")
         return f"{', '.join(parts)}, in points of {self.metric} over {len(self.seeds)} seeds"
 
     def table(self) -> RenderableType:

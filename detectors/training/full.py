@@ -104,6 +104,8 @@ def train_detector(
             _check_weights(config, runner, backbone)
             runner.register_hook(watch)
             _run(runner.train)
+            if resume and not watch.metrics:  # killed between its last checkpoint and its scores
+                _run(runner.val)
             found = {"detector": detector, **_scores(watch.metrics), "loss": watch.loss, "work_dir": config.work_dir}
             found["checkpoint"] = (
                 checkpoints.latest(config.work_dir) if config.default_hooks.get("checkpoint") else None

@@ -58,7 +58,7 @@ def index(folder: Path) -> dict[str, Any]:
     """What the index says, without times."""
     found: dict[str, Any] = json.loads((folder / FILE).read_text())
     for entry in found["steps"].values():
-        for name in ("began", "ended", "seconds", "projected"):
+        for name in ("began", "ended", "seconds", "before", "projected"):
             entry.pop(name)
     return found
 

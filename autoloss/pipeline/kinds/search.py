@@ -23,6 +23,7 @@ from autoloss.search.progress import Watcher
 from autoloss.settings import FREE, Budget, Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
+from primitives.text.printable import printable
 
 
 def searched(
@@ -95,9 +96,17 @@ def _run(work: Work) -> Outcome:
         tables.ending(board, Plain(file=file, width=120))
     picked = board.picks()
     if not picked:
-        why = f" before {board.ended} ended" if board.ended else ""
-        raise InputError(f"nothing that the search found has finished a training{why}; the same command goes on")
+        raise InputError(_nothing(board, work))
     return _outcome(work, settings, board, picked[0])
+
+
+def _nothing(board: Leaderboard, work: Work) -> str:
+    """Why there is nothing to hand on, and what to do."""
+    said = "nothing that the search found has finished a training"
+    if not board.ended:
+        return f"{said}; autoloss show {printable(work.place)} says why"
+    remedy = "give the pipeline more --time" if work.seconds is not None else "give the search more"
+    return f"{said} before its budget ended ({board.ended}); {remedy}, and it goes on"
 
 
 def _outcome(work: Work, settings: Settings, board: Leaderboard, best: Row) -> Outcome:

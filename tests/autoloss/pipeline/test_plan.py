@@ -68,6 +68,11 @@ SEARCH = {"config": "search.py"}
             {},
             "step 'serch': its name begins with no command, and its section has none (did you mean 'search'?)",
         ),
+        (
+            ["search"],
+            {"search": {**SEARCH, "command": ["search"]}},
+            "search.command is one word, got ['search']; choices: headroom, search",
+        ),
         (["search", "search"], {"search": SEARCH}, "pipeline names a step twice"),
         (["search 1"], {}, "a step is called by letters, digits and _, got 'search 1'"),
         (["search"], {}, "search.config: Field required"),

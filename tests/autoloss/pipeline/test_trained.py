@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import io
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from scipy import stats
 
-from autoloss.pipeline.kinds import train
 from autoloss.pipeline.trained import OWN, TUNED, WINNER, Trained, Training
 from autoloss.report.terminal import Plain
 
@@ -45,24 +41,4 @@ def test_the_table_has_everyone_and_what_the_winner_has_over_them() -> None:
 def test_a_training_that_failed_is_told_and_compared_with_nothing() -> None:
     found = made(winner=(0.5, None, 0.5))
     assert found.figures()["gain"] is None
-    assert found.said() == "nothing to compare: what the search recommends: the loss is NaN"
-
-
-def test_a_training_that_was_killed_after_its_last_checkpoint_is_done_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def trains(detector: str, work_dir: str, resume: bool, **_: Any) -> dict[str, Any]:
-        asked.append(resume)
-        (Path(work_dir) / "last_checkpoint").write_text("iter_6.pth")
-        sys.stdout.write("a line of a log\n")
-        metrics = {} if resume else {"bbox_mAP": 0.4}
-        return {"mAP": metrics.get("bbox_mAP"), "metrics": metrics, "checkpoint": "iter_6.pth"}
-
-    monkeypatch.setattr(train, "_reached", lambda _: trains)
-    done = {"score": 0.4, "checkpoint": "iter_6.pth"}
-    assert train.trained("detector.py", str(tmp_path), {}) == done
-    assert (tmp_path / "log.txt").read_text() == "a line of a log\n"
-    assert train.trained("detector.py", str(tmp_path), {}) == done
-    assert asked == [False, True, False]
+    assert found.said() == "nothing to compare: what the search recommends, seed 1002: the loss is NaN"

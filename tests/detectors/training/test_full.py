@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -108,6 +109,22 @@ class Hungry(Hook):  # type: ignore[misc]
 
     def before_train(self, runner: Any) -> None:
         torch.empty(1 << 55)
+
+
+def test_a_training_that_was_killed_after_its_last_checkpoint_is_scored_from_it(
+    trained: dict[str, Any], small_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(small_cache))
+    work_dir = shutil.copytree(trained["work_dir"], tmp_path / "work")
+    checkpoint = work_dir / Path(trained["checkpoint"]).name
+    (work_dir / "last_checkpoint").write_text(str(checkpoint))
+    made = described(digit_scenes(Digits(train=40, val=8, test=8)))
+    given: dict[str, Any] = {"losses": {}, "data": made, "seed": 1, "cfg_options": SHORT}
+    found = full.train_detector(FCOS, work_dir=str(work_dir), resume=True, **given)
+    assert found is not None
+    assert found["metrics"]
+    assert found["metrics"] == trained["metrics"]
+    assert found["checkpoint"] == str(checkpoint)
 
 
 def test_the_command_trains_prints_map_in_one_line_and_resumes(
