@@ -70,7 +70,7 @@ def case_of(formula: Formula, grammar: Grammar) -> Case:
 
 def symbol_of(name: str, formula: Formula, grammar: Grammar) -> str:
     """What SymPy calls an input; of classes that hang together the first is the target."""
-    return name if formula.by_column or grammar.kind.case is symbolic.whole else f"{name}_0"
+    return name if formula.by_column else name + grammar.kind.of_target
 
 
 def _derivative(case: Case, formula: Formula, symbol: str) -> dict[str, Any]:

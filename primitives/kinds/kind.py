@@ -204,6 +204,11 @@ class Kind(Written, ABC):
         """What stands for a formula where two are compared by algebra; a function of a module that imports no torch."""
         return whole
 
+    @property
+    def of_target(self) -> str:
+        """What follows the name of an input in `case` where it is the target's of several classes."""
+        return ""
+
     # What people see
 
     def ways(self, terminals: Sequence[Terminal]) -> tuple[Way, ...]:  # noqa: ARG002

@@ -147,6 +147,11 @@ class ClassKind(Kind):
         """The formula for a positive."""
         return proofs.of_softmax if self.background else proofs.of_sigmoid
 
+    @property
+    def of_target(self) -> str:
+        """The target is the first class of a softmax."""
+        return "_0" if self.background else ""
+
     def ways(self, terminals: Sequence[Terminal]) -> tuple[Way, ...]:
         """The logit of the target rises, and that of another class falls."""
         return curves.ways(self, terminals, self.background)

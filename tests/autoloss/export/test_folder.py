@@ -139,7 +139,7 @@ def test_results_hold_what_the_command_writes(name: str) -> None:
     assert {path.name for path in (PUBLISHED / name).iterdir()} == {*files, *pictures}
     for picture in pictures:
         with Image.open(PUBLISHED / name / picture) as image:
-            assert image.size == (1320, 960)
+            assert image.size == (1200, 876)
 
 
 def test_results_hold_nothing_else() -> None:
