@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from autoloss.candidate import Candidate, How, Kind, Origin
+from autoloss.candidate import OWN, Candidate, How, Kind, Origin
 from autoloss.gates.calibration import calibrated
 from autoloss.rungs.rung import Rung
 from autoloss.search import profiling
@@ -20,6 +21,9 @@ from autoloss.store.run import Run
 from primitives.catalog import GRAMMARS, KNOWN, named
 from primitives.errors import InputError
 
+_log = logging.getLogger(__name__)
+LEARNT = 0.05
+"""Score from which a detector has learnt something: below it differences between losses say nothing."""
 FREE = ("ladder", "known", "controls")
 """Settings that may change when a measurement goes on: more seeds, and losses that a newer catalog has."""
 FACTORS = (0.5, 2.0)
@@ -132,5 +136,23 @@ def measure(
             forecast = profiling.forecast(search, runner.executor)
             takes = [forecast.least, forecast.most] if forecast else []
         run.describe({**run.description, SECONDS: takes})
-        for rung in settings.ladder:
+        *cheap, last = settings.ladder
+        for rung in cheap:
             runner.evaluate(list(runner.candidates), rung)
+        runner.evaluate([OWN], last)
+        _learnt(run, last)
+        runner.evaluate(list(runner.candidates), last)
+
+
+def _learnt(run: Run, rung: Rung) -> None:
+    """Says so where the own loss leaves a detector that has hardly learnt, before hours go into the others."""
+    scores = [one.score for one in run.evaluations(rung.name) if one.candidate == OWN and one.score is not None]
+    if scores and max(scores) < LEARNT:
+        _log.warning(
+            "with its own loss the detector has hardly learnt at %s (%s %.3f): differences between losses will say "
+            "little; stop here and train longer (--cfg-options search.finale.rung.task.iterations=N), or on larger "
+            "images",
+            repr(rung.name),
+            run.description.get("metric", "mAP"),
+            max(scores),
+        )

@@ -12,7 +12,7 @@ from scipy import stats
 
 from autoloss.candidate import OWN, Kind
 from autoloss.search import fidelity
-from autoloss.search.headroom.known import SECONDS
+from autoloss.search.headroom.known import LEARNT, SECONDS
 from autoloss.search.results import TRAINS
 from autoloss.search.selection.objective import relative
 from autoloss.store.run import Run
@@ -246,6 +246,11 @@ def _differ(losses: Sequence[Scored]) -> bool:
 
 def _sentence(best: Scored, own: Scored, tuned: Scored, noise: float, seeds: int, freedom: int, differ: bool) -> str:
     gain, over = best.mean - own.mean, best.mean - tuned.mean
+    if (most := max(best.mean, tuned.mean)) < LEARNT:
+        return (
+            f"too early to tell: the best of these losses scores {_points(most)}, so the detector has hardly learnt; "
+            "train longer (--cfg-options search.finale.rung.task.iterations=N), or on larger images"
+        )
     shows = smallest_difference(noise, seeds, freedom)
     beats = best.chance is not None and best.chance < LEVEL
     # One comparison of two means with the pooled noise; that of the best known loss with the own one is Dunnett's.

@@ -74,6 +74,16 @@ def test_it_measures_and_goes_on_with_more_seeds(tmp_path: Path) -> None:
     assert not before.failed
 
 
+def test_a_detector_that_has_hardly_learnt_is_said_before_the_other_losses_are_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    measured(tmp_path / "learnt", search(), 2)
+    assert "hardly learnt" not in caplog.text
+    monkeypatch.setattr(known, "LEARNT", 1.1)
+    measured(tmp_path / "run", search(), 2)
+    assert "with its own loss the detector has hardly learnt at 'full' (mAP 0." in caplog.text
+
+
 def test_losses_that_a_person_names_are_added_to_what_is_there(tmp_path: Path) -> None:
     rules = from_mapping(section())
     before = measured(tmp_path / "run", rules, 2)

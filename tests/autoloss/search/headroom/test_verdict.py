@@ -54,6 +54,11 @@ def test_a_weight_that_is_worth_as_much_as_a_formula_is_tuned_first() -> None:
     assert "with another weight gains 7.0 points and no known loss more" in judge(0.4, [0.39, 0.4], [0.47]).verdict
 
 
+def test_a_detector_that_has_hardly_learnt_says_nothing_of_losses() -> None:
+    found = judge(0.02, [0.045, 0.01], [0.021], noise=0.001)
+    assert found.verdict.startswith("too early to tell: the best of these losses scores 4.5 points")
+
+
 def test_a_gain_that_seeds_cannot_show_is_undecided_and_says_how_many_would() -> None:
     found = judge(0.4, [0.43, *[0.39] * 8], [0.4], noise=0.01, n=2)
     assert found.verdict.startswith("undecided: the best known loss gains 3.0 points and 2 seeds show")
