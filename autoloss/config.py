@@ -64,7 +64,8 @@ def load(
     """Reads a search config.
 
     Args:
-        path: an mmengine config with a `search` section, or the name of one that comes with the toolkit.
+        path: an mmengine config with a `search` section, or the name of one that comes with the toolkit; names that
+            begin with an underscore are its own.
         options: `key=value` as mmdetection's --cfg-options, or dotted keys and values; keys from the top of the file.
         folder: of the toolkit's configs, whose files may be named without it.
         beside: folders to look in before the working directory.
@@ -76,7 +77,7 @@ def load(
     path, sections = found.file, found.sections
     if "search" not in sections:
         raise InputError(f"{path}: a search config needs a section 'search'; found: {', '.join(sections) or 'nothing'}")
-    unknown = sorted(set(sections) - {"search"})
+    unknown = sorted(key for key in sections if key != "search" and not key.startswith("_"))
     if unknown:
         raise InputError(f"{path}: unknown key {unknown[0]!r} beside 'search'; choices: search")
     if not isinstance(sections["search"], Mapping):

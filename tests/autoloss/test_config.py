@@ -30,6 +30,12 @@ def test_files_that_are_no_configs_are_named(tmp_path: Path) -> None:
         load(file)
 
 
+def test_names_of_a_config_that_begin_with_an_underscore_are_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(f"_twice = 2\nsearch = {section()!r}\nsearch['seed'] = _twice")
+    assert load(file).seed == 2
+
+
 def test_options_override_as_in_mmdetection(tmp_path: Path) -> None:
     file = tmp_path / "config.py"
     file.write_text(f"search = {section()!r}")
