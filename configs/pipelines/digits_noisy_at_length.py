@@ -8,5 +8,5 @@ What is found meets the controls with new seeds on test images that chose nobody
 pipeline = ["search", "audit", "export", "report"]
 
 search = dict(config="configs/search/digits_noisy_at_length.py")
-audit = dict()
+audit = dict(seeds=8)
 export = dict(to=["mmdet", "torch"])
