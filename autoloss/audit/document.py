@@ -84,13 +84,45 @@ class _Finalist(BaseModel):
 
 
 class _Setup(BaseModel):
+    model_config = ConfigDict(extra="allow")
     finalists: list[_Finalist]
     seeds: list[int]
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """An audit as it was written.
+
+    Args:
+        setup: noise, seeds, finalists and places, as `plain_values` has them.
+        comparisons: of every finalist with every control.
+    """
+
     setup: _Setup
     comparisons: list[_Row]
+
+    def rows(self) -> list[Comparison]:
+        """The comparisons."""
+        return [Comparison(**one.model_dump()) for one in self.comparisons]
+
+
+def read(run: Path) -> Document | None:
+    """The audit of a run, None where there is none.
+
+    Args:
+        run: directory of the search.
+
+    Raises:
+        InputError: the file is no audit.
+    """
+    file = run / FOLDER / FILE
+    if not file.exists():
+        return None
+    try:
+        return Document.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        said = printable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error), 200)
+        raise InputError(f"{file} is no audit that autoloss wrote: {said}; autoloss audit writes it anew") from None
 
 
 def of_candidate(run: Path, number: int, losses: Mapping[str, Any]) -> tuple[list[Comparison], int]:
@@ -107,15 +139,7 @@ def of_candidate(run: Path, number: int, losses: Mapping[str, Any]) -> tuple[lis
     Raises:
         InputError: the file is no audit.
     """
-    file = run / FOLDER / FILE
-    if not file.exists():
+    found = read(run)
+    if found is None or not any(one.candidate == number and one.losses == losses for one in found.setup.finalists):
         return [], 0
-    try:
-        read = _Document.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, ValidationError) as error:
-        said = printable(str(error).splitlines()[0], 200)
-        raise InputError(f"{file} is no audit that autoloss wrote: {said}; autoloss audit writes it anew") from None
-    if not any(one.candidate == number and one.losses == losses for one in read.setup.finalists):
-        return [], 0
-    rows = [Comparison(**one.model_dump()) for one in read.comparisons if one.finalist == number]
-    return rows, len(read.setup.seeds)
+    return [one for one in found.rows() if one.finalist == number], len(found.setup.seeds)

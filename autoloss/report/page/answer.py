@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from autoloss.audit import document
 from autoloss.candidate import Candidate, Evaluation, Kind
 from autoloss.report.leaderboard import Leaderboard, Row
 from autoloss.search.selection.noise import difference
 from autoloss.values import LEVEL
-from primitives.errors import InputError
 
-AUDIT = "audit/audit.json"
-"""Where an audit of a run leaves what it found, in the folder of the run."""
 _PUBLISHED = "CSE-Autoloss"
 
 
@@ -111,22 +110,16 @@ def _number(setup: Mapping[str, Any], key: str) -> bool:
     return isinstance(setup.get(key), (int, float)) and math.isfinite(setup[key])
 
 
-class _Audit(BaseModel):
-    setup: dict[str, Any] = {}
-    comparisons: list[Difference]
-
-
 def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) -> Answer:
     """The answer of a run: of its audit where there is one, else of the highest rung that its best loss reached.
 
     Raises:
         InputError: the audit cannot be read.
     """
-    file = folder / AUDIT
-    if file.is_file():
-        audit = _read(file)
-        told = f"the audit in {file.parent.name}/, with seeds that took no part in the search"
-        return Answer(told, True, tuple(audit.comparisons), audit.setup)
+    if (audit := document.read(folder)) is not None:
+        told = f"the audit in {document.FOLDER}/, with seeds that took no part in the search"
+        audited = tuple(Difference(**dataclasses.asdict(one)) for one in audit.rows())
+        return Answer(told, True, audited, audit.setup.model_dump())
     if not found.picks():
         return Answer("", False, (), {})
     (best,) = found.picks()
@@ -154,16 +147,6 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
         f"the finale, rung {rung!r}, {seeds}" if finale else f"rung {rung!r} of the search itself, {seeds}; no finale"
     )
     return Answer(told, False, tuple(rows), {})
-
-
-def _read(file: Path) -> _Audit:
-    try:
-        return _Audit.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{file} is no audit: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from None
 
 
 def by_seed(evaluations: Sequence[Evaluation], rung: str) -> dict[int, dict[int, float]]:

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from autoloss.audit import document as audit
 from autoloss.report import follow
 from autoloss.report.detections.document import FOLDER
-from autoloss.report.page.answer import AUDIT
 from autoloss.report.page.page import page
 from autoloss.report.page.told import Told
 from autoloss.store.run import Run
@@ -79,7 +79,7 @@ class LivePage:
             found, who = follow.state(run), run.worked_on
         facts = {key: value for key, value in found.items() if key != "workers"}
         doing = f"searched by {printable(who)}" if who else "not searched now"
-        files = [self._directory / AUDIT, *sorted((self._directory / FOLDER).glob("*.json"))]
+        files = [self._directory / audit.FOLDER / audit.FILE, *sorted((self._directory / FOLDER).glob("*.json"))]
         beside = [file.stat().st_mtime_ns for file in files if file.is_file()]
         digest = hashlib.sha256(json.dumps([facts, who, beside], sort_keys=True).encode()).hexdigest()[:16]
         return {"digest": digest, "says": f"{doing}; {follow.summary_line(found)}"}

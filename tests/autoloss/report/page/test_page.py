@@ -82,7 +82,10 @@ def audit(folder: Path, **changes: Any) -> None:
     row = {"finalist": 1, "control": "own loss, weights tuned", "on": "digits", "metric": "mAP", "difference": 0.0212}
     row |= {"low": 0.004, "high": 0.04, "p_better": 0.98, "holm": 0.031, **changes}
     (folder / "audit").mkdir(exist_ok=True)
-    document = {"setup": {"noise": 0.011, "seeds": [10, 11], "smallest_difference": 0.015}, "comparisons": [row]}
+    document = {
+        "setup": {"noise": 0.011, "seeds": [10, 11], "finalists": [], "smallest_difference": 0.015},
+        "comparisons": [row],
+    }
     (folder / "audit/audit.json").write_text(json.dumps(document))
 
 
@@ -119,7 +122,7 @@ def test_what_the_best_does_not_beat_is_said(audited: Path) -> None:
 
 def test_an_audit_that_is_none_is_named(audited: Path) -> None:
     audit(audited, difference="much")
-    with pytest.raises(InputError, match=r"audit.json is no audit: comparisons.0.difference: "):
+    with pytest.raises(InputError, match=r"audit.json is no audit that autoloss wrote: comparisons.0.difference: "):
         of(audited)
 
 
