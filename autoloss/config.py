@@ -6,8 +6,10 @@ mmengine reads the file (its configs are Python, as in mmdetection); nothing pas
 from __future__ import annotations
 
 import difflib
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -46,13 +48,27 @@ def read(
     from mmengine.config import Config
 
     path = places.find(path, "config file", beside, folder)
-    with reading(f"{path}: not a config that mmengine can read"):
+    with reading(f"{path}: not a config that mmengine can read"), _quiet():
         config = Config.fromfile(str(path))
         given = options if isinstance(options, Mapping) else parsed(options, f"{folder}.generations=2")
         config.merge_from_dict(dict(given))
         sections = config.to_dict()
         found = [place for file in _files(str(path)) for place in places.around(file)]
     return Read(path, sections, tuple(dict.fromkeys(map(str, found))))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without mmengine's lines about every environment variable that a config names: they go to standard output."""
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def load(

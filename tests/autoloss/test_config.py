@@ -36,6 +36,15 @@ def test_names_of_a_config_that_begin_with_an_underscore_are_its_own(tmp_path: P
     assert load(file).seed == 2
 
 
+def test_reading_a_config_says_nothing_on_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_SEED", "7")
+    (tmp_path / "mine.py").write_text(f"search = {section()!r}\nsearch['seed'] = int('{{{{$MY_SEED:1}}}}')")
+    assert load(tmp_path / "mine.py").seed == 7
+    assert capfd.readouterr().out == ""
+
+
 def test_options_override_as_in_mmdetection(tmp_path: Path) -> None:
     file = tmp_path / "config.py"
     file.write_text(f"search = {section()!r}")
