@@ -11,6 +11,7 @@ from autoloss.candidate import OWN, Candidate, Evaluation
 from autoloss.rungs.finale import Finale
 from autoloss.rungs.rung import Rung
 from autoloss.search.results import Results
+from autoloss.search.selection.visits import kept
 from autoloss.settings import Settings
 from autoloss.workers.executors import Workers
 from autoloss.workers.limits import WorkerState
@@ -115,18 +116,20 @@ class Reporter:
         self._watch(self.now)
 
     def _left(self) -> float | None:
-        """Seconds to go if every candidate climbs the whole ladder, as rungs were timed or else measured before."""
+        """Seconds to go if everybody climbs as far as cuts to a number let them, as rungs were timed or measured."""
         settings, now = self._settings, self.now
         names = [rung.name for rung in settings.ladder]
         here = names.index(now.stage) if now.stage in names else -1
         todo: dict[str, int] = {}
+        found, given = settings.births, 0 if now.generation else settings.given
         for index, rung in enumerate(settings.ladder):
-            each_generation = settings.births * len(rung.every_seed)
-            count = max(settings.generations - now.generation - 1, 0) * each_generation
+            seeds = len(rung.every_seed)
+            count = max(settings.generations - now.generation - 1, 0) * found * seeds
             if now.generation < settings.generations:
-                ahead = each_generation if index > here else 0
+                ahead = (given + found) * seeds if index > here else 0
                 count += now.total - now.done if index == here else ahead
             todo[rung.name] = count
+            found = kept(rung, found, passing=True)
         if settings.finale:
             todo |= self._in_finale(settings.finale)
         left = 0.0
