@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 
 from detectors.data.coco import CocoSource
-from detectors.data.images import sample
+from detectors.data.images import pixels, sample
 from detectors.training.coco_metric import JUDGED
 from detectors.training.matches import Judged
-from primitives.errors import InputError
-from primitives.text.printable import printable
 
 NO_DETECTOR = "example detections are of whole detectors, this task is of kind 'frozen'; give the search a finale"
 _SIZES = ((480, 85), (480, 60), (320, 60), (240, 40), (120, 40))
@@ -86,13 +84,11 @@ def _image(source: CocoSource, entry: Mapping[str, Any], judged: Judged, least: 
 
 def _picture(source: CocoSource, name: str) -> bytes:
     """The image as JPEG, turned as mmdetection turns it."""
-    pixels = cv2.imread(str(source.images / name))
-    if pixels is None:
-        raise InputError(f"{printable(source.images / name)}: not an image that can be read")
+    whole = pixels(source.images / name)
     found = b""
     for longest, quality in _SIZES:
-        share = min(1.0, longest / max(pixels.shape[:2]))
-        small = cv2.resize(pixels, None, fx=share, fy=share, interpolation=cv2.INTER_AREA) if share < 1 else pixels
+        share = min(1.0, longest / max(whole.shape[:2]))
+        small = cv2.resize(whole, None, fx=share, fy=share, interpolation=cv2.INTER_AREA) if share < 1 else whole
         found = bytes(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
         if len(found) <= _MOST_BYTES:
             break

@@ -79,9 +79,14 @@ class DetectorEvaluator:
     def sources(self) -> dict[str, CocoSource]:
         """The data by split; made or checked when first asked for."""
         if self._sources is None:
-            found = sources(located(self.data, self._beside))
+            found = sources(self._located)
             self._sources = found if self.size is None else self._fit(self.size, found)
         return self._sources
+
+    @property
+    def _located(self) -> dict[str, Any]:
+        """The description of the data, with its paths as they are found."""
+        return located(self.data, self._beside)
 
     @property
     def config(self) -> Config:
@@ -98,7 +103,7 @@ class DetectorEvaluator:
         fitted = fit(self._config, size, found["train"], self.batch_size)
         self._config = load(fitted.detector or self.detector, {**fitted.options, **self._options}, self._beside)
         self._fitted = fitted.said
-        if fitted.longest is None or "longest" in located(self.data, self._beside):
+        if fitted.longest is None or "longest" in self._located:
             return found
         return {split: resized(source, fitted.longest) for split, source in found.items()}
 
@@ -112,7 +117,7 @@ class DetectorEvaluator:
         Raises:
             InputError: the data, a task, a slot or a grammar cannot be used with this detector.
         """
-        say(self.sources, self.data)
+        say(self.sources, self._located)
         if self._fitted:
             _log.warning("size %s", self._fitted)
         if any(self._on_val_instead(task_of(task)) for task in tasks):
@@ -120,8 +125,9 @@ class DetectorEvaluator:
                 "the data has no test split: what is to be evaluated on test is evaluated on val, which chose the "
                 "candidates, so its scores flatter them; name a test split by --test-data or data.test"
             )
-        for split in dict.fromkeys(task.evaluate_on for task in map(self._task, tasks)):
-            self.metric.check(self.sources[split], split)
+        for task in map(self._task, tasks):
+            most = task.evaluate_images if isinstance(task, TrainHeads) else None
+            self.metric.check(self.sources[task.evaluate_on], task.evaluate_on, most)
         losses = {slot: any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
             config = self._configured(losses, task, 0)
@@ -140,6 +146,12 @@ class DetectorEvaluator:
 
         for place in backbone.pretrained(self.config.model.to_dict()):
             checkpoints.read(place["checkpoint"], checkpoints.OF_SEARCH)
+        if self.config.get("load_from"):
+            from mmdet.registry import MODELS
+
+            classes = self.sources["train"].classes
+            config = self._configured({}, TrainDetector(iterations=1, train_on="train", evaluate_on="val"), 0)
+            checkpoints.check_detector(self.config.load_from, MODELS.build(config.model), len(classes))
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""
@@ -163,8 +175,15 @@ class DetectorEvaluator:
         """Where paths were looked for, if one was found there and not where its name says."""
         from detectors.training.config import found
 
-        here = (found(self.detector, self._beside), located(self.data, self._beside))
-        return {} if here == (self.detector, located(self.data, ())) else {"beside": list(self._beside)}
+        alone = found(self.detector, self._beside) == self.detector and self._located == self._without_beside()
+        return {} if alone else {"beside": list(self._beside)}
+
+    def _without_beside(self) -> dict[str, Any] | None:
+        """The data as it would be found from the working directory alone, None where it would not be."""
+        try:
+            return located(self.data, ())
+        except InputError:
+            return None
 
     def evaluate(
         self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int

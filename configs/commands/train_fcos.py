@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -70,10 +70,10 @@ class Head(FCOSHead):
 def read(coco, folder, number):
     """An image, its labels and boxes, made smaller."""
     facts = coco.imgs[number]
-    image = Image.open(Path(folder) / facts["file_name"]).convert("RGB")
+    image = ImageOps.exif_transpose(Image.open(Path(folder) / facts["file_name"])).convert("RGB")
     scale = LONGEST / max(image.size)
     image = image.resize([round(side * scale) for side in image.size])
-    entries = [one for one in coco.imgToAnns[number] if one["bbox"][2] > 0 and one["bbox"][3] > 0]
+    entries = [one for one in coco.imgToAnns[number] if min(one["bbox"][2:]) > 0 and not one.get("iscrowd")]
     boxes = torch.tensor([one["bbox"] for one in entries]).reshape(-1, 4) * scale
     labels = torch.tensor([coco.getCatIds().index(one["category_id"]) for one in entries], dtype=torch.long)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255

@@ -103,8 +103,8 @@ def inspect(content: dict[str, Any]) -> Inspected:
 
 
 def is_ignored(entry: Mapping[str, Any]) -> bool:
-    """Whether a box is neither trained on nor asked for: a crowd region, or one that says `ignore`."""
-    return bool(entry["iscrowd"] or entry.get("ignore"))
+    """Whether a box, as `inspect` leaves it, is neither trained on nor asked for: a crowd region, or to be ignored."""
+    return bool(entry["iscrowd"])
 
 
 def _entries(content: Mapping[str, Any], section: str, findings: Findings) -> dict[Any, dict[str, Any]]:
@@ -235,10 +235,14 @@ def _tell_of_doubles(
 
 
 def _mend(entry: dict[str, Any], number: int) -> None:
-    """What mmdetection and the metric read: an area above 0, a crowd flag, an id of its own."""
+    """What mmdetection and the metric read: an area above 0, a crowd flag, an id of its own.
+
+    A box that says `ignore` becomes a crowd region: mmdetection leaves out both, COCO's evaluation knows that alone.
+    """
     if not _is_area(entry.get("area")):
         entry["area"] = entry["bbox"][2] * entry["bbox"][3]
-    entry["iscrowd"] = int(entry.get("iscrowd") in (1, "1"))
+    ignored = bool(entry.pop("ignore", False))
+    entry["iscrowd"] = int(ignored or entry.get("iscrowd") in (1, "1"))
     entry["id"] = number
 
 
@@ -253,7 +257,7 @@ def _is_area(area: Any) -> bool:
 
 
 def _can_be_seen(box: list[float], image: Mapping[str, Any]) -> bool:
-    """Whether a part of the xywh box, a pixel or more of it, lies in its image."""
+    """Whether a part of the xywh box, however small, lies in its image."""
     x, y, width, height = box
     return min(x + width, image["width"]) > max(x, 0) and min(y + height, image["height"]) > max(y, 0)
 

@@ -23,7 +23,7 @@ from primitives.errors import InputError
 from primitives.text.printable import printable
 
 _log = logging.getLogger(__name__)
-_VERSION = 4  # of what is prepared; part of the names of the folders
+_VERSION = 5  # of what is prepared; part of the names of the folders
 _FILE, _BOXES, _FACTS, _NAMES = "annotations.json", "boxes.json", "facts.json", "names.json"
 _OF_IMAGE = ("id", "file_name", "width", "height")
 
@@ -291,6 +291,8 @@ def one_image_per_class(source: CocoSource, seed: int = 0, count: int = 1) -> Co
 def resized(source: CocoSource, longest: int) -> CocoSource:
     """The same images, none of them longer than `longest` px, kept in the cache; outlines of objects are dropped.
 
+    Those that are no longer are linked to, and neither read nor copied.
+
     Args:
         source: checked.
         longest: most pixels of the longer side, from 16.
@@ -298,7 +300,7 @@ def resized(source: CocoSource, longest: int) -> CocoSource:
     Raises:
         InputError: an image cannot be read.
     """
-    key = hashlib.sha256(f"{source.annotations} {source.images} {longest}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{_VERSION} {source.annotations} {source.images} {longest}".encode()).hexdigest()[:12]
     place = once(cache_folder() / f"resized-{key}", lambda fresh: _write_resized(source, longest, fresh))
     found = coco_source(place / "annotations.json", place / "images", source.name)
     left_out = source.left_out + found.left_out
@@ -313,14 +315,16 @@ def _write_resized(source: CocoSource, longest: int, folder: Path) -> None:
     factors: dict[Any, tuple[float, float]] = {}
     images = []
     for number, image in enumerate(content["images"]):
-        pixels = cv2.imread(str(source.images / image["file_name"]))
-        if pixels is None:
-            raise InputError(f"{printable(source.images / image['file_name'])}: not an image that can be read")
-        height, width = pixels.shape[:2]
-        share = min(1.0, longest / max(height, width))
-        size = (max(1, round(width * share)), max(1, round(height * share)))
-        name = f"{number:06d}.png"
-        cv2.imwrite(str(folder / "images" / name), cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+        file, (width, height) = source.images / image["file_name"], (int(image["width"]), int(image["height"]))
+        share = longest / max(width, height)
+        if share >= 1:
+            name, size = f"{number:06d}{file.suffix}", (width, height)
+            (folder / "images" / name).symlink_to(file.absolute())
+        else:
+            found = pictures.pixels(file)
+            height, width = found.shape[:2]
+            name, size = f"{number:06d}.png", (max(1, round(width * share)), max(1, round(height * share)))
+            cv2.imwrite(str(folder / "images" / name), cv2.resize(found, size, interpolation=cv2.INTER_AREA))
         factors[image["id"]] = (size[0] / width, size[1] / height)
         images.append({"id": image["id"], "file_name": name, "width": size[0], "height": size[1]})
     boxes = []
@@ -329,5 +333,7 @@ def _write_resized(source: CocoSource, longest: int, folder: Path) -> None:
         across, down = factors[entry["image_id"]]
         scaled = {"bbox": [x * across, y * down, w * across, h * down], "area": entry["area"] * across * down}
         boxes.append({name: value for name, value in entry.items() if name != "segmentation"} | scaled)
-    clean = {"images": images, "annotations": boxes, "categories": content["categories"]}
+    # Without what stands beside the names: which categories are classes was decided for all splits together.
+    categories = [{"id": one["id"], "name": one["name"]} for one in content["categories"]]
+    clean = {"images": images, "annotations": boxes, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(clean))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from detectors.data.findings import Findings
+from primitives.errors import InputError
+from primitives.text.printable import printable
 
 SAMPLE = 32  # images opened where not all are asked for
 
@@ -38,9 +40,13 @@ def _files(folder: Path) -> set[str]:
 
 def sample(images: Sequence[Any], count: int = SAMPLE) -> list[Any]:
     """So many, spread evenly."""
-    if len(images) <= count:
-        return list(images)
-    return [images[k * len(images) // count] for k in range(count)]
+    return [images[place] for place in spaced(len(images), count)]
+
+
+def spaced(total: int, count: int) -> list[int]:
+    """Places of so many of all images, evenly spaced; all where there are no more."""
+    step = max(1.0, total / count)
+    return [int(index * step) for index in range(min(count, total))]
 
 
 def look(images: Sequence[Mapping[str, Any]], folder: Path, findings: Findings) -> None:
@@ -73,6 +79,20 @@ def look(images: Sequence[Mapping[str, Any]], folder: Path, findings: Findings) 
         elif turn > 1:
             template = "{!r} has EXIF tag {}: mmdetection turns it, so its boxes must be those of the turned image"
             findings.tell("image that EXIF turns", template, name, turn)
+
+
+def pixels(file: Path) -> Any:
+    """An image (H, W, 3), uint8, BGR, as mmdetection reads it; its name may be of bytes that are no text.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    import mmcv
+
+    found = _decoded(mmcv, _bytes(file))
+    if found is None:
+        raise InputError(f"{printable(file)}: not an image that can be read")
+    return found
 
 
 def _bytes(file: Path) -> bytes:

@@ -17,6 +17,7 @@ mmcv_ops.install()
 from mmdet.models.roi_heads import StandardRoIHead  # noqa: E402
 from mmdet.structures.bbox import get_box_tensor  # noqa: E402
 
+from detectors.data.images import spaced  # noqa: E402
 from detectors.frozen.assigned import channels, head_of, padded, pooled, samples, two_stage  # noqa: E402
 from detectors.heads.registry import AWARE, MECHANISMS, stock  # noqa: E402
 from detectors.heads.training_state import class_frequencies  # noqa: E402
@@ -103,22 +104,23 @@ def check(model: Any) -> None:
 
 @torch.no_grad()
 def training(model: Any, dataset: Sequence[Any], count: int, seed: int) -> tuple[Training, Tensor, Tensor]:
-    """Samples of the first `count` images, and the mean and deviation (C,) that inputs were standardised with.
+    """Samples of `count` images, and the mean and deviation (C,) that inputs were standardised with.
 
     Args:
         model: the detector.
         dataset: of mmdetection, with boxes.
-        count: of images.
+        count: of images; evenly spaced ones where there are more, for files may be sorted by class.
         seed: of the choice of negatives.
 
     Raises:
         InputError: no positive or no negative sample in them.
     """
-    count = min(count, len(dataset))
+    chosen = spaced(len(dataset), count)
+    count = len(chosen)
     generator = torch.Generator().manual_seed(seed)
     rows: dict[bool, list[dict[str, Tensor]]] = {True: [], False: []}
     seen_positive = seen_negative = 0
-    for inputs, sample in _batches(model, dataset, count, train=True):
+    for inputs, sample in _batches(model, dataset, chosen, train=True):
         found = samples(model, inputs, sample)
         background = head_of(model).num_classes
         positive = (found["labels"] >= 0) & (found["labels"] < background)
@@ -169,10 +171,9 @@ def scenes(model: Any, dataset: Sequence[Any], count: int, mean: Tensor, deviati
     Raises:
         InputError: this machine has not the memory for them.
     """
-    step = max(1.0, len(dataset) / count)
-    chosen = [dataset[int(index * step)] for index in range(min(count, len(dataset)))]
+    chosen = spaced(len(dataset), count)
     groups: dict[Any, list[dict[str, Any]]] = {}
-    for inputs, sample in _batches(model, chosen, len(chosen), train=False):
+    for inputs, sample in _batches(model, dataset, chosen, train=False):
         features = model.extract_feat(inputs)
         meta = sample.metainfo
         one: dict[str, Any] = {"image": meta["img_id"], "shape": meta["img_shape"][:2], "scale": meta["scale_factor"]}
@@ -234,9 +235,9 @@ def _filled(rows: Tensor, count: int) -> Tensor:
     return functional.pad(rows, (0, 0, 0, count - len(rows)))
 
 
-def _batches(model: Any, dataset: Sequence[Any], count: int, train: bool) -> Iterator[tuple[Tensor, Any]]:
+def _batches(model: Any, dataset: Sequence[Any], chosen: Sequence[int], train: bool) -> Iterator[tuple[Tensor, Any]]:
     """Images one by one, as the network takes them."""
-    for index in range(min(count, len(dataset))):
+    for index in chosen:
         item = dataset[index]
         batch = {key: [item[key]] for key in ("inputs", "data_samples")}
         ready = model.data_preprocessor(batch, train)

@@ -34,7 +34,7 @@ from detectors.training.short import trained
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
-_VERSION = 2  # of what is kept; part of the name of its folder
+_VERSION = 3  # of what is kept; part of the name of its folder
 FILE = "features.pt"
 
 

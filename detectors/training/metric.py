@@ -7,9 +7,11 @@ import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from detectors.data.annotations import is_ignored
 from detectors.data.coco import CocoSource
+from detectors.data.images import spaced
 from detectors.data.names import alike
 from primitives.errors import InputError
 from primitives.text.printable import printable
@@ -79,8 +81,13 @@ class Metric:
             return metrics[self.keys[0]]
         return statistics.fmean(metrics[key] for key in self.keys)
 
-    def check(self, source: CocoSource, split: str) -> None:
+    def check(self, source: CocoSource, split: str, most: int | None = None) -> None:
         """Refuses data that has no box that it could be of.
+
+        Args:
+            source: the data.
+            split: its name.
+            most: images that are evaluated, evenly spaced ones where there are more; None for all.
 
         Raises:
             InputError: an unknown class, one without boxes, or no box of a size.
@@ -95,16 +102,33 @@ class Metric:
             if name in source.bare:
                 raise InputError(f"metric names class {printable(repr(name), 60)}, which has no box in data.{split}")
         area = self.name.partition("_")[2]
-        if area in AREAS and not any(_within(entry, area) for entry in _boxes(source)):
+        if area not in AREAS and not self.classes:
+            return
+        boxes, named = _boxes(source, most)
+        few = "" if most is None or most >= source.count else f" in the {most} images that a rung evaluates there"
+        for name in self.classes:
+            if not any(named[entry["category_id"]] == name for entry in boxes):
+                raise InputError(
+                    f"metric names class {printable(repr(name), 60)}, which has no box in data.{split}{few}; raise "
+                    "evaluate_images in the rung's task"
+                )
+        if area in AREAS and not any(_within(entry, area) for entry in boxes):
             low, high = AREAS[area]
-            raise InputError(f"metric {self.name}: data.{split} has no box of {low:,.0f} to {high:,.0f} square pixels")
+            raise InputError(
+                f"metric {self.name}: data.{split} has no box of {low:,.0f} to {high:,.0f} square pixels{few}"
+            )
 
 
-def _boxes(source: CocoSource) -> list[Mapping[str, float]]:
-    return [entry for entry in json.loads(source.boxes.read_text())["annotations"] if not is_ignored(entry)]
+def _boxes(source: CocoSource, most: int | None) -> tuple[list[Mapping[str, Any]], dict[Any, str]]:
+    """The boxes of the images that are evaluated, and the classes by their id."""
+    content = json.loads(source.boxes.read_text())
+    images = content["images"]
+    chosen = {images[place]["id"] for place in spaced(len(images), most or len(images))}
+    boxes = [one for one in content["annotations"] if one["image_id"] in chosen and not is_ignored(one)]
+    return boxes, {one["id"]: one["name"] for one in content["categories"]}
 
 
-def _within(entry: Mapping[str, float], area: str) -> bool:
+def _within(entry: Mapping[str, Any], area: str) -> bool:
     low, high = AREAS[area]
     return low <= entry["area"] <= high
 

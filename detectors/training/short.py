@@ -33,7 +33,7 @@ from detectors.heads import registry  # noqa: E402, F401  registers them
 from detectors.heads.self_balance import SelfBalance  # noqa: E402
 from detectors.heads.training_state import TrainingState  # noqa: E402
 from detectors.losses import expression  # noqa: E402, F401  registers them
-from detectors.training import coco_metric  # noqa: E402
+from detectors.training import checkpoints, coco_metric  # noqa: E402
 from detectors.training.config import BALANCE, STATE  # noqa: E402
 from primitives.system import scratch  # noqa: E402
 
@@ -99,6 +99,12 @@ class Watch(Hook):  # type: ignore[misc]
                     raise TrainingFailedError(f"{name} is {value} at iteration {iteration - behind}")
             self.loss = row[self.names.index("loss")]
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """See mmengine's Hook; what is saved is gone on from, so it is looked at first."""
+        self._look(runner.iter)
+        if self.strict:
+            _check_weights(runner.model, runner.iter)
+
     def after_train(self, runner: Runner) -> None:
         """See mmengine's Hook."""
         self._look(runner.iter)
@@ -150,7 +156,7 @@ def trained(config: Config) -> torch.nn.Module:
 
 def _check_weights(model: torch.nn.Module, iterations: int) -> None:
     for name, weight in model.named_parameters():
-        bad = weight[~torch.isfinite(weight)]
+        bad = weight.detach()[~torch.isfinite(weight)]
         if len(bad):
             raise TrainingFailedError(f"{name} holds {float(bad[0])} after iteration {iterations}")
 
@@ -159,7 +165,7 @@ def _run(config: Config) -> tuple[torch.nn.Module, Watch]:
     config = Config(config.to_dict())
     name = f"autoloss-{next(_numbers)}"
     watch = Watch()
-    with scratch.folder() as folder, _quiet():
+    with scratch.folder() as folder, _quiet(), checkpoints.weights_only():
         try:
             runner = _runner(config, folder, name)
             runner.register_hook(watch)

@@ -41,6 +41,43 @@ def test_an_evaluation_is_scored_by_map_and_repeats_in_another_process_without_a
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_dataset_config_beside_the_search_config_is_found_from_anywhere(
+    scenes: dict[str, CocoSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/data_of_mine.py").write_text(f"data = {DIGITS!r}\n")
+    detector = str(Path(FCOS).absolute())
+    monkeypatch.chdir(tmp_path)
+    evaluator = DetectorEvaluator(detector, "data_of_mine.py", beside=[str(tmp_path / "mine")])
+    evaluator.prepare({}, [])
+    assert evaluator.describe()["beside"] == [str(tmp_path / "mine")]
+
+
+def test_a_metric_of_a_class_that_the_evaluated_images_do_not_show_is_refused_at_the_start(
+    scenes: dict[str, CocoSource],
+) -> None:
+    val = json.loads(scenes["val"].annotations.read_text())
+    first = val["images"][0]["id"]
+    shown = {entry["category_id"] for entry in val["annotations"] if entry["image_id"] == first}
+    names = {one["id"]: one["name"] for one in val["categories"]}
+    elsewhere = next(names[e["category_id"]] for e in val["annotations"] if e["category_id"] not in shown)
+    task = {"kind": "frozen", "pretrain": 3, "iterations": 3, "images": 8, "evaluate_on": "val"}
+    evaluator = DetectorEvaluator(FCOS, DIGITS, metric=[elsewhere])
+    evaluator.prepare({}, [{**task, "evaluate_images": 8}])
+    with pytest.raises(InputError, match="has no box in data.val in the 1 images that a rung evaluates there; raise"):
+        evaluator.prepare({}, [{**task, "evaluate_images": 1}])
+
+
+def test_weights_that_a_search_begins_with_are_looked_at_before_it_begins(
+    scenes: dict[str, CocoSource], tmp_path: Path
+) -> None:
+    for name, why in (("nowhere.pth", "no checkpoint at"), ("other.pth", "none of its weights belongs to this")):
+        torch.save({"state_dict": {"x": torch.ones(1)}}, tmp_path / "other.pth")
+        evaluator = DetectorEvaluator(FCOS, DIGITS, cfg_options={"load_from": str(tmp_path / name)})
+        with pytest.raises(InputError, match=why):
+            evaluator.prepare({}, [])
+
+
 def test_the_verification_set_can_be_trained_and_scored(scenes: dict[str, CocoSource]) -> None:
     evaluator = DetectorEvaluator(FCOS, DIGITS)
     metrics = evaluator.evaluate({}, {**TASK, "train_on": "verify", "evaluate_on": "verify"}, 0)

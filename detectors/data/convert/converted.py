@@ -11,13 +11,14 @@ from typing import Any
 
 from detectors.data.annotations import read
 from detectors.data.cache import cache_folder, once
+from detectors.data.convert.find import KINDS
 from detectors.data.convert.layouts import format_of, part, parts, root_of
 from detectors.data.convert.voc import voc
 from detectors.data.convert.yolo import yolo
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
-_VERSION = 1  # of what converters make; part of the names of the folders
+_VERSION = 2  # of what converters make; part of the names of the folders
 _FILE = "annotations.json"
 _LABELS = {".xml", ".txt", ".yaml", ".yml"}
 _CONVERTERS = {"voc": voc, "yolo": yolo}
@@ -83,22 +84,32 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 
 def _digest(root: Path, *more: object) -> str:
-    """Of the bytes of all labels below a folder, and of the names, sizes and times of all other files."""
+    """Of the bytes of all labels below a folder, and of the names, sizes and times of all images."""
     found = hashlib.sha256(json.dumps([_VERSION, *more]).encode())
-    try:
-        for file in _files(root):
-            found.update(os.fsencode(file) + b"\0")
+    for file in _files(root):
+        found.update(os.fsencode(file) + b"\0")
+        try:
             if file.suffix.lower() in _LABELS:
                 found.update(file.read_bytes())
             else:
                 state = file.stat()
                 found.update(f"{state.st_size} {state.st_mtime_ns}".encode())
-    except OSError as error:
-        raise InputError(f"cannot read {printable(root)}: {error.strerror}") from None
+        except OSError as error:
+            raise InputError(f"cannot read {printable(file)}: {error.strerror}") from None
     return found.hexdigest()[:12]
 
 
 def _files(root: Path) -> Iterator[Path]:
-    for folder, inner, names in os.walk(root):
-        inner.sort()
-        yield from (Path(folder) / name for name in sorted(names))
+    """Labels and images below a folder, also behind links, in order; no folder twice."""
+    seen: set[str] = set()
+    for folder, inner, names in os.walk(root, followlinks=True):
+        inner[:] = sorted(name for name in inner if _first(seen, Path(folder) / name))
+        yield from (Path(folder) / name for name in sorted(names) if Path(name).suffix.lower() in _LABELS | KINDS)
+
+
+def _first(seen: set[str], folder: Path) -> bool:
+    """Whether a folder has not been seen by its real place."""
+    real = os.path.realpath(folder)
+    new = real not in seen
+    seen.add(real)
+    return new

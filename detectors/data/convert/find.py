@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_KINDS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+KINDS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _SPLITS = {
     "train": ("train", "training", "trainval"),
     "val": ("val", "valid", "validation", "dev"),
@@ -79,7 +79,7 @@ def last_part(path: str) -> str:
 
 def images(folder: Path) -> list[Path]:
     """All images below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _KINDS and path.is_file())
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in KINDS and path.is_file())
 
 
 def size(file: Path) -> tuple[int, int] | None:
@@ -112,6 +112,6 @@ def _listed(folder: Path) -> dict[str, list[str]]:
         return found
     for name in names:
         stem, ending = os.path.splitext(name)
-        if ending.lower() in _KINDS:
+        if ending.lower() in KINDS:
             found.setdefault(stem.casefold(), []).append(name)
     return found

@@ -26,6 +26,12 @@ def box(number: Any, **changes: Any) -> dict[str, Any]:
     return {"id": number, "image_id": 5, "category_id": 7, "bbox": [1, 1, 5, 5], **changes}
 
 
+def test_a_box_that_says_ignore_becomes_a_crowd_region_which_cocos_evaluation_leaves_out() -> None:
+    found = inspect(content(annotations=[box(1), box(2, bbox=[2, 2, 6, 6], ignore=1), box(3, image_id=9, ignore=0)]))
+    assert [entry["iscrowd"] for entry in found.content["annotations"]] == [0, 1, 0]
+    assert not any("ignore" in entry for entry in found.content["annotations"])
+
+
 def names(found: Inspected, stops: bool) -> dict[str, int]:
     return {problem.name: problem.count for problem in found.findings.problems() if problem.stops is stops}
 

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from detectors.data.coco import CocoSource, coco_source, one_image_per_class
+from detectors.data.coco import CocoSource, coco_source, one_image_per_class, resized
 from detectors.data.description import Digits
 from detectors.data.digits import digit_scenes
 from primitives.errors import InputError
@@ -55,6 +56,42 @@ def test_classes_come_from_the_file_and_ids_may_have_gaps(tmp_path: Path) -> Non
     source = coco_source(*write(tmp_path))
     assert source.classes == ("drei", "sieben")
     assert source.count == 2
+
+
+def test_images_made_smaller_keep_the_classes_that_all_splits_have(tmp_path: Path) -> None:
+    categories = [{"id": 3, "name": "beast"}, {"id": 7, "name": "cat", "supercategory": "beast"}]
+    source = coco_source(*write(tmp_path, categories=categories))
+    assert source.classes == ("beast", "cat")
+    one = json.loads(source.annotations.read_text())
+    cat = next(entry["id"] for entry in one["categories"] if entry["name"] == "cat")
+    one["annotations"] = [entry for entry in one["annotations"] if entry["category_id"] == cat]
+    assert one["annotations"]  # and none of the category above
+    part = tmp_path / "part.json"
+    part.write_text(json.dumps(one))
+    assert resized(replace(source, annotations=part), 16).classes == ("beast", "cat")
+
+
+def test_only_images_that_are_longer_are_made_smaller_and_the_others_linked_to(tmp_path: Path) -> None:
+    file, images = write(tmp_path)
+    Image.new("RGB", (8, 6)).save(images / "a.png")
+    data = json.loads(file.read_text())
+    data["images"][0] |= {"width": 8, "height": 6}
+    data["annotations"][0] |= {"bbox": [1, 1, 5, 4]}
+    file.write_text(json.dumps(data))
+    small = resized(coco_source(file, images), 16)
+    first, second = content(small)["images"]
+    assert ((first["width"], first["height"]), (second["width"], second["height"])) == ((8, 6), (16, 8))
+    assert (small.images / first["file_name"]).resolve() == (images / "a.png").resolve()
+    assert not (small.images / second["file_name"]).is_symlink()
+
+
+def test_images_whose_names_are_no_text_are_made_smaller(tmp_path: Path) -> None:
+    file, images = write(tmp_path)
+    (images / "a.png").rename(images / "\udcff.png")
+    data = json.loads(file.read_text())
+    data["images"][0]["file_name"] = "\udcff.png"
+    file.write_text(json.dumps(data))
+    assert [image["width"] for image in content(resized(coco_source(file, images), 10))["images"]] == [10, 10]
 
 
 def test_a_file_is_read_once_and_its_images_are_looked_up_every_time(

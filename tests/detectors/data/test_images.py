@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from detectors.data.findings import Findings
-from detectors.data.images import look, missing, sample
+from detectors.data.images import look, missing, sample, spaced
 
 
 def looked(folder: Path, name: str, width: int = 20, height: int = 10) -> dict[str, str]:
@@ -82,3 +84,11 @@ def test_missing_images_are_found_in_every_folder_and_in_order(tmp_path: Path) -
 def test_a_sample_is_spread_evenly() -> None:
     assert sample(range(100), 4) == [0, 25, 50, 75]
     assert sample([1, 2], 4) == [1, 2]
+
+
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_images_that_are_chosen_are_different_ones_from_begin_to_end(total: int, count: int) -> None:
+    chosen = spaced(total, count)
+    assert len(set(chosen)) == min(total, count)
+    assert chosen[0] == 0
+    assert total - 1 - total / count <= chosen[-1] < total

@@ -1,10 +1,13 @@
 import gc
 import json
+import math
 import multiprocessing
 import os
 import tempfile
 import weakref
 from pathlib import Path
+from pickle import UnpicklingError
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ from pycocotools.cocoeval import COCOeval
 from detectors.data.coco import CocoSource, coco_source
 from detectors.training.coco_metric import ExplodedBoxError, FastCocoMetric
 from detectors.training.config import configure, load
-from detectors.training.short import MMLogger, Runner, TrainingFailedError, train_briefly
+from detectors.training.short import MMLogger, Runner, TrainingFailedError, Watch, train_briefly
 
 FCOS = "configs/detectors/tiny_fcos.py"
 FASTER = "configs/detectors/tiny_faster_rcnn.py"
@@ -156,6 +159,33 @@ def test_a_checkpoint_that_the_detectors_config_loads_is_loaded(
     assert started[name].tolist() == [0.5] * 4
     other = "backbone.conv1.weight"
     assert torch.equal(started[other], weights[other])
+
+
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (str(self.folder),))
+
+
+def test_a_checkpoint_that_holds_code_is_not_run(scenes: dict[str, CocoSource], tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "meta": Bomb(tmp_path / "made")}, tmp_path / "bomb.pth")
+    with pytest.raises(UnpicklingError):
+        train_briefly(config(scenes, options={"load_from": str(tmp_path / "bomb.pth")}))
+    assert not (tmp_path / "made").exists()
+
+
+def test_weights_that_are_not_finite_are_not_saved(scenes: dict[str, CocoSource]) -> None:
+    model = torch.nn.Linear(1, 1)
+    watch = Watch()
+    runner = SimpleNamespace(iter=7, model=model)
+    watch.before_save_checkpoint(runner, {})
+    model.bias.data.fill_(math.nan)
+    with pytest.raises(TrainingFailedError, match="bias holds nan after iteration 7"):
+        watch.before_save_checkpoint(runner, {})
 
 
 def predictions(source: CocoSource) -> list[dict[str, Any]]:
