@@ -43,7 +43,7 @@ def made(name: str) -> tuple[Any, Any]:
 def test_labels_and_targets_are_those_that_the_head_assigns(name: str, scenes: dict[str, CocoSource]) -> None:
     model, dataset = made(name)
     head = model.bbox_head
-    ((inputs, sample),) = extraction._batches(model, dataset, 1, train=True)
+    ((inputs, sample),) = extraction._batches(model, dataset, [0], train=True)
     found = assigned._dense_samples(model, inputs, sample)
     truth, ignored, metas = unpack_gt_instances([sample])
     sizes = [one.shape[2:] for one in model.extract_feat(inputs)]

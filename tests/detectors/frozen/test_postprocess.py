@@ -33,7 +33,7 @@ TASK = {"iterations": 150, "train_on": "train", "evaluate_on": "val"}
 def outputs(model: Any, dataset: Any) -> tuple[list[Any], extraction.Scenes]:
     """What the stock head puts out for every image, as `detected` takes it, and the images."""
     parts, images = [], []
-    for inputs, sample in extraction._batches(model, dataset, len(dataset), train=False):
+    for inputs, sample in extraction._batches(model, dataset, range(len(dataset)), train=False):
         features = model.extract_feat(inputs)
         if assigned.two_stage(model):
             (proposals,) = model.rpn_head.predict(features, [sample], rescale=False)
