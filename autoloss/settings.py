@@ -59,6 +59,8 @@ class Slot(Section):
         if self.language and (self.inputs or self.operators):
             raise ValueError("language names inputs and operators; leave these out")
         rules.drawing(self.inputs, self.operators)
+        if self.alpha is not None and not rules.kind.weighs_target:
+            raise ValueError(f"alpha weighs the target's column of sigmoid losses; grammar {self.grammar!r} has none")
         return self
 
     def rules(self, variation: Variation) -> Grammar:

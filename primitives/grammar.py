@@ -103,9 +103,13 @@ class Grammar:
         )
 
     def asked(self, thresholds: Mapping[str, float]) -> dict[str, float]:
-        """What its edition of the rules asks of a simulation where these thresholds are set."""
+        """What its edition of the rules asks of a simulation: less than usual, and what a person set as it was set."""
         grace = {one.name: one.grace for one in self.kind.outcomes} if self.edition > 1 else {}
-        return {name: least - grace.get(name, 0.0) for name, least in thresholds.items()}
+        usual = self.kind.thresholds
+        return {
+            name: least - grace.get(name, 0.0) if least == usual.get(name) else least
+            for name, least in thresholds.items()
+        }
 
     def holds(self, other: Grammar) -> bool:
         """Whether every formula of another grammar is one of this, and means the same."""

@@ -117,9 +117,9 @@ def planned(
     controls += [contestants.of_random(search, random)] if random is not None else []
     had = tuning.evaluations(search, finalists)
     name = search.directory.resolve().name
-    apart = _apart(settings)
-    names = [name, *(f"{name}-{place}" for place in range(2, len(apart) + 1))]
-    places = [_ready(one, there, chosen, workers or {}) for one, there in zip(names, apart, strict=True)]
+    alone = apart(settings)
+    names = [name, *(f"{name}-{place}" for place in range(2, len(alone) + 1))]
+    places = [_ready(one, there, chosen, workers or {}) for one, there in zip(names, alone, strict=True)]
     for other, there in (on or {}).items():
         if other in [place.name for place in places]:
             raise InputError(f"--on {other}: its name is that of another set-up of this audit; give the config another")
@@ -145,7 +145,7 @@ def _settled(rung: Rung) -> Rung:
     return rung.with_seeds([*rung.seeds, *rung.keep.more_seeds]).model_copy(update={"keep": keep})
 
 
-def _apart(settings: Settings) -> list[Settings]:
+def apart(settings: Settings) -> list[Settings]:
     """The set-ups of a search, each alone: an audit is held at every one."""
     alone: list[dict[str, Any]] = [
         {"evaluator": spec, "evaluators": [], "objective": None} for spec in settings.evaluators

@@ -215,7 +215,9 @@ class _Drawn:
         """
         rung, number = evaluations[0].rung, evaluations[0].candidate
         if (rung, number) not in self._done:
-            held = self._rungs.setdefault(rung, self._run.contributions(rung))
+            if rung not in self._rungs:
+                self._rungs[rung] = self._run.contributions(rung)
+            held = self._rungs[rung]
             plain = np.array([e.score for e in evaluations])
             if any((number, e.seed) not in held for e in evaluations):
                 return Scores(plain)

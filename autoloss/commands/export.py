@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -69,21 +70,15 @@ def export(
     setup = {"detector": detector, "centerness_target": "iou" if centerness_iou else None, "stand_in": stand_in}
     given = by_slot(loss_cls=loss_cls, loss_bbox=loss_bbox)
     weights = by_slot(loss_cls=weight_cls, loss_bbox=weight_bbox)
-    if (run is not None) + bool(given) + catalog != 1:
-        raise InputError("export takes a RUN, or --loss-cls and --loss-bbox, or --catalog; one of the three")
-    if run is None and (candidate is not None or top != 1):
-        raise InputError("--candidate and --top choose among the losses of a RUN; name its directory")
+    _check(run, candidate, top, catalog, name, given, grammar, alpha, weights)
     if catalog:
         found = exports.catalog(setup)
     elif run is None:
         one = exports.of_text(given, name, grammar, alpha, weights, setup)
         found = {exports.folder_name(one): one}
     else:
-        for option, value in (("--grammar", grammar), ("--alpha", alpha)):
-            if value is not None:
-                raise InputError(f"{option} is for formulas given as text; the run's losses bring theirs")
         with Run.open(run) as store:
-            chosen = exports.of_run(store, candidate, top, name if top == 1 else None)
+            chosen = exports.of_run(store, candidate, top, name)
         found = {
             f"{slug(run.resolve().name)}_{one.name.lower()}": exports.changed(one, setup, weights) for one in chosen
         }
@@ -98,3 +93,36 @@ def export(
                 raise typer.Exit(1) from None
         typer.echo(f"{one.name}: the file equals the formula; in {folder}:")
         typer.echo("\n".join(f"  {path.name}" for path in written))
+
+
+def _check(
+    run: Path | None,
+    candidate: int | None,
+    top: int,
+    catalog: bool,
+    name: str | None,
+    given: Mapping[str, str],
+    grammar: str | None,
+    alpha: float | None,
+    weights: Mapping[str, float],
+) -> None:
+    """Refuses options that would do nothing with what is exported.
+
+    Raises:
+        InputError: the first of them.
+    """
+    if (run is not None) + bool(given) + catalog != 1:
+        raise InputError("export takes a RUN, or --loss-cls and --loss-bbox, or --catalog; one of the three")
+    if run is None and (candidate is not None or top != 1):
+        raise InputError("--candidate and --top choose among the losses of a RUN; name its directory")
+    if candidate is not None and top != 1:
+        raise InputError("--candidate names one loss, --top so many of the best; one of the two")
+    if name is not None and (catalog or top != 1):
+        raise InputError("--name is for one loss; those of --catalog and of --top have their own")
+    for option, value in (("--grammar", grammar), ("--alpha", alpha)):
+        if value is not None and run is not None:
+            raise InputError(f"{option} is for formulas given as text; the run's losses bring theirs")
+        if value is not None and "loss_cls" not in given:
+            raise InputError(f"{option} is for a formula given as text by --loss-cls")
+    if catalog and weights:
+        raise InputError("--weight-cls and --weight-bbox are for losses that are named; those of --catalog have theirs")

@@ -90,10 +90,11 @@ def inspect(
     from autoloss.gates.inspection import inspected
     from autoloss.report import inspection_tables
     from primitives import catalog
+    from primitives.system import places
 
     if as_json and as_latex:
         raise InputError("--json and --latex print one thing each; one of the two")
-    if Path(what).is_dir():
+    if places.is_folder(what):
         if grammar is not None or alpha is not None:
             raise InputError("--grammar and --alpha are for a formula given as text; a run knows its own")
         losses = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def of_text(
     """
     if alpha is not None and not 0 <= alpha <= 1:
         raise InputError(f"--alpha {alpha:g}: the weight of the target column lies in 0 to 1")
-    weights = _checked_weights(weights or {})
+    weights = _checked_weights(weights or {}, texts)
     losses, named = {}, []
     for slot, text in texts.items():
         known = KNOWN.get(text)
@@ -202,7 +202,7 @@ def catalog(setup: Mapping[str, Any] | None = None) -> dict[str, Export]:
 def changed(export: Export, setup: Mapping[str, Any], weights: Mapping[str, float]) -> Export:
     """The same with what a person asked for: a detector, a weight."""
     given = {key: value for key, value in setup.items() if value is not None}
-    weights = _checked_weights(weights)
+    weights = _checked_weights(weights, export.losses)
     losses = {
         slot: replace(loss, loss_weight=weights.get(slot, loss.loss_weight)) for slot, loss in export.losses.items()
     }
@@ -242,10 +242,12 @@ def _rules(slot: str, text: str, class_grammar: str | None) -> Grammar:
     return rules
 
 
-def _checked_weights(weights: Mapping[str, float]) -> Mapping[str, float]:
+def _checked_weights(weights: Mapping[str, float], slots: Collection[str]) -> Mapping[str, float]:
     for slot, weight in weights.items():
+        option = f"--weight-{slot.removeprefix('loss_')}"
+        if slot not in slots:
+            raise InputError(f"{option} is for a loss that is put in; {slot} stays as it is")
         if not 0 <= weight <= _HEAVIEST:
-            option = f"--weight-{slot.removeprefix('loss_')}"
             raise InputError(f"{option} {weight:g}: a loss_weight is a number from 0 to {_HEAVIEST:g}")
     return weights
 

@@ -103,6 +103,9 @@ class Flow:
             entry = self.index.steps[step.name]
             if entry.begun and entry.state != "failed" and not self.asked.anew:
                 self._check_same(step, inputs, entry.inputs)
+        for step in self.left(chosen):
+            with placed(step.name):
+                KINDS[step.kind].check(self.pipeline, step)
         return chosen
 
     def left(self, steps: Sequence[Step]) -> list[Step]:

@@ -200,7 +200,7 @@ def _step(
     except ValidationError as error:
         raise InputError(config.explained(error, model, name)) from None
     step = Step(name, kind, read_, _condition(name, read_.proceed_if, before, figures), _by_kind(before))
-    _check_needs(step)
+    _check_needs(step, before)
     return step
 
 
@@ -252,7 +252,7 @@ def _condition(
     return found
 
 
-def _check_needs(step: Step) -> None:
+def _check_needs(step: Step, before: Sequence[Step]) -> None:
     """Refuses a step that nothing before it can serve."""
     searches = step.before["search"]
     if step.kind in ("audit", "train", "export", "report") and not searches:
@@ -262,6 +262,13 @@ def _check_needs(step: Step) -> None:
         if named is not None and named not in searches:
             raise InputError(
                 f"{step.name}.{key}: no search {printable(repr(named))} before it{_choices(named, searches)}"
+            )
+    if step.kind == "audit":
+        twice = [one.name for one in before if one.kind == "audit" and one.search == step.search]
+        if twice:
+            raise InputError(
+                f"step {step.name!r} audits {step.search!r}, which {twice[0]!r} does already; give that more seeds, or "
+                "name another search by `of`"
             )
 
 

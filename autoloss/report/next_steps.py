@@ -14,6 +14,9 @@ from primitives.system import places
 from primitives.text.markup import slug
 
 _SPLITS = {"val": "val-", "test": "test-"}
+_OF_DIGITS = {"type", "train", "val", "test", "seed", "long_tail", "label_noise", "box_noise", "missing"}
+_OF_COCO = {"type", "train", "val", "test", "group_by"}
+"""What of a description commands have options for; of data with more, no command would train on the same."""
 
 
 def commands(found: Leaderboard) -> list[str]:
@@ -65,12 +68,13 @@ def _training(found: Leaderboard, detector: str, losses: str) -> list[str]:
     train = f"autoloss train {shlex.quote(detector)} {losses}"
     if isinstance(data, str):
         return [f"{train} --data {shlex.quote(data)}"]
-    if isinstance(data, Mapping) and data.get("type") == "digits":
-        size = "".join(f" --{key} {data[key]}" for key in ("train", "val", "test", "seed") if key in data)
+    if isinstance(data, Mapping) and data.get("type") == "digits" and data.keys() <= _OF_DIGITS:
+        size = "".join(f" --{key.replace('_', '-')} {value}" for key, value in data.items() if key != "type")
         parts = {one: {"annotations": f"digits/{one}.json", "images": f"digits/{one}"} for one in ("train", "val")}
         return [f"autoloss data digits --out digits{size}", f"{train}{_options(parts)}"]
-    if isinstance(data, Mapping) and data.get("type") == "coco":
-        return [f"{train}{_options(data)}"]
+    if isinstance(data, Mapping) and data.get("type") == "coco" and data.keys() <= _OF_COCO:
+        groups = data.get("group_by")
+        return [f"{train}{_options(data)}{'' if groups is None else f' --group-by {shlex.quote(str(groups))}'}"]
     return []
 
 

@@ -163,6 +163,8 @@ def _origin_elsewhere(one: Candidate) -> Origin:
 def analysed(run: Run) -> list[RungFidelity]:
     """Every rung of a measurement beside the last, the truth; a loss that failed at a rung is below all others there.
 
+    A rung at which fewer than `LEAST` losses have been is left out.
+
     Args:
         run: of a measurement of fidelity, or of headroom.
 
@@ -187,6 +189,8 @@ def analysed(run: Run) -> list[RungFidelity]:
             mine = [pairs[number] for number in chosen]
             if len(mine) >= LEAST:
                 agreement[kind] = agreed(np.asarray(mine))
+        if "all" not in agreement:  # of a rung that came later it may be that few have been trained yet
+            continue
         seconds = _seconds(run, rung)
         failed = len(ended - scores.keys())
         errors = (_standard_error(run, rung), _standard_error(run, truth))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from autoloss.candidate import OWN, Crash, Evaluation, State
 from autoloss.rungs.rung import Rung
@@ -26,6 +28,7 @@ from autoloss.workers.memory import lacks_memory, out_of_memory, what_to_lower
 from autoloss.workers.retries import TRIES
 from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
+from primitives.text.printable import printable
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +42,35 @@ def prepare(settings: Settings, run: Run) -> None:
     executors.check_room(settings)
     evaluators = Evaluators(settings.evaluator_spec, settings.stand_ins)
     evaluators.prepare({name: slot.grammar for name, slot in settings.slots.items()}, [r.task for r in settings.rungs])
-    run.describe(evaluators.trained.describe())
+    found = evaluators.trained.describe()
+    _check_same(run, found)
+    run.describe(found)
     run.forget_running()
+
+
+_SAME = ("own losses", "classes", "images")
+"""What of a description scores are comparable by, where an evaluator tells it."""
+
+
+def _check_same(run: Run, found: Mapping[str, Any]) -> None:
+    """Refuses to go on where a path leads to another detector or other data than when the run was begun.
+
+    Raises:
+        InputError: the first difference.
+    """
+    before = run.description
+    for key in _SAME if any(run.evaluations()) else ():
+        # As JSON: that is how the run has it.
+        now = json.loads(json.dumps(found.get(key)))
+        if key in before and key in found and before[key] != now:
+            raise InputError(
+                f"{run.directory} was begun with other {key}: {_shown(before[key])} there, {_shown(now)} now; put back "
+                "what was trained, or name another directory"
+            )
+
+
+def _shown(value: object) -> str:
+    return printable(json.dumps(value, ensure_ascii=False), 200)
 
 
 @contextmanager
@@ -275,6 +305,11 @@ def _check_own(evaluation: Evaluation, rung: Rung) -> None:
         raise InputError(
             f"rung {rung.name!r}: the detector's own loss scores {shown} with the evaluators; what is scored over it "
             "needs more than 0 with each"
+        )
+    if evaluation.candidate == OWN and evaluation.score is not None and evaluation.score < 0:
+        raise InputError(
+            f"rung {rung.name!r}: the detector's own loss scores {evaluation.score:g}; scores begin at 0, higher is "
+            "better: give an mAP, an accuracy, or exp(-error)"
         )
     if evaluation.candidate == OWN and evaluation.state is State.FAILED:
         if lacks_memory(evaluation.error or ""):

@@ -235,12 +235,11 @@ def _ended(
     memory: float = 0.0,
 ) -> Evaluation:
     metrics = {} if isinstance(found, str) else _numbers(found)
-    images = "" if isinstance(found, str) or PER_IMAGE not in found else pack(found[PER_IMAGE])
     if metrics and math.isnan(metrics["score"]):
         found = "the score is NaN"
     if isinstance(found, str):
         return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, ended, memory)
-    done = State.DONE
+    done, images = State.DONE, pack(found[PER_IMAGE]) if PER_IMAGE in found else ""
     return Evaluation(number, rung.name, seed, done, metrics["score"], metrics, None, seconds, ended, memory, images)
 
 

@@ -74,6 +74,14 @@ def _bare(name: str) -> str:
     return name.removeprefix(TOOLKIT).removeprefix("configs/").removesuffix(".py")
 
 
+def is_folder(written: str) -> bool:
+    """Whether a text is the path of a folder; it may be anything else, such as a formula."""
+    try:
+        return Path(written).is_dir()
+    except (OSError, ValueError):  # a name that no file system takes
+        return False
+
+
 def _is_there(place: Path, file: bool) -> bool:
     try:
         return place.is_file() if file else place.exists()

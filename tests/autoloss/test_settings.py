@@ -290,3 +290,9 @@ def test_a_slot_says_what_is_drawn_of_its_grammar() -> None:
     few = Slot(grammar="box_wide", like="wiou", inputs=["i", "u", "f"], operators=["sub", "div", "pow"])
     assert few.rules(Variation()).drawn_inputs == ("i", "u", "f")
     assert Slot(grammar="box", like="giou").rules(Variation()) == GRAMMARS["box"]
+
+
+def test_alpha_is_of_sigmoid_losses_alone() -> None:
+    slots = {"loss_bbox": {"grammar": "box", "like": "giou", "alpha": 0.25}}
+    with pytest.raises(InputError, match="alpha weighs the target's column of sigmoid losses; grammar 'box' has none"):
+        from_mapping(section(slots=slots, known=[], init="known"))

@@ -189,6 +189,15 @@ def text_of(name: str) -> str:
     return Path(evaluator.data[name]).read_text()
 
 
+class MinusEvaluator(DescentEvaluator):
+    """Scores by minus an error."""
+
+    def evaluate(
+        self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
+    ) -> dict[str, float]:
+        return {"score": -0.5}
+
+
 class SickEvaluator(DescentEvaluator):
     """Cannot be made the first times in a worker; `file` counts them."""
 

@@ -197,3 +197,12 @@ def test_a_text_that_fits_two_grammars_asks_for_one() -> None:
         find_grammar("mul(x, y)")
     with pytest.raises(GrammarError, match="unknown name 'i'"):
         find_grammar("mul(x, i)")
+
+
+def test_a_threshold_that_a_person_sets_is_asked_as_it_is_and_the_usual_ones_with_the_grace_of_wide_grammars() -> None:
+    wide = GRAMMARS["box_wide"]
+    usual = wide.kind.thresholds
+    assert any(wide.asked(usual)[name] < least for name, least in usual.items())
+    higher = {name: least + 0.01 for name, least in usual.items()}
+    assert wide.asked(higher) == higher
+    assert GRAMMARS["box"].asked(usual) == usual

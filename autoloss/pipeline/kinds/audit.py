@@ -13,10 +13,11 @@ from rich.console import Console
 from autoloss.audit.contestants import BEST_KNOWN, OWN_LOSS, OWN_TUNED
 from autoloss.audit.document import FOLDER, write
 from autoloss.audit.measure import measure
-from autoloss.audit.plan import LEAST_SEEDS, MOST_SEEDS, planned
+from autoloss.audit.plan import LEAST_SEEDS, MOST_SEEDS, apart, planned
 from autoloss.audit.tuning import LEAST as LEAST_TRIALS
 from autoloss.audit.verdict import Audit, Comparison, analysed
 from autoloss.config import load
+from autoloss.evaluator import Auditable
 from autoloss.pipeline.kinds.kind import Costs, Kind, Outcome, Work, keep_table, spread
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.report.audit.table import table
@@ -25,6 +26,7 @@ from autoloss.report.plots import audit_plot
 from autoloss.search.cost_model import MachineCosts
 from autoloss.settings import Settings
 from autoloss.store.run import Run
+from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
@@ -92,6 +94,14 @@ def _elsewhere(pipeline: Pipeline, step: Step) -> dict[str, Settings]:
     return found
 
 
+def _check(pipeline: Pipeline, step: Step) -> None:
+    """Refuses an audit that its search's data or last rung do not allow; that would show after hours of search."""
+    for there in [*apart(pipeline.settings(pipeline.step(step.search))), *_elsewhere(pipeline, step).values()]:
+        evaluator = Evaluators(there.evaluator_spec, there.stand_ins).trained
+        if isinstance(evaluator, Auditable):
+            evaluator.audit_task(there.rungs[-1].task, False)
+
+
 def _took(work: Work) -> dict[str, Any]:
     search = work.entry(work.step.search)
     random, headroom = work.step.section.random, _headroom(work)
@@ -130,10 +140,10 @@ def _costs(pipeline: Pipeline, step: Step, costs: MachineCosts) -> Costs:
 def _run(work: Work) -> Outcome:
     section, took = work.step.section, _took(work)
     run = work.folder / took["run"]
-    workers = work.pipeline.workers(section)
-    if workers is None:
-        workers = work.pipeline.settings(work.pipeline.step(work.step.search)).workers
-    isolate = work.pipeline.settings(work.pipeline.step(work.step.search)).isolate
+    settings = work.pipeline.settings(work.pipeline.step(work.step.search))
+    who = {key: getattr(settings, key) for key in ("workers", "isolate", "limits", "ray")}
+    if (given := work.pipeline.workers(section)) is not None:
+        who["workers"] = given
     random, headroom = (None if name is None else work.folder / name for name in (took.get("random"), took["headroom"]))
     found = held(
         run,
@@ -143,7 +153,7 @@ def _run(work: Work) -> Outcome:
         random,
         headroom,
         section.trials,
-        {"workers": workers, "isolate": isolate},
+        who,
         work.console,
         work.amount,
     )
@@ -200,4 +210,5 @@ KIND = Kind(
     needs=("headroom", "search"),
     amount="seeds",
     files=lambda step: [f"{step.search}/{FOLDER}"],
+    check=_check,
 )

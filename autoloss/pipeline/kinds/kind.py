@@ -86,6 +86,7 @@ class Kind:
         needs: kinds of steps before it that it reads.
         amount: what `costs` counts.
         files: what of the folder is this step's alone, beside its own.
+        check: refuses, before anything runs, what the step could not do; it may read the data.
     """
 
     figures: Mapping[str, str]
@@ -97,6 +98,7 @@ class Kind:
     needs: Sequence[str] = ()
     amount: str = ""
     files: Callable[[Step], Sequence[str]] = field(default=lambda step: [step.name])
+    check: Callable[[Pipeline, Step], None] = field(default=lambda *_: None)
 
 
 def keep_table(folder: Path, *tables: RenderableType) -> None:

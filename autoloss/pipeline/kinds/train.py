@@ -16,7 +16,7 @@ from autoloss.evaluator import EVALUATORS
 from autoloss.pipeline.kinds.export import chosen
 from autoloss.pipeline.kinds.export import took as took_of_export
 from autoloss.pipeline.kinds.kind import Costs, Kind, Outcome, Work, keep_table, spread
-from autoloss.pipeline.kinds.trainings import LENGTH, Trainings, data_of, detector_of, reached
+from autoloss.pipeline.kinds.trainings import LENGTH, Trainings, data_of, detector_of, metric_of, reached
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.pipeline.trained import NAMES, OWN, TUNED, WINNER
 from autoloss.report import tables
@@ -38,6 +38,15 @@ def _inputs(pipeline: Pipeline, step: Step) -> dict[str, Any]:
     detector_of(pipeline, step)  # it is there; where, depends on where the command runs
     section = {name: getattr(step.section, name) for name in names}
     return {"of": step.search, **section, **({"data": dict(pipeline.data)} if pipeline.data else {})}
+
+
+def _check(pipeline: Pipeline, step: Step) -> None:
+    """Refuses what would show only after the searches: a metric, a detector or data that cannot be."""
+    settings, detector = pipeline.settings(pipeline.step(step.search)), detector_of(pipeline, step)
+    if detector is not None or settings.first_evaluator["type"] == EVALUATORS["detector"]:
+        metric_of(settings)
+    if detector is not None:
+        reached(LENGTH)(detector, data_of(pipeline, step), step.section.cfg_options)
 
 
 def _took(work: Work) -> dict[str, Any]:
@@ -156,4 +165,5 @@ KIND = Kind(
     measured=_measured,
     needs=("search", "audit"),
     amount="seeds",
+    check=_check,
 )

@@ -19,12 +19,14 @@ from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.pipeline.trained import NAMES, OWN, TUNED, WINNER, Trained, Training
 from autoloss.report.leaderboard import Leaderboard
 from autoloss.search.stopping import Interrupts
+from autoloss.settings import Settings
 from autoloss.store.run import Run
 from autoloss.workers import executors
 from autoloss.workers.limits import WorkerError
 from autoloss.workers.retries import TRIES
 from primitives.errors import InputError
 from primitives.system import places
+from primitives.text.printable import printable
 
 TRAIN, LENGTH = "detectors.training.full:train_detector", "detectors.training.full:length"
 """Who trains, and who says how long that is, as 'module:function'."""
@@ -42,6 +44,32 @@ def detector_of(pipeline: Pipeline, step: Step) -> str | None:
     if named is None or ("::" in named and not named.startswith(places.TOOLKIT)):
         return named
     return str(places.find(named, "detector config", pipeline.beside, "detectors"))
+
+
+METRICS = {
+    "mAP": "mAP",
+    "AP50": "mAP_50",
+    "AP75": "mAP_75",
+    "AP_small": "mAP_s",
+    "AP_medium": "mAP_m",
+    "AP_large": "mAP_l",
+}
+"""What a whole training can be scored by, as searches and as mmdetection's CocoMetric call it."""
+
+
+def metric_of(settings: Settings) -> str:
+    """What trainings are scored by: the metric of the search.
+
+    Raises:
+        InputError: whole trainings do not tell it.
+    """
+    metric = settings.first_evaluator.get("metric", "mAP")
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise InputError(
+            f"whole trainings are scored by {', '.join(METRICS)}, the search by {printable(str(metric), 80)}; leave "
+            "the step out, or search for one of these"
+        )
+    return metric
 
 
 def data_of(pipeline: Pipeline, step: Step) -> Any:
@@ -104,8 +132,9 @@ class Trainings:
     def found(self, seeds: Sequence[int]) -> Trained:
         """What is kept of the trainings with these seeds."""
         trainings = [self._ended[who, seed] for seed in seeds for who in self._taking_part]
-        metric = "mAP"
-        if self._detector is None:
+        if self._detector is not None:
+            metric = metric_of(self._settings)
+        else:
             with Run.open(self._work.folder / self._work.entry(self._work.step.search).gave["run"]) as run:
                 metric = Leaderboard.of(run).metric
         return Trained(metric, {who: what for who, (what, _) in self._taking_part.items()}, trainings)
@@ -137,7 +166,7 @@ class Trainings:
             "cfg_options": self._section.cfg_options,
             "seed": seed,
         }
-        return executor.submit(trained, self._detector, str(place), arguments)
+        return executor.submit(trained, self._detector, str(place), arguments, METRICS[metric_of(self._settings)])
 
     def _again(self, future: Future[Any], tries: dict[tuple[str, int], int], job: tuple[str, int]) -> bool:
         """Whether a worker was lost that may not be to blame."""
@@ -187,13 +216,14 @@ def evaluated(losses: Losses, task: Mapping[str, Any], seed: int) -> dict[str, A
     return {"score": float(executors.held().of(task).evaluate(losses, task, seed)["score"]), "checkpoint": None}
 
 
-def trained(detector: str, work_dir: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def trained(detector: str, work_dir: str, arguments: Mapping[str, Any], metric: str = "mAP") -> dict[str, Any]:
     """In a worker: a training by mmengine's Runner; one that was killed goes on from its last checkpoint.
 
     Args:
         detector: config.
         work_dir: of logs and checkpoints.
         arguments: others, as of `train_detector`.
+        metric: of `METRICS`, as mmdetection calls it.
     """
     place = Path(work_dir)
     resume = (place / "last_checkpoint").exists()
@@ -203,5 +233,6 @@ def trained(detector: str, work_dir: str, arguments: Mapping[str, Any]) -> dict[
         contextlib.redirect_stderr(log),
     ):
         found: dict[str, Any] = reached(TRAIN)(detector, work_dir=work_dir, resume=resume, **arguments)
-    score = found.get("test", found)["mAP"]
+    told = found.get("test", found)
+    score = told["mAP"] if metric == METRICS["mAP"] else told["metrics"].get(f"bbox_{metric}")
     return {"score": 0.0 if score is None else score, "checkpoint": found["checkpoint"]}  # none: it detects nothing

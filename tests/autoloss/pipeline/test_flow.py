@@ -185,6 +185,15 @@ def test_a_step_that_fails_says_which_it_is_and_goes_on_once_that_is_mended(tmp_
     assert index(out)["steps"]["search_bbox"]["state"] == "done"
 
 
+def test_an_audit_that_the_data_does_not_allow_is_refused_before_any_search(tmp_path: Path) -> None:
+    file, out = written(tmp_path, "ImagesEvaluator", ["search_bbox", "audit"]), tmp_path / "out"
+    config = (tmp_path / "search.py").read_text()
+    (tmp_path / "search.py").write_text(config.replace("'type'", "'fail': 'no test', 'type'"))
+    with pytest.raises(InputError, match="^audit: the data has no test split$"):
+        flow(file, out).run()
+    assert not (out / "search_bbox").exists()
+
+
 def test_a_folder_that_is_not_its_own_is_left_alone(whole: tuple[Path, Path], tmp_path: Path) -> None:
     file, folder = whole
     (tmp_path / "notes").mkdir()

@@ -25,7 +25,7 @@ def loaded(folder: Path, steps: Any = ("search",), **sections: Any) -> Pipeline:
 def test_pipelines_that_come_with_the_toolkit_load(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pipeline = plan.load(name, figures=FIGURES)
-    assert {step.kind for step in pipeline.steps} >= {"search", "audit", "train", "export", "report"}
+    assert {step.kind for step in pipeline.steps} >= {"search", "audit", "export", "report"}
     for step in pipeline.steps:
         assert KINDS[step.kind].inputs(pipeline, step)
 
@@ -94,6 +94,11 @@ SEARCH = {"config": "search.py"}
             "export.of: no search 'search_1' before it",
         ),
         (["search", "audit"], {"search": SEARCH, "audit": {"random": "r"}}, "audit.random: no search 'r' before it"),
+        (
+            ["search", "audit", "audit_more"],
+            {"search": SEARCH, "audit_more": {"seeds": 9}},
+            "step 'audit_more' audits 'search', which 'audit' does already",
+        ),
         (
             ["search", "audit"],
             {"search": SEARCH, "audit": {"proceed_if": "search.noise > 1"}},

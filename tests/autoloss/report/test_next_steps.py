@@ -74,6 +74,22 @@ def test_the_best_is_exported_shown_and_trained_by_pasting(
     assert set(given["data"]) >= {"train", "val"}
 
 
+def test_what_a_search_had_spoilt_is_spoilt_in_the_data_that_is_trained_on(found: Leaderboard) -> None:
+    noisy = {"type": "digits", "train": 12, "label_noise": 0.3, "box_noise": 0.1, "missing": 0.15}
+    made = next(line for line in next_steps.commands(on(found, noisy)) if line.startswith("autoloss data"))
+    assert made == "autoloss data digits --out digits --train 12 --label-noise 0.3 --box-noise 0.1 --missing 0.15"
+    grouped = next_steps.commands(on(found, {**coco("mine"), "group_by": r"(\w+)_"}))[-1]
+    assert grouped.endswith(r" --group-by '(\w+)_'")
+
+
+@pytest.mark.parametrize("more", [{"hold_out": 5}, {"longest": 64}, {"spoil": {"missing": 0.1}}])
+def test_where_no_command_would_train_on_the_same_data_none_is_printed(
+    found: Leaderboard, more: dict[str, Any]
+) -> None:
+    lines = next_steps.commands(on(found, {**coco("mine"), **more}))
+    assert not any(line.startswith("autoloss train") for line in lines)
+
+
 def test_a_detector_that_was_fitted_to_the_data_is_trained_as_it_was_exported(found: Leaderboard) -> None:
     fitted = on(found, coco("mine"))
     fitted.settings.evaluator["size"] = "small"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.stats import kendalltau, spearmanr
 
-from autoloss.candidate import Kind
+from autoloss.candidate import Evaluation, Kind, State
 from autoloss.config import from_mapping
 from autoloss.report.plots import fidelity_plot
 from autoloss.search import fidelity
@@ -61,6 +61,17 @@ def test_a_measurement_goes_on_with_other_rungs_and_keeps_what_was_measured(tmp_
     assert after[0] == before
     with pytest.raises(InputError, match="search.seed was 7, is 8"):
         measured(tmp_path / "run", seed=8)
+
+
+def test_a_rung_at_which_few_have_been_is_left_out_until_more_have(tmp_path: Path) -> None:
+    measured(tmp_path / "run")
+    longer = {"name": "longer", "task": {"steps": 4}, "seeds": [7]}
+    rules = settings(ladder=[*CHANGES["ladder"], longer])
+    with Run.create(tmp_path / "run", rules.identity(), fidelity.FREE) as run:
+        run.finished(Evaluation(0, "longer", 7, State.DONE, 0.5, {"score": 0.5}, None, 1.0, 1.0))
+        found = fidelity.analysed(run)
+    assert [rung.rung for rung in found] == ["descend", "short"]
+    assert autoloss("fidelity", tmp_path / "run").returncode == 0
 
 
 def test_a_rung_that_was_measured_otherwise_is_refused(tmp_path: Path) -> None:

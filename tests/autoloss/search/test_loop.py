@@ -28,6 +28,7 @@ from autoloss.store.lock import FILE as LOCK
 from autoloss.store.records import of_evaluation
 from autoloss.store.run import Run
 from primitives.errors import InputError
+from tests.helpers import fast_evaluator
 from tests.helpers.searches import WAYS, facts, searched
 from tests.helpers.small import section
 
@@ -367,6 +368,26 @@ def test_a_failing_own_loss_ends_the_search_and_is_tried_again(tmp_path: Path) -
     assert all(state is State.RUNNING for number, _, _, state, *_ in facts(tmp_path / "run")[2] if number == 0)
     with pytest.raises(InputError, match="own loss failed"):
         searched(tmp_path / "run", evaluator=evaluator)
+
+
+def test_a_run_does_not_go_on_with_another_detector_or_other_data_behind_the_same_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {"own losses": {"loss_bbox": "GIoU"}, "images": {"train": 30}, "classes": ["cat"]}
+    monkeypatch.setattr(fast_evaluator.DescentEvaluator, "describe", lambda _: told)
+    with pytest.raises(InputError, match="data: missing"):
+        searched(tmp_path / "run", evaluator={"type": DESCENT, "fail": "prepare"})
+    whole = searched(tmp_path / "run")
+    assert searched(tmp_path / "run") == whole
+    told["images"] = {"train": 230}
+    with pytest.raises(InputError, match='was begun with other images: {"train": 30} there, {"train": 230} now; put'):
+        searched(tmp_path / "run")
+    assert facts(tmp_path / "run") == whole
+
+
+def test_a_score_below_0_of_the_own_loss_ends_the_search(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="own loss scores -0.5; scores begin at 0, higher is better"):
+        searched(tmp_path / "run", evaluator={"type": f"{HERE}:MinusEvaluator"})
 
 
 def test_a_failing_candidate_is_one_failed_evaluation(tmp_path: Path) -> None:
