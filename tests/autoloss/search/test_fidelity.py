@@ -68,6 +68,7 @@ def test_a_rung_at_which_few_have_been_is_left_out_until_more_have(tmp_path: Pat
     longer = {"name": "longer", "task": {"steps": 4}, "seeds": [7]}
     rules = settings(ladder=[*CHANGES["ladder"], longer])
     with Run.create(tmp_path / "run", rules.identity(), fidelity.FREE) as run:
+        run.started(0, "longer", 7)
         run.finished(Evaluation(0, "longer", 7, State.DONE, 0.5, {"score": 0.5}, None, 1.0, 1.0))
         found = fidelity.analysed(run)
     assert [rung.rung for rung in found] == ["descend", "short"]
