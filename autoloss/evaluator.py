@@ -50,7 +50,7 @@ class Evaluator(Protocol):
     def evaluate(
         self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
     ) -> Mapping[str, float]:
-        """Metrics of one training, `score` among them, higher being better.
+        """Metrics of one training, `score` among them, higher being better, from 0; reports call a hundredth a point.
 
         Args:
             losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`; a slot left out keeps its loss.

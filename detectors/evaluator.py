@@ -13,6 +13,7 @@ from detectors.data.splits import located, say, sources
 from detectors.strict import MOST
 from detectors.tasks import Task, TrainDetector, TrainHeads, any_formula, audited, lasting, task_of
 from primitives.errors import InputError
+from primitives.text.printable import printable
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -135,6 +136,13 @@ class DetectorEvaluator:
                 from detectors.frozen import rung as frozen
 
                 frozen.check(config)
+        hooks = [str(hook.get("type")) for hook in self.config.get("custom_hooks") or []]
+        if hooks:
+            _log.warning(
+                "the detector's config has custom_hooks (%s), which trainings of a search leave out; `autoloss train` "
+                "has them",
+                printable(", ".join(hooks), 200),
+            )
         self._check_weights()
 
     def _on_val_instead(self, task: Task) -> bool:

@@ -252,7 +252,16 @@ def _ask_for_boxes(head: ConfigDict) -> None:
         )
 
 
+_WITHOUT_LABELS = ("YOLOXHead", "VFNetHead")
+"""Heads whose class loss is given a score for every class in place of a label."""
+
+
 def _class_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
+    if any(base.__name__ in _WITHOUT_LABELS for base in _class(head["type"]).__mro__):
+        raise InputError(
+            f"{head['type']} hands scores to loss_cls and no labels; a class formula needs a head that does, such as "
+            "FCOSHead, ATSSHead, RetinaHead, GFLHead, Shared2FCBBoxHead"
+        )
     kind = SIGMOID if _uses_sigmoid(head["loss_cls"]) else SOFTMAX
     if grammar(loss["grammar"]).kind is not kind:
         choices = " or ".join(repr(name) for name, rules in GRAMMARS.items() if rules.kind is kind)

@@ -78,6 +78,14 @@ def test_weights_that_a_search_begins_with_are_looked_at_before_it_begins(
             evaluator.prepare({}, [])
 
 
+def test_hooks_of_a_config_that_a_search_leaves_out_are_named(
+    scenes: dict[str, CocoSource], caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluator = DetectorEvaluator(FCOS, DIGITS, cfg_options={"custom_hooks": [{"type": "EMAHook"}]})
+    evaluator.prepare({}, [])
+    assert "has custom_hooks (EMAHook), which trainings of a search leave out" in caplog.text
+
+
 def test_the_verification_set_can_be_trained_and_scored(scenes: dict[str, CocoSource]) -> None:
     evaluator = DetectorEvaluator(FCOS, DIGITS)
     metrics = evaluator.evaluate({}, {**TASK, "train_on": "verify", "evaluate_on": "verify"}, 0)

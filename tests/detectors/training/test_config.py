@@ -10,7 +10,7 @@ from primitives.errors import InputError
 
 mmcv_ops.install()
 
-from detectors.training.config import box_heads, configure, load, slots  # noqa: E402
+from detectors.training.config import box_heads, configure, load, put_losses, slots  # noqa: E402
 
 FCOS = "configs/detectors/tiny_fcos.py"
 FASTER = "configs/detectors/tiny_faster_rcnn.py"
@@ -62,6 +62,13 @@ def test_heads_with_anchors_are_asked_for_decoded_boxes(
 ) -> None:
     (head,) = box_heads(configured(scenes, detector, {"loss_bbox": BOX}))
     assert (head.type, head.reg_decoded_bbox) == (kind, True)
+
+
+@pytest.mark.parametrize("name", ["yolox/yolox_tiny_8xb8-300e_coco.py", "vfnet/vfnet_r50_fpn_1x_coco.py"])
+def test_a_head_that_hands_over_no_labels_is_refused(name: str) -> None:
+    loss = {"expression": "sub(softplus(x), mul(x, y))", "grammar": "sigmoid", "loss_weight": 1.0}
+    with pytest.raises(InputError, match="Head hands scores to loss_cls and no labels; a class formula needs a head"):
+        put_losses(load(f"mmdet::{name}"), {"loss_cls": loss})
 
 
 def test_a_head_that_hands_over_no_boxes_is_refused(scenes: dict[str, CocoSource]) -> None:
