@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from detectors.data.splits import located, say, sources
 from detectors.strict import MOST
 from detectors.tasks import Task, TrainDetector, TrainHeads, any_formula, audited, lasting, task_of
 from primitives.errors import InputError
-from primitives.text.printable import printable
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -118,6 +118,9 @@ class DetectorEvaluator:
         Raises:
             InputError: the data, a task, a slot or a grammar cannot be used with this detector.
         """
+        from detectors.frozen import rung as frozen
+        from detectors.training.backbone import check_begin
+
         say(self.sources, self._located)
         if self._fitted:
             _log.warning("size %s", self._fitted)
@@ -133,33 +136,13 @@ class DetectorEvaluator:
         for task in map(self._task, tasks):
             config = self._configured(losses, task, 0)
             if isinstance(task, TrainHeads):
-                from detectors.frozen import rung as frozen
-
                 frozen.check(config)
-        hooks = [str(hook.get("type")) for hook in self.config.get("custom_hooks") or []]
-        if hooks:
-            _log.warning(
-                "the detector's config has custom_hooks (%s), which trainings of a search leave out; `autoloss train` "
-                "has them",
-                printable(", ".join(hooks), 200),
-            )
-        self._check_weights()
+        if hooks := [str(hook.get("type")) for hook in self.config.get("custom_hooks") or []]:
+            _log.warning("custom_hooks (%s) are left out by a search; `autoloss train` has them", ", ".join(hooks))
+        check_begin(self.config, len(self.sources["train"].classes))
 
     def _on_val_instead(self, task: Task) -> bool:
         return task.evaluate_on == "test" and "test" not in self.sources
-
-    def _check_weights(self) -> None:
-        """Downloads, or reads, what weights begin with, before anything is searched."""
-        from detectors.training import backbone, checkpoints
-
-        for place in backbone.pretrained(self.config.model.to_dict()):
-            checkpoints.read(place["checkpoint"], checkpoints.OF_SEARCH)
-        if self.config.get("load_from"):
-            from mmdet.registry import MODELS
-
-            classes = self.sources["train"].classes
-            config = self._configured({}, TrainDetector(iterations=1, train_on="train", evaluate_on="val"), 0)
-            checkpoints.check_detector(self.config.load_from, MODELS.build(config.model), len(classes))
 
     def describe(self) -> dict[str, Any]:
         """The detector, its own losses and the data as plain values."""
@@ -183,15 +166,10 @@ class DetectorEvaluator:
         """Where paths were looked for, if one was found there and not where its name says."""
         from detectors.training.config import found
 
-        alone = found(self.detector, self._beside) == self.detector and self._located == self._without_beside()
-        return {} if alone else {"beside": list(self._beside)}
-
-    def _without_beside(self) -> dict[str, Any] | None:
-        """The data as it would be found from the working directory alone, None where it would not be."""
-        try:
-            return located(self.data, ())
-        except InputError:
-            return None
+        with suppress(InputError):  # of what is nowhere but there
+            if found(self.detector, self._beside) == self.detector and self._located == located(self.data, ()):
+                return {}
+        return {"beside": list(self._beside)}
 
     def evaluate(
         self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int
@@ -282,13 +260,9 @@ class DetectorEvaluator:
             return {}
         wanted = min(task.images, self.sources[task.train_on].count), self._evaluated(task)
         file = Path(folder) / frozen.FILE
+        device = get_device()
         return profiling.features(
-            lambda count: self._configured({}, lasting(task, count), 0),
-            task.pretrain,
-            wanted,
-            seconds,
-            file,
-            get_device(),
+            lambda count: self._configured({}, lasting(task, count), 0), task.pretrain, wanted, seconds, file, device
         )
 
     def measure(

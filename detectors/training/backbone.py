@@ -1,7 +1,8 @@
-"""Backbone: which weights a detector's backbone begins with."""
+"""Backbone: which weights a detector, or its backbone, begins with."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from detectors.training.checkpoints import prefix, read, weights
+from detectors.training.checkpoints import OF_SEARCH, check_detector, prefix, read, weights
+from detectors.training.data_config import set_classes
 from primitives.errors import InputError
 
 SCRATCH = "scratch"
@@ -92,3 +94,23 @@ def _without_batch_norm(backbone: Any) -> str:
             thawed = thawed or backbone.get(name, known[name]) != value
             backbone[name] = value
     return f"{said}{'; all stages are trained' if thawed else ''}"
+
+
+def check_begin(config: Config, classes: int) -> None:
+    """Downloads, or reads, the weights that trainings begin with, before anything is searched.
+
+    Args:
+        config: of the detector.
+        classes: that the data has.
+
+    Raises:
+        InputError: there are none, they hold more than weights, or are of another detector.
+    """
+    for place in pretrained(config.model.to_dict()):
+        read(place["checkpoint"], OF_SEARCH)
+    if config.get("load_from"):
+        from detectors.training.short import built
+
+        model = copy.deepcopy(config.model)
+        set_classes(model, classes)
+        check_detector(config.load_from, built(model), classes)

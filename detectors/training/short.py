@@ -22,7 +22,8 @@ with contextlib.redirect_stdout(io.StringIO()):  # mmdetection prints which opti
 
     register_all_modules(init_default_scope=False)
 import torch  # noqa: E402
-from mmengine.config import Config  # noqa: E402
+from mmdet.registry import MODELS  # noqa: E402
+from mmengine.config import Config, ConfigDict  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
@@ -152,6 +153,12 @@ def trained(config: Config) -> torch.nn.Module:
     model, _ = _run(config)
     _check_weights(model, config.train_cfg.max_iters)
     return model
+
+
+def built(model: ConfigDict) -> torch.nn.Module:
+    """The network of a config, not trained."""
+    network: torch.nn.Module = MODELS.build(model)
+    return network
 
 
 def _check_weights(model: torch.nn.Module, iterations: int) -> None:

@@ -83,7 +83,7 @@ def test_hooks_of_a_config_that_a_search_leaves_out_are_named(
 ) -> None:
     evaluator = DetectorEvaluator(FCOS, DIGITS, cfg_options={"custom_hooks": [{"type": "EMAHook"}]})
     evaluator.prepare({}, [])
-    assert "has custom_hooks (EMAHook), which trainings of a search leave out" in caplog.text
+    assert "custom_hooks (EMAHook) are left out by a search; `autoloss train` has them" in caplog.text
 
 
 def test_the_verification_set_can_be_trained_and_scored(scenes: dict[str, CocoSource]) -> None:
