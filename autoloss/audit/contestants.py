@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.gates.calibration import calibrated
 from autoloss.search.headroom.verdict import analysed
-from autoloss.search.results import Results
+from autoloss.search.results import Results, mean_scores, rung_noise
 from autoloss.search.selection.objective import relative
 from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
@@ -131,13 +132,26 @@ def best_known(search: Run, headroom: Run | None) -> Contestant | None:
         run, number = headroom, analysed(headroom).best.number
     candidates = {one.number: one for one in run.candidates()}
     if number is None:
-        standing = Results(run, run.settings).standing()
-        number = next((one for one in standing if candidates[one].kind is Kind.KNOWN), None)
+        number = _best_of(search, [one.number for one in candidates.values() if one.kind is Kind.KNOWN])
     if number is None:
         return None
     one = candidates[number]
     what = " + ".join(one.origin.titles)
     return Contestant(BEST_KNOWN, what, one.losses, one.origin)
+
+
+def _best_of(search: Run, known: Sequence[int]) -> int | None:
+    """The known loss that stands best; of those that noise may have put behind it, that which the finale puts first."""
+    results, settings = Results(search, search.settings), search.settings
+    order = [number for number in results.standing() if number in known]
+    if not order or settings.finale is None:
+        return next(iter(order), None)
+    last = settings.ladder[-1]
+    means, noise = results.scores(last), rung_noise(results.scored(last))
+    margin = noise.deviation * math.sqrt(2 / len(last.seeds)) if noise else 0.0
+    close = {number for number in order if means[number] >= means[order[0]] - margin}
+    final = mean_scores(results.scored(settings.finale.rung), settings.finale.rung.seeds)
+    return max(close & final.keys(), key=lambda number: (final[number], -number), default=order[0])
 
 
 def of_random(search: Run, random: Run) -> Contestant:
