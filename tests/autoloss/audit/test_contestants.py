@@ -11,6 +11,7 @@ from autoloss.audit import contestants
 from autoloss.candidate import Evaluation, Kind, Loss, State
 from autoloss.config import from_mapping
 from autoloss.search.headroom import known
+from autoloss.search.population import Population
 from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
 from autoloss.store.run import Run
@@ -89,6 +90,26 @@ def test_the_best_known_loss_is_the_best_of_the_search_or_of_a_measurement(searc
     assert of_search.what in ("quality focal (beta 2)", "CSE-Autoloss-B class + CSE-Autoloss-B box")
     assert of_headroom is not None
     assert of_headroom.what == "IoU (linear)"
+
+
+@pytest.mark.parametrize(("behind", "best"), [(0.001, 2), (0.3, 1)])
+def test_of_known_losses_within_the_noise_the_best_known_is_that_which_the_finale_puts_first(
+    tmp_path: Path, behind: float, best: int
+) -> None:
+    ladder = [{"name": "proxy", "task": {"steps": 8}, "seeds": [1, 5]}]
+    rules = settings(ladder=ladder)  # its finale has the second row of `known`
+    scores = {0: 0.3, 1: 0.5, 2: 0.5 - behind}
+    with Run.create(tmp_path / "run", rules.identity()) as run:
+        run.born(Population(rules).given()[:3], [])
+        luck = {1: 0.01, 5: -0.01}
+        rows = [(n, "proxy", seed, score + luck[seed] * (-1) ** n) for n, score in scores.items() for seed in luck]
+        rows += [(number, "full", seed, 0.4) for number in (0, 2) for seed in (2, 3)]
+        for number, rung, seed, score in rows:
+            run.started(number, rung, seed)
+            run.finished(Evaluation(number, rung, seed, State.DONE, score, {"score": score}, None, 1.0, 1.0))
+        found = contestants.best_known(run, None)
+        assert found is not None
+        assert found.losses == run.candidates()[best].losses
 
 
 def test_a_measurement_of_another_set_up_is_refused(search: Path, tmp_path: Path) -> None:
