@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from autoloss.pipeline.kinds.table import KINDS
 from autoloss.report.leaderboard import Score
@@ -26,6 +28,7 @@ def table(what: str) -> str:
         "inputs": inputs,
         "known losses": known_losses,
         "headroom": headroom,
+        "audit": lambda: audit(place),
         "figures": figures,
     }
     return "\n".join(makers[name]())
@@ -42,6 +45,28 @@ def scores(place: str) -> list[str]:
         name = f"**best found**, #{row['candidate']}" if row is found else row["origin"]
         lines.append(f"| {name} | {Score(**row['scores'][_FINAL])} |")
     return lines
+
+
+def audit(place: str) -> list[str]:
+    """What a search recommends beside every control of its audit."""
+    found = json.loads((ROOT / place).read_text())
+    finalist, *others = found["setup"]["losses"]
+    rows = {one["control"]: one for one in found["comparisons"] if one["finalist"] == finalist["candidate"]}
+    lines = [
+        f"| loss | mAP, {len(finalist['scores'])} seeds | {finalist['what']} is better by, points | 95 % interval |",
+        "|---|---|---|---|",
+        f"| **found**, {finalist['what']} | {_of(finalist)} | | |",
+    ]
+    for one in others:
+        if row := rows.get(one["control"]):
+            difference, low, high = (f"{100 * row[key]:+.1f}" for key in ("difference", "low", "high"))
+            what = "" if one["candidate"] == 0 else f": {one['what']}"
+            lines.append(f"| {one['control']}{what} | {_of(one)} | {difference} | {low} to {high} |")
+    return lines
+
+
+def _of(one: Mapping[str, Any]) -> str:
+    return f"{one['mean']:.3f} ± {statistics.stdev(one['scores']):.3f}"
 
 
 def operators() -> list[str]:
