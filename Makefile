@@ -56,7 +56,9 @@ flagship: .venv/installed  ## The first search at length, its audit on test imag
 	$(BIN)/autoloss show runs/flagship/search --top 7 --full > results/flagship/search.txt
 	cp runs/flagship/search/audit/audit.json runs/flagship/search/audit/table.txt runs/flagship/search/audit/forest.png results/flagship/
 	rm -rf results/flagship/export
-	cp -r runs/flagship/export results/flagship/export
+	$(BIN)/autoloss export runs/flagship/search --stand-in --out results/flagship/export/mmdet \
+	  --detector mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py
+	$(BIN)/autoloss export runs/flagship/search --to torch --out results/flagship/export/torch
 
 headroom: .venv/installed  ## The tables and plots of results/headroom, from the runs that are kept there.
 	for folder in results/headroom/*/; do \

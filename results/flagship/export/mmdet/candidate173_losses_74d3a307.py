@@ -1,0 +1,292 @@
+"""Candidate173ClassLoss_74d3a307 and Candidate173BoxLoss_74d3a307.
+
+Candidate 173 of run search (seed 0): refinement of 140: loss_bbox (weight x 1.3). Score at final: 0.498 ± 0.026, the
+detector's own loss 0.409 ± 0.032 (COCO mAP on the images of that rung).
+
+Found with configs/detectors/tiny_fcos.py on 1000 train, 200 val, 300 test, 10 verify images with 10 classes, by
+autoloss 0.1.0.
+
+In an mmdetection config: custom_imports = dict(imports=['candidate173_losses_74d3a307']) with this folder on
+PYTHONPATH, and Candidate173ClassLoss_74d3a307 and Candidate173BoxLoss_74d3a307 as the type of loss_cls or loss_bbox.
+config.py beside this file does it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+if importlib.util.find_spec("mmdet") is None:  # without mmdetection the classes are plain modules
+    MODELS = None
+else:
+    from mmdet.registry import MODELS
+
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+class Loss(nn.Module):
+    """Reduction, weights and the average factor.
+
+    `reads`: what the formula reads beside prediction and target, keywords that the head must hand over: (N,) each, but
+    for `progress`, a scalar, and the `frequency` of class losses, a number a column of the logits.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+
+    Raises:
+        ValueError: no such reduction.
+    """
+
+    reads: tuple[str, ...] = ()
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.reduction, self.loss_weight = reduction, loss_weight
+        self._how(None, None)
+
+    def _how(self, avg_factor: float | Tensor | None, reduction_override: str | None) -> str:
+        how = self.reduction if reduction_override is None else reduction_override
+        if how not in REDUCTIONS:
+            raise ValueError(f"unknown reduction {how!r}; known: {', '.join(REDUCTIONS)}")
+        if avg_factor is not None and how == "sum":
+            raise ValueError('avg_factor can not be used with reduction="sum"')
+        return how
+
+    def _given(self, handed: dict[str, Any], left: tuple[str, ...] = ()) -> dict[str, Tensor]:
+        """What the formula reads of what was handed over; nothing but `left` may be handed over and not be read."""
+        extra = [name for name in handed if name not in (*self.reads, *left)]
+        if extra:
+            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {extra[0]!r}")
+        missing = [name for name in self.reads if handed.get(name) is None]
+        if missing:
+            raise ValueError(f"{type(self).__name__} reads {', '.join(missing)}; this head hands over none")
+        return {name: handed[name] for name in self.reads}
+
+    def _reduce(self, loss: Tensor, weight: Tensor | None, avg_factor: float | Tensor | None, how: str) -> Tensor:
+        """Weights, sums and averages losses (N,); a row of weight 0 counts as 0, whatever its value."""
+        if weight is not None:
+            loss = torch.where(weight == 0, 0.0, loss * weight)
+        mean = how == "mean" and avg_factor is None and loss.numel()
+        total = loss if how == "none" else loss.mean() if mean else loss.sum()
+        if self.loss_weight != 1:
+            total = total * self.loss_weight
+        if avg_factor is None or how == "none":
+            return total
+        # mmdetection guards the division the same way, so that avg_factor 0 gives no NaN.
+        return total / (avg_factor + torch.finfo(torch.float32).eps)
+
+
+class BoxLoss(Loss):
+    """A `loss_bbox`, on decoded boxes; a subclass has `formula`, which gives losses (N,)."""
+
+    stands_for = "GIoULoss"  # mmdetection's own that fills the slot where nothing is trained
+
+    def formula(self, pred: Tensor, target: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels, and of what the formula reads beside."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **given: Tensor,
+    ) -> Tensor:
+        """Loss of aligned boxes.
+
+        Args:
+            pred: predicted boxes, (N, 4) xyxy in pixels.
+            target: target boxes, (N, 4) xyxy in pixels.
+            weight: (N,), or (N, 4), which is averaged over its last axis.
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            given: what the formula reads beside, by the names in `reads`.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 boxes.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
+                the head did not hand over what the formula reads.
+            TypeError: any other argument; nothing is taken and left unused.
+        """
+        how, given = self._how(avg_factor, reduction_override), self._given(given)
+        pred, target = at_least_float32(pred), at_least_float32(target)
+        if weight is not None:
+            weight = weight.mean(-1) if weight.dim() == 2 else weight
+            pred = alive(pred, weight)
+        if len(pred) == 0:  # an empty selection still needs a graph to every parameter behind it
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        return self._reduce(self.formula(pred, target, **given), weight, avg_factor, how)
+
+
+class ClassLoss(Loss):
+    """A `loss_cls`; a subclass has `formula`, which gives losses (N,).
+
+    `use_sigmoid`: logits are (N, C) for sigmoid heads, (N, C + 1) with the background last for softmax heads.
+    """
+
+    stands_for = "CrossEntropyLoss"
+    use_sigmoid: bool
+
+    def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
+        """Losses (N,) of logits x and labels (N,), and of what the formula reads beside."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor | tuple[Tensor, Tensor],
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        iou: Tensor | None = None,
+        ignore_index: int | None = None,
+        **given: Tensor,
+    ) -> Tensor:
+        """Loss of class logits.
+
+        Args:
+            pred: logits, (N, C) for sigmoid, (N, C + 1) for softmax.
+            target: class indices (N,), C is background; or (indices, IoU) as mmdetection's quality losses take.
+            weight: (N,) or (N, 1).
+            avg_factor: divides the sum; not with reduction `sum`, and of no effect with `none`.
+            reduction_override: `none`, `mean` or `sum` takes the place of `reduction`.
+            iou: (N,) IoU of each sample's predicted box with its target; read at positives only.
+            ignore_index: samples with this label count as 0; a mean counts them among its N, as mmdetection's does.
+            given: what else the formula reads, by the names in `reads`.
+
+        Returns:
+            A float32 scalar, or (N,) for reduction `none`; float64 for float64 logits.
+
+        Raises:
+            ValueError: an unknown `reduction_override` (mmdetection asserts), an avg_factor with reduction `sum`, or
+                the head did not hand over what the formula reads.
+            TypeError: any other argument; nothing is taken and left unused.
+        """
+        how = self._how(avg_factor, reduction_override)
+        labels, iou = target if isinstance(target, tuple) else (target, iou)
+        given = self._given(given if iou is None else {**given, "iou": iou}, left=("iou",))
+        pred = at_least_float32(pred)
+        weight = None if weight is None else weight.reshape(labels.shape)
+        if ignore_index is not None:
+            ignored = labels == ignore_index
+            labels = labels.masked_fill(ignored, 0)  # a label that there is
+            weight = torch.where(ignored, 0.0, torch.ones_like(pred[:, 0]) if weight is None else weight)
+        if weight is not None:
+            pred = alive(pred, weight)
+        if len(pred) == 0:
+            return self._reduce(pred.sum(-1), None, avg_factor, how)
+        return self._reduce(self.formula(pred, labels, **given), weight, avg_factor, how)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision as float32; autocast leaves it so, for it lowers matrix products and convolutions alone."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def alive(pred: Tensor, weight: Tensor) -> Tensor:
+    """Cuts the gradient of rows with weight 0, so that 0 * inf in a formula's derivative cannot reach them."""
+    return torch.where((weight == 0)[:, None], pred.detach(), pred)
+
+
+def candidate173_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+    """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
+
+    Formula: square(sub(y, sin(sigmoid(x))))
+    LaTeX: \\left(y - \\sin{\\left(\\frac{1}{1 + e^{- x}} \\right)}\\right)^{2}
+    Inputs:
+        x: predicted logits (logit)
+        y: target (one-hot)
+    """
+    index = labels.clamp(0, x.shape[1] - 1)[:, None]
+    hit = (labels < x.shape[1])[:, None]
+    x_at = x.gather(1, index)
+    at_label = torch.square(1.0 - torch.sin(torch.sigmoid(x_at)))
+    off_label = torch.square(-torch.sin(torch.sigmoid(x)))
+    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
+    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
+
+
+class Candidate173ClassLoss_74d3a307(ClassLoss):
+    """`candidate173_class_loss` as a `loss_cls`.
+
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+
+    Args:
+        use_sigmoid: heads read it; it is True for this loss.
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    use_sigmoid = True
+
+    def __init__(
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 2.21339
+    ) -> None:
+        super().__init__(reduction, loss_weight)
+        if use_sigmoid is not self.use_sigmoid:
+            raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
+
+    def formula(self, x: Tensor, labels: Tensor) -> Tensor:
+        """See candidate173_class_loss."""
+        return candidate173_class_loss(x, labels)
+
+
+def candidate173_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Losses (N,) of aligned boxes, (N, 4) xyxy in pixels.
+
+    Formula: sub(1, sub(div(i, u), div(sub(e, u), 15)))
+    LaTeX: \\frac{e}{15} - \\frac{i}{u} - \\frac{u}{15} + 1
+    Inputs:
+        i: intersection of the predicted box and its target (target area)
+        u: union of the predicted box and its target (target area)
+        e: smallest box around both (target area)
+    """
+    x1_p, y1_p, x2_p, y2_p = pred.t().contiguous().unbind()
+    x1_t, y1_t, x2_t, y2_t = target.t().contiguous().unbind()
+    w_t, h_t = x2_t - x1_t, y2_t - y1_t
+    w_p, h_p = x2_p - x1_p, y2_p - y1_p
+    w_i = (torch.min(x2_p, x2_t) - torch.max(x1_p, x1_t)).clamp(min=0)
+    h_i = (torch.min(y2_p, y2_t) - torch.max(y1_p, y1_t)).clamp(min=0)
+    w_e = (torch.max(x2_p, x2_t) - torch.min(x1_p, x1_t)).clamp(min=0)
+    h_e = (torch.max(y2_p, y2_t) - torch.min(y1_p, y1_t)).clamp(min=0)
+    area = w_t * h_t
+    i = w_i * h_i
+    u = w_p * h_p + area - i + 1e-7
+    e = w_e * h_e + 1e-7
+    unit = area.clamp(min=1e-7)
+    i, u, e = i / unit, u / unit, e / unit
+    return 1.0 - (i / u - (e - u) / 15.0)
+
+
+class Candidate173BoxLoss_74d3a307(BoxLoss):
+    """`candidate173_box_loss` as a `loss_bbox`, on decoded boxes.
+
+    Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
+
+    Args:
+        reduction: `none`, `mean` or `sum`.
+        loss_weight: factor of the whole loss.
+    """
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.61712) -> None:
+        super().__init__(reduction, loss_weight)
+
+    def formula(self, pred: Tensor, target: Tensor) -> Tensor:
+        """See candidate173_box_loss."""
+        return candidate173_box_loss(pred, target)
+
+
+LOSSES = {"loss_cls": Candidate173ClassLoss_74d3a307, "loss_bbox": Candidate173BoxLoss_74d3a307}
+
+if MODELS is not None:
+    for _loss in LOSSES.values():
+        MODELS.register_module(module=_loss, force=True)  # the same, if this file is imported under two names
