@@ -109,6 +109,14 @@ def test_where_there_is_an_audit_the_answer_is_its(audited: Path) -> None:
     assert MARKUP not in text
 
 
+def test_a_chance_is_never_shown_as_none_or_certain(audited: Path) -> None:
+    audit(audited, p_better=0.99998, holm=1e-5)
+    text = of(audited)
+    valid(text)
+    assert 'data-sort="0.99998">&gt; 0.999<' in text
+    assert 'data-sort="1e-05">&lt; 0.001<' in text
+
+
 def test_what_the_best_does_not_beat_is_said(audited: Path) -> None:
     with Run.open(audited) as run:
         number = Told.of(run).board.picks()[0].candidate.number
