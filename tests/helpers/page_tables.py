@@ -48,20 +48,26 @@ def scores(place: str) -> list[str]:
 
 
 def audit(place: str) -> list[str]:
-    """What a search recommends beside every control of its audit."""
+    """What a search recommends beside every control of its audit, at every set-up."""
     found = json.loads((ROOT / place).read_text())
-    finalist, *others = found["setup"]["losses"]
-    rows = {one["control"]: one for one in found["comparisons"] if one["finalist"] == finalist["candidate"]}
-    lines = [
-        f"| loss | mAP, {len(finalist['scores'])} seeds | {finalist['what']} is better by, points | 95 % interval |",
-        "|---|---|---|---|",
-        f"| **found**, {finalist['what']} | {_of(finalist)} | | |",
-    ]
-    for one in others:
-        if row := rows.get(one["control"]):
-            difference, low, high = (f"{100 * row[key]:+.1f}" for key in ("difference", "low", "high"))
-            what = "" if one["candidate"] == 0 else f": {one['what']}"
-            lines.append(f"| {one['control']}{what} | {_of(one)} | {difference} | {low} to {high} |")
+    places = [found["setup"], *found["setup"]["elsewhere"]]
+    finalist = found["setup"]["losses"][0]
+    seeds, who = len(finalist["scores"]), finalist["what"]
+    lines = [f"| loss | mAP, {seeds} seeds | {who} is better by, points | 95 % interval |", "|---|---|---|---|"]
+    for here in places:
+        rows = {
+            one["control"]: one
+            for one in found["comparisons"]
+            if (one["finalist"], one["on"]) == (finalist["candidate"], here["on"])
+        }
+        on = f", on {here['on']}" if len(places) > 1 else ""
+        mine, *others = here["losses"]
+        lines.append(f"| **found**, {who}{on} | {_of(mine)} | | |")
+        for one in others:
+            if row := rows.get(one["control"]):
+                difference, low, high = (f"{100 * row[key]:+.1f}" for key in ("difference", "low", "high"))
+                what = "" if one["candidate"] == 0 else f": {one['what']}"
+                lines.append(f"| {one['control']}{what} | {_of(one)} | {difference} | {low} to {high} |")
     return lines
 
 
