@@ -141,17 +141,20 @@ def best_known(search: Run, headroom: Run | None) -> Contestant | None:
 
 
 def _best_of(search: Run, known: Sequence[int]) -> int | None:
-    """The known loss that stands best; of those that noise may have put behind it, that which the finale puts first."""
+    """The known loss that the finale puts first, unless one that was not in it stands before that beyond the noise."""
     results, settings = Results(search, search.settings), search.settings
     order = [number for number in results.standing() if number in known]
     if not order or settings.finale is None:
         return next(iter(order), None)
+    final = mean_scores(results.scored(settings.finale.rung), settings.finale.rung.seeds)
+    first = max((number for number in order if number in final), key=lambda number: final[number], default=None)
+    other = next((number for number in order if number not in final), None)
+    if first is None or other is None:
+        return first if other is None else other
     last = settings.ladder[-1]
     means, noise = results.scores(last), rung_noise(results.scored(last))
     margin = noise.deviation * math.sqrt(2 / len(last.seeds)) if noise else 0.0
-    close = {number for number in order if means[number] >= means[order[0]] - margin}
-    final = mean_scores(results.scored(settings.finale.rung), settings.finale.rung.seeds)
-    return max(close & final.keys(), key=lambda number: (final[number], -number), default=order[0])
+    return other if means[other] > means[first] + margin else first
 
 
 def of_random(search: Run, random: Run) -> Contestant:

@@ -92,9 +92,9 @@ def test_the_best_known_loss_is_the_best_of_the_search_or_of_a_measurement(searc
     assert of_headroom.what == "IoU (linear)"
 
 
-@pytest.mark.parametrize(("behind", "best"), [(0.001, 2), (0.3, 1)])
-def test_of_known_losses_within_the_noise_the_best_known_is_that_which_the_finale_puts_first(
-    tmp_path: Path, behind: float, best: int
+@pytest.mark.parametrize(("behind", "both", "best"), [(0.001, False, 2), (0.3, False, 1), (0.3, True, 2)])
+def test_the_best_known_loss_is_that_which_the_finale_puts_first_unless_another_that_was_not_in_it_is_clearly_before(
+    tmp_path: Path, behind: float, both: bool, best: int
 ) -> None:
     ladder = [{"name": "proxy", "task": {"steps": 8}, "seeds": [1, 5]}]
     rules = settings(ladder=ladder)  # its finale has the second row of `known`
@@ -103,7 +103,8 @@ def test_of_known_losses_within_the_noise_the_best_known_is_that_which_the_final
         run.born(Population(rules).given()[:3], [])
         luck = {1: 0.01, 5: -0.01}
         rows = [(n, "proxy", seed, score + luck[seed] * (-1) ** n) for n, score in scores.items() for seed in luck]
-        rows += [(number, "full", seed, 0.4) for number in (0, 2) for seed in (2, 3)]
+        finale = {0: 0.3, 2: 0.4, **({1: 0.35} if both else {})}
+        rows += [(number, "full", seed, score) for number, score in finale.items() for seed in (2, 3)]
         for number, rung, seed, score in rows:
             run.started(number, rung, seed)
             run.finished(Evaluation(number, rung, seed, State.DONE, score, {"score": score}, None, 1.0, 1.0))
