@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -58,14 +59,17 @@ def _check_same(run: Run, found: Mapping[str, Any]) -> None:
     Raises:
         InputError: the first difference.
     """
-    before = run.description
-    for key in _SAME if any(run.evaluations()) else ():
-        # As JSON: that is how the run has it.
-        now = json.loads(json.dumps(found.get(key)))
-        if key in before and key in found and before[key] != now:
+    if not any(run.evaluations()):
+        return
+    # As JSON: that is how the run has it.
+    before, now = run.description, json.loads(json.dumps(found))
+    each = enumerate(zip(before.get("evaluators", ()), now.get("evaluators", ()), strict=False))
+    setups = [("", before, now), *((f" for search.evaluators.{place}", *pair) for place, pair in each)]
+    for (where, old, new), key in itertools.product(setups, _SAME):
+        if key in old and key in new and old[key] != new[key]:
             raise InputError(
-                f"{run.directory} was begun with other {key}: {_shown(before[key])} there, {_shown(now)} now; put back "
-                "what was trained, or name another directory"
+                f"{run.directory} was begun with other {key}{where}: {_shown(old[key])} there, {_shown(new[key])} now; "
+                "put back what was trained, or name another directory"
             )
 
 

@@ -385,6 +385,22 @@ def test_a_run_does_not_go_on_with_another_detector_or_other_data_behind_the_sam
     assert facts(tmp_path / "run") == whole
 
 
+def test_nor_does_one_over_several_set_ups_where_those_of_one_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = iter([30, 40, 30, 40, 30, 41])  # of the two set-ups, as each beginning of the run has them
+    monkeypatch.setattr(
+        fast_evaluator.DescentEvaluator, "describe", lambda _: {"images": {"train": next(images)}, "classes": ["cat"]}
+    )
+    changes = {"evaluator": {}, "evaluators": [{"type": DESCENT}] * 2, "objective": "mean"}
+    whole = searched(tmp_path / "run", **changes)
+    assert searched(tmp_path / "run", **changes) == whole
+    other = 'other images for search.evaluators.1: {"train": 40} there, {"train": 41} now'
+    with pytest.raises(InputError, match=other):
+        searched(tmp_path / "run", **changes)
+    assert facts(tmp_path / "run") == whole
+
+
 def test_a_score_below_0_of_the_own_loss_ends_the_search(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="own loss scores -0.5; scores begin at 0, higher is better"):
         searched(tmp_path / "run", evaluator={"type": f"{HERE}:MinusEvaluator"})
