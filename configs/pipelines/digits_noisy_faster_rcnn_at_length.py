@@ -1,0 +1,12 @@
+"""The two-stage search at length, and whether what it found is better: digits with wrong labels, 90 minutes on 2 cores.
+
+    autoloss run digits_noisy_faster_rcnn_at_length
+
+What is found meets the controls with new seeds on test images that chose nobody.
+"""
+
+pipeline = ["search", "audit", "export", "report"]
+
+search = dict(config="configs/search/digits_noisy_faster_rcnn_at_length.py")
+audit = dict(seeds=6)
+export = dict(to=["mmdet", "torch"])
