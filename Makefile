@@ -50,7 +50,7 @@ report: search  ## The pictures of results/report: of the first search, and of a
 	chromium --headless --no-sandbox --hide-scrollbars --window-size=1100,1130 \
 	  --screenshot=results/report/page.png file://$(CURDIR)/runs/digits_noisy/report.html
 
-flagship: .venv/installed  ## The first search at length, its audit on test images, exports and pages; about 80 minutes on 2 cores.
+flagship: .venv/installed  ## The first search at length, its audit on test images, exports and pages; about 85 minutes on 2 cores.
 	$(BIN)/autoloss run digits_noisy_at_length runs/flagship
 	mkdir -p results/flagship
 	$(BIN)/autoloss show runs/flagship/search --top 7 --full > results/flagship/search.txt

@@ -157,7 +157,8 @@ class Settings(Section):
         gates: that judge formulas, None for all; fewer measure what the others are worth.
         calibrate: False leaves losses at their slot's weight, whatever their gradient norm.
         thresholds: of the gate `converges`.
-        workers: evaluations at a time, 0 for one per core, or for all that a Ray cluster has room for.
+        workers: evaluations at a time, 0 for one per GPU, else per core, or for all that a Ray cluster has room
+            for.
         isolate: False evaluates in this process when there is one worker, to look closely: nothing then saves the
             search from a candidate that hangs or crashes.
         limits: of time and memory of an evaluation.

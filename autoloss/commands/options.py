@@ -63,7 +63,9 @@ CfgOptions = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, max=MOST, help="Processes, one thread each; 0 is one per core. The result is the same."),
+    typer.Option(
+        min=0, max=MOST, help="Processes, one thread each; 0: one per GPU, else per core. The result is the same."
+    ),
 ]
 Data = Annotated[
     Path | None,

@@ -115,7 +115,7 @@ def check_room(settings: Settings) -> None:
         raise InputError(
             f"search.workers: {settings.workers:,} processes are more than this machine can hold; at most {most:,}: "
             f"{cores} cores with {PER_CORE} each, {machine_memory() / 1e9:.0f} GB with {LEAST_OF_WORKER / 1e9:g} each "
-            "before it has loaded data; 0 is one per core"
+            "before it has loaded data; 0 is one per GPU, or per core without one"
         )
 
 

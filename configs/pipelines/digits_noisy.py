@@ -18,7 +18,7 @@ headroom = dict(
     },
     seeds=2,
 )
-search_bbox = dict(ref="headroom", slots=["loss_bbox"], proceed_if="headroom.spread > 2 * headroom.noise")
+search_bbox = dict(ref="headroom", slots=["loss_bbox"], proceed_if="headroom.gain > headroom.noise")
 search_cls = dict(ref="headroom", slots=["loss_cls"])
 search_both = dict(ref="headroom")  # from the best of both
 audit = dict(seeds=5)

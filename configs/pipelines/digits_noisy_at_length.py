@@ -1,8 +1,8 @@
-"""The first search at length, and whether what it found is better: digits with wrong labels, 75 minutes on two cores.
+"""The first search at length, and whether what it found is better: digits with wrong labels, 85 minutes on two cores.
 
     autoloss run digits_noisy_at_length
 
-What is found meets the controls with new seeds on test images that chose nobody.
+What is found meets the controls with new seeds on test images on which no candidate was ranked.
 """
 
 pipeline = ["search", "audit", "export", "report"]

@@ -1,4 +1,4 @@
-"""Two-stage search: a tiny Faster R-CNN on scenes of handwritten digits; 20 to 40 minutes on two cores."""
+"""Two-stage search: a tiny Faster R-CNN on scenes of handwritten digits; 20 to 50 minutes on two cores."""
 
 _base_ = "digits_fcos.py"
 

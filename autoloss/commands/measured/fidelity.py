@@ -32,7 +32,7 @@ def fidelity(
     cfg_options: Annotated[
         list[str] | None, typer.Option("--cfg-options", metavar="KEY=VALUE ...", help="As of `autoloss search`.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=0, max=MOST, help="Processes; 0 is one per core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, max=MOST, help="Processes; 0: one per GPU or core.")] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw every rung against the truth: PNG, SVG or PDF.")
     ] = None,
