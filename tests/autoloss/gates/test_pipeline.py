@@ -1,10 +1,12 @@
 import csv
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import autoloss
 from autoloss.candidate import GATES
 from autoloss.gates import equivalence, pipeline
 from autoloss.gates.distinct import Distinct
@@ -58,6 +60,10 @@ def test_the_table_holds_every_known_loss_and_many_that_must_fall() -> None:
     falling = [row for row in TABLE if row["verdict"] in GATES]
     assert len(TABLE) >= 180
     assert len({row["why"] for row in falling}) >= 60
+    count = Counter(row["verdict"] if row["verdict"] in ("pass", "negated") else "fall" for row in TABLE)
+    page = " ".join((Path(autoloss.__file__).parent / "README.md").read_text().split())
+    assert f"lists {len(TABLE)} formulas with the verdict each must get and why: {count['pass']} pass" in page
+    assert f"{count['negated']} rewards are negated; {count['fall']} fall" in page
     assert {row["verdict"] for row in falling} == set(GATES) - {"distinct"}
 
 
