@@ -11,7 +11,7 @@ from typing import Any
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.gates.calibration import calibrated
 from autoloss.search.headroom.verdict import analysed
-from autoloss.search.results import Results, mean_scores, rung_noise
+from autoloss.search.results import Results, collapsed, mean_scores, rung_noise
 from autoloss.search.selection.objective import relative
 from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
@@ -79,7 +79,8 @@ def finalists(search: Run) -> list[Contestant]:
         whole = {number: row for number, row in scores.items() if not any(score != score for score in row)}
         # Whoever was given more seeds was better with fewer.
         order = sorted(whole, key=lambda number: (-len(whole[number]), -statistics.fmean(whole[number]), number))
-    order = order or [number for number in results.standing() if number in found]
+    fell = collapsed(results.scored(check), check) if (check := settings.finale and settings.finale.check) else set()
+    order = order or [number for number in results.standing() if number in found and number not in fell]
     if not order:
         raise InputError(
             f"{search.directory} has no candidate that it found and that finished: there is nothing to audit; the same "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,17 @@ class _Finalist(BaseModel):
     losses: dict[str, dict[str, Any]]
 
 
-class _Setup(BaseModel):
+class _Place(BaseModel):
     model_config = ConfigDict(extra="allow")
+    on: str
+    images: int
+    images_ranked_finalists: bool
+
+
+class _Setup(_Place):
     finalists: list[_Finalist]
     seeds: list[int]
+    elsewhere: list[_Place]
 
 
 class Document(BaseModel):
@@ -125,8 +132,25 @@ def read(run: Path) -> Document | None:
         raise InputError(f"{file} is no audit that autoloss wrote: {said}; autoloss audit writes it anew") from None
 
 
-def of_candidate(run: Path, number: int, losses: Mapping[str, Any]) -> tuple[list[Comparison], int]:
-    """What the audit of a run says of one of its candidates, and how many seeds it had.
+@dataclass(frozen=True)
+class Of:
+    """What an audit says of one candidate.
+
+    Args:
+        comparisons: with every control, everywhere.
+        seeds: how many the audit had.
+        images: of each place, 0 where it is not known which they were.
+        seen: places whose images had ranked the finalists.
+    """
+
+    comparisons: Sequence[Comparison]
+    seeds: int
+    images: Mapping[str, int]
+    seen: Sequence[str]
+
+
+def of_candidate(run: Path, number: int, losses: Mapping[str, Any]) -> Of | None:
+    """What the audit of a run says of one of its candidates.
 
     Args:
         run: directory of the search.
@@ -134,12 +158,18 @@ def of_candidate(run: Path, number: int, losses: Mapping[str, Any]) -> tuple[lis
         losses: of it, as plain values; an audit of others says nothing of it.
 
     Returns:
-        No comparisons where there is no audit, or the candidate was no finalist.
+        None where there is no audit, or the candidate was no finalist.
 
     Raises:
         InputError: the file is no audit.
     """
     found = read(run)
     if found is None or not any(one.candidate == number and one.losses == losses for one in found.setup.finalists):
-        return [], 0
-    return [one for one in found.rows() if one.finalist == number], len(found.setup.seeds)
+        return None
+    places = [found.setup, *found.setup.elsewhere]
+    return Of(
+        [one for one in found.rows() if one.finalist == number],
+        len(found.setup.seeds),
+        {place.on: place.images for place in places},
+        [place.on for place in places if place.images_ranked_finalists],
+    )

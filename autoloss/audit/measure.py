@@ -16,6 +16,7 @@ from autoloss.search.progress import Watcher
 from autoloss.search.runner import Runner, running
 from autoloss.settings import Settings
 from autoloss.store.run import Run
+from autoloss.store.same import check_same
 from primitives.errors import InputError
 
 AUDIT = "audit"
@@ -43,6 +44,8 @@ def measure(plan: Plan, directory: Path, screen: Screens) -> None:
     taking_part: Sequence[Contestant] = ()
     for place in plan.places:
         with Run.create(folders[place.name], place.settings.identity()) as run:
+            if any(run.evaluations()):
+                check_same(run.directory, run.description, place.description)
             held = run.description.get(AUDIT, {})
             places = [*held.get("elsewhere", ()), *(one.name for one in plan.places[1:] if place is plan.places[0])]
             told = {**held, **_told(plan, place), "elsewhere": list(dict.fromkeys(places))}

@@ -20,6 +20,7 @@ from autoloss.search.results import Results, rung_noise
 from autoloss.search.selection.noise import by_seed
 from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
+from autoloss.store.same import check_same
 from autoloss.workers.executors import check_room
 from autoloss.workers.simulation_rung import Evaluators
 from primitives.catalog import GRAMMARS
@@ -120,6 +121,8 @@ def planned(
     alone = apart(settings)
     names = [name, *(f"{name}-{place}" for place in range(2, len(alone) + 1))]
     places = [_ready(one, there, chosen, workers or {}) for one, there in zip(names, alone, strict=True)]
+    for place, trained in zip(places, search.description.get("evaluators", [search.description]), strict=False):
+        check_same(search.directory, trained, place.description)
     for other, there in (on or {}).items():
         if other in [place.name for place in places]:
             raise InputError(f"--on {other}: its name is that of another set-up of this audit; give the config another")

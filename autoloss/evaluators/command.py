@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from autoloss.evaluator import BESIDE
 from autoloss.evaluators.answer import LAST_LINE, Answer, NoScoreError
 from autoloss.evaluators.child import run
 from autoloss.evaluators.template import PLACE, Template
@@ -88,7 +90,14 @@ class CommandEvaluator:
 
     def describe(self) -> dict[str, Any]:
         """The command, and what its score is called."""
-        return {"detector": str(self._template), "metric": self._answer.metric}
+        return {"detector": str(self._template), **self._elsewhere(), "metric": self._answer.metric}
+
+    def _elsewhere(self) -> dict[str, list[str]]:
+        """Where files of the command are looked for, if one is there and not where its name says."""
+        with suppress(InputError):  # what is nowhere but there
+            if self._template.located(self._beside).words == self._template.located(()).words:
+                return {}
+        return {BESIDE: list(self._beside)}
 
     def evaluate(
         self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int

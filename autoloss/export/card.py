@@ -112,22 +112,24 @@ def _gain(over: Difference) -> str:
 
 def _audit(export: Export) -> list[str]:
     """What an audit says of the loss; nothing where there was none."""
-    if not export.audit:
+    if export.audit is None:
         return []
+    rows, seen = export.audit.comparisons, export.audit.seen
+    images = "".join(f", on {count} images of {_name(on)}" for on, count in export.audit.images.items() if count)
     lines = [
         "| on | against | difference, in points | 95 % interval | probability to be better | Holm |",
         "|---|---|---|---|---|---|",
     ]
-    for one in export.audit:
+    for one in rows:
         holm = "below 0.001" if one.holm < 0.001 else f"{one.holm:.3f}"
         cells = (_name(one.on), _name(one.control), words.points(one.difference), words.interval(one))
         lines.append(f"| {' | '.join(cells)} | {one.p_better:.3f} | {holm} |")
     return [
         "## Audit",
         "\n".join(lines),
-        f"{_name(titled(export.audit[0].metric))} over {export.seeds} seeds that took no part in the search and the "
-        "images of the test split, paired; Holm: the chance of such a difference where there is none, corrected for "
-        "the number of finalists.",
+        f"{_name(titled(rows[0].metric))} over {export.audit.seeds} seeds that took no part in the search, paired"
+        f"{images}; Holm: the chance of such a difference where there is none, corrected for the number of finalists.",
+        *(f"The search ranked its finalists on the same images of {_name(on)}, which flatters them." for on in seen),
     ]
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autoloss import __version__
-from autoloss.audit.document import of_candidate
-from autoloss.audit.verdict import Comparison
+from autoloss.audit import document
 from autoloss.candidate import Loss
 from autoloss.evaluator import BESIDE
 from autoloss.gates.calibration import calibrated
@@ -37,8 +36,7 @@ class Export:
         about: where they come from, paragraphs.
         setup: what the writer of a target needs to know: the run's evaluator, task and seed, or a detector.
         evidence: what its run says of it; None without a run.
-        audit: what an audit of its run says of it.
-        seeds: of the audit.
+        audit: what an audit of its run says of it; None without one.
     """
 
     name: str
@@ -46,8 +44,7 @@ class Export:
     about: Sequence[str]
     setup: Mapping[str, Any] = field(default_factory=dict)
     evidence: Evidence | None = None
-    audit: Sequence[Comparison] = ()
-    seeds: int = 0
+    audit: document.Of | None = None
 
     def spec(self) -> dict[str, dict[str, Any]]:
         """The losses as plain values."""
@@ -108,8 +105,8 @@ def _of_row(found: Leaderboard, row: Row, name: str) -> Export:
     looked = {BESIDE: found.trained[BESIDE]} if BESIDE in found.trained else {}
     evaluator = {**settings.first_evaluator, **looked}
     setup = {"evaluator": evaluator, "task": rung.task, "seed": rung.seeds[0]}
-    audit, seeds = of_candidate(Path(found.run), one.number, one.spec())
-    return Export(_checked_name(name), one.losses, about, setup, found.evidence(row), audit, seeds)
+    audit = document.of_candidate(Path(found.run), one.number, one.spec())
+    return Export(_checked_name(name), one.losses, about, setup, found.evidence(row), audit)
 
 
 def _images(trained: Mapping[str, Any]) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 from autoloss.candidate import OWN, Crash, Evaluation, State
 from autoloss.rungs.rung import Rung
@@ -23,13 +20,13 @@ from autoloss.search.selection.objective import parts
 from autoloss.search.stopping import Interrupts, Stopping
 from autoloss.settings import Settings
 from autoloss.store.run import Run
+from autoloss.store.same import check_same
 from autoloss.workers import executors
 from autoloss.workers.limits import Limited, Limits, WorkerError, current_limits
 from autoloss.workers.memory import lacks_memory, out_of_memory, what_to_lower
 from autoloss.workers.retries import TRIES
 from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
-from primitives.text.printable import printable
 
 _log = logging.getLogger(__name__)
 
@@ -44,37 +41,10 @@ def prepare(settings: Settings, run: Run) -> None:
     evaluators = Evaluators(settings.evaluator_spec, settings.stand_ins)
     evaluators.prepare({name: slot.grammar for name, slot in settings.slots.items()}, [r.task for r in settings.rungs])
     found = evaluators.trained.describe()
-    _check_same(run, found)
+    if any(run.evaluations()):
+        check_same(run.directory, run.description, found)
     run.describe(found)
     run.forget_running()
-
-
-_SAME = ("own losses", "classes", "images")
-"""What of a description scores are comparable by, where an evaluator tells it."""
-
-
-def _check_same(run: Run, found: Mapping[str, Any]) -> None:
-    """Refuses to go on where a path leads to another detector or other data than when the run was begun.
-
-    Raises:
-        InputError: the first difference.
-    """
-    if not any(run.evaluations()):
-        return
-    # As JSON: that is how the run has it.
-    before, now = run.description, json.loads(json.dumps(found))
-    each = enumerate(zip(before.get("evaluators", ()), now.get("evaluators", ()), strict=False))
-    setups = [("", before, now), *((f" for search.evaluators.{place}", *pair) for place, pair in each)]
-    for (where, old, new), key in itertools.product(setups, _SAME):
-        if key in old and key in new and old[key] != new[key]:
-            raise InputError(
-                f"{run.directory} was begun with other {key}{where}: {_shown(old[key])} there, {_shown(new[key])} now; "
-                "put back what was trained, or name another directory"
-            )
-
-
-def _shown(value: object) -> str:
-    return printable(json.dumps(value, ensure_ascii=False), 200)
 
 
 @contextmanager

@@ -235,8 +235,8 @@ def _ended(
     memory: float = 0.0,
 ) -> Evaluation:
     metrics = {} if isinstance(found, str) else _numbers(found)
-    if metrics and math.isnan(metrics["score"]):
-        found = "the score is NaN"
+    if metrics and not math.isfinite(metrics["score"]):
+        found = f"the score is {'NaN' if math.isnan(metrics['score']) else metrics['score']}"
     if isinstance(found, str):
         return Evaluation(number, rung.name, seed, State.FAILED, None, {}, found, seconds, ended, memory)
     done, images = State.DONE, pack(found[PER_IMAGE]) if PER_IMAGE in found else ""

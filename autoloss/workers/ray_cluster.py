@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Cluster(Executor):
         self._most, self._seen = workers, (0.0, list[Any]())
         scratch.sweep()
         self._code = scratch.make()
-        self._connect(setting.address, str(spec["type"]))
+        self._connect(setting.address, [str(one["type"]) for one in spec.get("evaluators", [spec])])
         gpus = setting.gpus
         if gpus is None:
             gpus = 1.0 if self._ray.cluster_resources().get("GPU", 0) else 0.0
@@ -86,10 +86,10 @@ class Cluster(Executor):
         self._telling = threading.Thread(target=self._tell_limits, name="limits", daemon=True)
         self._telling.start()
 
-    def _connect(self, address: str, evaluator: str) -> None:
+    def _connect(self, address: str, evaluators: Sequence[str]) -> None:
         environment: dict[str, Any] = {
             "working_dir": snapshot(Path(self._code) / "here"),
-            "py_modules": modules(evaluator),
+            "py_modules": modules(evaluators),
             "env_vars": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         }
         theirs = signal.getsignal(signal.SIGTERM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from primitives.errors import InputError
@@ -13,9 +14,10 @@ _MOST_FILES = 2000
 _HIDDEN = {"runs", "results", "build", "node_modules", "__pycache__", "site-packages"}
 
 
-def modules(evaluator: str) -> list[str]:
-    """Code that nodes need: our packages, and the evaluator's where it is not of an installed package."""
-    names = ["autoloss", "primitives", "detectors", evaluator.partition(":")[0].partition(".")[0]]
+def modules(evaluators: Iterable[str]) -> list[str]:
+    """Code that nodes need: our packages, and the evaluators' where they are not of an installed package."""
+    theirs = [evaluator.partition(":")[0].partition(".")[0] for evaluator in evaluators]
+    names = ["autoloss", "primitives", "detectors", *theirs]
     places = []
     for name in dict.fromkeys(names):
         spec = importlib.util.find_spec(name)

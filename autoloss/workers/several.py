@@ -43,10 +43,15 @@ class SeveralEvaluators:
         """What each trains on what."""
         each = [dict(evaluator.describe()) for evaluator in self._evaluators]
         metrics = dict.fromkeys(str(one.get("metric", "mAP")) for one in each)
-        beside = {BESIDE: each[0][BESIDE]} if BESIDE in each[0] else {}
+        folders = list(dict.fromkeys(folder for one in each for folder in one.get(BESIDE, ())))
         detectors = dict.fromkeys(str(one.get("detector", "an evaluator of its own")) for one in each)
         metric = f"{self._objective} {' and '.join(metrics)} over own"
-        return {"detector": " and ".join(detectors), "metric": metric, "evaluators": each, **beside}
+        return {
+            "detector": " and ".join(detectors),
+            "metric": metric,
+            "evaluators": each,
+            **({BESIDE: folders} if folders else {}),
+        }
 
     def evaluate(
         self, losses: Mapping[str, Mapping[str, object]], rung: Mapping[str, object], seed: int

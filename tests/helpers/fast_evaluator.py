@@ -254,7 +254,7 @@ class BadEvaluator(GroupEvaluator):
         how = self.faults.get(json.dumps(losses, sort_keys=True), "")
         misbehave(how)
         tempfile.TemporaryFile().close()
-        return {"score": float("nan")} if how == "nan" else super().evaluate(losses, rung, seed)
+        return {"score": float(how)} if how in ("nan", "inf") else super().evaluate(losses, rung, seed)
 
 
 MARKUP = '<script>document.title = "run"</script>'

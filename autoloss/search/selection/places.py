@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from autoloss.candidate import OWN, Candidate, Evaluation, Kind
+from autoloss.candidate import OWN, Candidate, Evaluation, Kind, State
 from autoloss.rungs.rung import Rung
 from autoloss.search import results
 from autoloss.search.selection import choice, noise
@@ -29,6 +29,8 @@ class Places:
         self._climbed = results.standing(settings, self._scores)
         check = self._finale.check if self._finale else None
         self._fell = results.collapsed(self._of[check.name], check) if check else set()
+        if self._finale:  # who failed a whole training is taken home by nobody
+            self._fell |= {one.candidate for one in self._of[self._finale.rung.name] if one.state is State.FAILED}
         keys = self._keys([one.number for one in candidates])
         self.ranked = sorted(candidates, key=lambda one: keys[one.number])
         # What may be taken home, best first.
@@ -41,8 +43,8 @@ class Places:
     def _keys(self, numbers: Sequence[int]) -> dict[int, tuple[float, ...]]:
         """Sort keys: by the highest rung reached, then by the finale's score, or as the search ranks: by mean rank.
 
-        Who left the finale's race early stands behind those that stayed, and who collapsed at its check behind all that
-        climbed as far.
+        Who left the finale's race early stands behind those that stayed, and who collapsed at its check, or failed
+        in it, behind all that climbed as far.
         """
         place = {number: place for place, number in enumerate(self._climbed)}
         names = [rung.name for rung in self._settings.ladder]

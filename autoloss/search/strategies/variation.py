@@ -157,7 +157,10 @@ def mutated(parent: Expression, grammar: Grammar, *, extended: bool = False) -> 
         if kind < 0.35:
             child = gp.mutUniform(tree, expr=lambda pset, type_: gp.genGrow(pset, 0, 2, type_), pset=view)[0]
         elif kind < 0.65:
-            child = gp.mutNodeReplacement(tree, pset=view)[0]
+            try:
+                child = gp.mutNodeReplacement(tree, pset=view)[0]
+            except IndexError:  # an operator of the parent has none like it among those that may be drawn
+                continue
         elif kind < 0.85:
             child = gp.mutInsert(tree, pset=view)[0]
         else:

@@ -14,16 +14,19 @@ def test_what_is_written_is_read_of_every_finalist(search: Path, tmp_path: Path)
     found = audited(search, tmp_path / "run" / "audit", trials=1)
     document.write(found, tmp_path / "run" / "audit")
     for number, losses in found.losses.items():
-        rows, seeds = document.of_candidate(tmp_path / "run", number, losses)
-        assert rows == [one for one in found.comparisons if one.finalist == number]
-        assert seeds == 5
-        assert document.of_candidate(tmp_path / "run", number, {}) == ([], 0)
-    assert document.of_candidate(tmp_path / "run", 10**6, {}) == ([], 0)
+        said = document.of_candidate(tmp_path / "run", number, losses)
+        assert said is not None
+        assert said.comparisons == [one for one in found.comparisons if one.finalist == number]
+        assert said.seeds == 5
+        assert said.images == {place.on: place.images for place in found.places}
+        assert said.seen == [place.on for place in found.places if place.seen]
+        assert document.of_candidate(tmp_path / "run", number, {}) is None
+    assert document.of_candidate(tmp_path / "run", 10**6, {}) is None
     assert not list((tmp_path / "run" / "audit").glob("*.new"))
 
 
 def test_a_run_without_an_audit_says_nothing(tmp_path: Path) -> None:
-    assert document.of_candidate(tmp_path, 3, {}) == ([], 0)
+    assert document.of_candidate(tmp_path, 3, {}) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"setup": {"finalists": [], "seeds": ["x"]}})])

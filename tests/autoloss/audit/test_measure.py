@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from autoloss.config import from_mapping
 from autoloss.search.progress import Progress
 from autoloss.store.run import Run
 from primitives.errors import InputError
+from tests.helpers import fast_evaluator
 from tests.helpers.audited import IMAGES, audited, plan_of, searched, unseen
 from tests.helpers.small import section
 
@@ -129,3 +131,20 @@ def test_a_detector_whose_own_loss_fails_ends_the_audit(tmp_path: Path, search: 
     bad = from_mapping(section(evaluator={**IMAGES, "fail": "own"}))
     with pytest.raises(InputError, match="the detector's own loss failed at rung 'audit'"):
         measure(plan_of(directory, trials=1, on={"bad": bad}), tmp_path / "audit", unseen)
+
+
+def test_an_audit_does_not_go_on_or_begin_with_other_data_behind_the_paths_of_its_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {"images": {"test": 100}}
+    monkeypatch.setattr(fast_evaluator.ImagesEvaluator, "describe", lambda _: told)
+    search = searched(tmp_path / "search")
+    with pytest.raises(_Stop):
+        measure(plan_of(search, trials=1), tmp_path / "audit", _Killed(20))
+    plan = plan_of(search, trials=1)
+    told["images"] = {"test": 101}
+    with pytest.raises(InputError, match='search was begun with other images: {"test": 100} there, {"test": 101} now'):
+        plan_of(search, trials=1)
+    later = replace(plan, places=tuple(replace(place, description=told) for place in plan.places))
+    with pytest.raises(InputError, match='audit was begun with other images: {"test": 100} there, {"test": 101} now'):
+        measure(later, tmp_path / "audit", unseen)

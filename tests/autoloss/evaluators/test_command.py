@@ -179,7 +179,10 @@ def test_files_of_the_command_are_looked_for_beside_the_config_first(
     script(tmp_path / "here", "print(2)")
     spec = {"type": "command", "command": "{python} train.py"}
     assert build(spec).evaluate({}, {}, 0) == {"score": 2.0}
-    assert build({**spec, "beside": [str(tmp_path)]}).evaluate({}, {}, 0) == {"score": 1.0}
+    found = build({**spec, "beside": [str(tmp_path)]})
+    assert found.evaluate({}, {}, 0) == {"score": 1.0}
+    assert found.describe()["beside"] == [str(tmp_path)]  # an audit looks there, too
+    assert "beside" not in build(spec).describe()
 
 
 def test_it_has_one_thread_and_the_variables_of_the_config(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,13 +200,14 @@ def test_limits_follow_the_median_of_what_has_finished_at_the_rung() -> None:
     assert current_limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 9e9, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
 
 
-HARM = ("sleep", "allocate", "raise", "segfault", "nan", "print", "delete", "exit", "assert")
+HARM = ("sleep", "allocate", "raise", "segfault", "nan", "inf", "print", "delete", "exit", "assert")
 CAUSES = {
     "sleep": "no end after 5 s, its limit (2 times)",
     "allocate": "GB of memory, its limit is 1.5 GB (2 times)",
     "raise": "ValueError: no such thing",
     "segfault": "the worker was killed by SIGSEGV (2 times)",
     "nan": "the score is NaN",
+    "inf": "the score is inf",
     "delete": "FileNotFoundError",
     "exit": "the worker ended with exit code 3",
     "assert": "CUDA error: device-side assert triggered Compile with TORCH_USE_CUDA_DSA. (2 times)",

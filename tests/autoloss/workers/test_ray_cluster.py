@@ -23,6 +23,7 @@ from autoloss.settings import Ray
 from autoloss.store.run import Run
 from autoloss.workers.executors import start
 from autoloss.workers.limits import Limited, Limits, WorkerError
+from autoloss.workers.ray_code import modules
 from primitives.errors import InputError
 from primitives.system.memory import machine_memory
 from tests.helpers.fast_evaluator import text_of
@@ -198,6 +199,13 @@ def test_code_and_configs_of_the_present_folder_are_shipped(
         assert executor.submit(os.getcwd).result() == str(tmp_path)
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def test_every_evaluator_of_several_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs_alone.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    shipped = modules(["detectors.evaluator:DetectorEvaluator", "theirs_alone:Evaluator"])
+    assert str(tmp_path / "theirs_alone.py") in shipped
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "nowhere"])

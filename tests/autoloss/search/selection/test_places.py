@@ -53,6 +53,17 @@ def test_whoever_collapsed_or_failed_at_the_check_is_neither_best_nor_recommende
     assert found.front() == [6]
 
 
+def test_whoever_failed_in_the_finale_is_not_recommended_though_nobody_else_got_there() -> None:
+    def score(number: int, rung: Rung, seed: int) -> float | None:
+        return None if rung.name == "full" and number >= 7 else ladder_score(number, rung, seed)
+
+    found = places(score, {"rung": {"name": "full", "task": {}, "seeds": [2, 3]}, "count": 2})
+    chosen = found.choice()
+    assert chosen is not None
+    assert (chosen.best, chosen.rung) == (6, "only")
+    assert [one.number for one in found.ranked][-2:] == [8, 7]
+
+
 def test_before_the_finale_the_last_rung_of_the_ladder_decides() -> None:
     finale = {"rung": {"name": "full", "task": {}, "seeds": [2, 3]}, "count": 2}
     found = places(ladder_score, finale, begun=False)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autoloss.search.strategies import variation
 from autoloss.search.strategies.variation import crossed, mutated, neighbour, numbers, random_formula, seeded
-from primitives.catalog import GRAMMARS, KNOWN
+from primitives.catalog import GRAMMARS, KNOWN, known_loss
 from primitives.expression import Expression
 from primitives.grammar import Grammar
 from primitives.operators import OPERATORS, Operator
@@ -91,6 +91,16 @@ def test_a_wide_grammar_draws_all_that_it_has_and_no_more_than_it_is_told_to() -
         drawn = [mutated(random_formula(told), told) for _ in range(100)]
     heads = {node.head for formula in drawn for node in formula.walk()}
     assert heads <= {"i", "u", "t", 1.0, 2.0, 3.0, *(OPERATORS[name] for name in ("sub", "div", "pow"))}
+
+
+def test_an_operator_that_has_none_like_it_among_those_to_draw_from_stays() -> None:
+    told = GRAMMARS["box"].drawing(["i", "u", "e"], ["neg", "log"])
+    parent = known_loss("giou").expression
+    with seeded(0):
+        children = [mutated(parent, told) for _ in range(200)]
+    assert len(set(children)) > 20
+    heads = {str(node.head) for child in children for node in child.walk() if isinstance(node.head, Operator)}
+    assert heads == {str(OPERATORS[name]) for name in ("neg", "log", "sub", "div")}
 
 
 @given(st.integers())
