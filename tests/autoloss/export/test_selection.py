@@ -76,12 +76,14 @@ def test_the_best_found_is_taken_with_its_provenance(run: Run) -> None:
     assert [row.candidate.number for row in best.evidence.beside] == [0, 1]
 
 
-def audit_of(losses: dict[str, Any], control: str = "own loss") -> dict[str, Any]:
+def audit_of(losses: dict[str, Any], control: str = "own loss", seen: bool = False) -> dict[str, Any]:
     """What an audit of the run says of candidate 2."""
     row = {"finalist": 2, "control": control, "on": "run", "metric": "mAP"}
     numbers = {"difference": 0.032, "low": 0.011, "high": 0.053, "p_better": 0.9971, "holm": 0.0004}
+    place = {"on": "run", "images": 0 if seen else 300, "images_ranked_finalists": seen}
+    finalists = [{"candidate": 2, "losses": losses}]
     return {
-        "setup": {"finalists": [{"candidate": 2, "losses": losses}], "seeds": [101, 102, 103, 104, 105]},
+        "setup": {**place, "elsewhere": [], "finalists": finalists, "seeds": [101, 102, 103, 104, 105]},
         "comparisons": [{**row, **numbers}, {**row, **numbers, "finalist": 3}],
     }
 
@@ -97,14 +99,23 @@ def test_the_card_of_a_finalist_says_what_an_audit_of_its_run_found(run: Run) ->
     (best,) = of_run(run)
     page = card.text(best, "torch", ["a.py"])
     assert "| run | own loss | +3.2 | +1.1 to +5.3 | 0.997 | below 0.001 |" in page
-    assert "COCO mAP over 5 seeds that took no part in the search and the images of the test split" in page
-    assert len(best.audit) == 1
-    assert of_run(run, number=3)[0].audit == []  # it was no finalist
+    assert "COCO mAP over 5 seeds that took no part in the search, paired, on 300 images of run; Holm" in page
+    assert "The search ranked" not in page
+    assert best.audit is not None
+    assert len(best.audit.comparisons) == 1
+    assert of_run(run, number=3)[0].audit is None  # it was no finalist
+
+
+def test_the_card_says_where_images_of_an_audit_had_ranked_its_finalists(run: Run) -> None:
+    written(run, audit_of({"loss_bbox": GIOU.spec()}, seen=True))
+    page = card.text(of_run(run)[0], "torch", ["a.py"])
+    assert "took no part in the search, paired; Holm" in page
+    assert "The search ranked its finalists on the same images of run, which flatters them." in page
 
 
 def test_an_audit_of_other_losses_says_nothing_of_a_candidate(run: Run) -> None:
     written(run, audit_of({"loss_bbox": {**GIOU.spec(), "loss_weight": 3.0}}))
-    assert of_run(run)[0].audit == []
+    assert of_run(run)[0].audit is None
 
 
 def test_an_audit_that_is_none_is_named_and_hostile_text_of_one_does_no_harm(run: Run) -> None:
