@@ -97,6 +97,8 @@ def _elsewhere(pipeline: Pipeline, step: Step) -> dict[str, Settings]:
 def _check(pipeline: Pipeline, step: Step) -> None:
     """Refuses an audit that could not be held here or elsewhere; that would show after hours of search."""
     search = pipeline.settings(pipeline.step(step.search))
+    if step.section.random is not None:
+        _check_same(search, pipeline.settings(pipeline.step(step.section.random)), step.section.random)
     alone = apart(search)
     places = {f"{step.search}-{place}" if place > 1 else step.search: one for place, one in enumerate(alone, 1)}
     for name, there in _elsewhere(pipeline, step).items():
@@ -108,6 +110,13 @@ def _check(pipeline: Pipeline, step: Step) -> None:
         if isinstance(evaluators.trained, Auditable):
             tasks = [dict(evaluators.trained.audit_task(tasks[0], balanced)) for balanced in (False, True)]
         evaluators.prepare({slot: rules.grammar for slot, rules in there.slots.items()}, tasks)
+
+
+def _check_same(ours: Settings, theirs: Settings, name: str) -> None:
+    """Refuses a random search whose losses could not be compared; arguments: settings of both, its name."""
+    for key in ("evaluator", "evaluators", "objective", "slots", "ladder", "finale"):
+        if ours.identity()[key] != theirs.identity()[key]:
+            raise InputError(f"random: {name} has another search.{key}, so its losses cannot be compared")
 
 
 def _took(work: Work) -> dict[str, Any]:

@@ -38,6 +38,15 @@ def test_where_it_could_not_be_held_elsewhere_that_shows_at_the_start(
     assert message in str(caught.value)
 
 
+def test_a_random_search_of_another_set_up_is_refused_at_the_start(tmp_path: Path) -> None:
+    more = {"config": "search.py", "cfg_options": {"search.finale": None}}
+    steps = ["search_bbox", "search_random", "audit"]
+    audit = {"of": "search_bbox", "random": "search_random"}
+    file = written(tmp_path, steps=steps, search_random=more, audit=audit)
+    with pytest.raises(InputError, match="^audit: random: search_random has another search.finale, so its losses"):
+        flow(file, tmp_path / "out").check()
+
+
 def test_where_it_can_be_held_elsewhere_it_may_begin(tmp_path: Path) -> None:
     other = section(evaluator={"type": "tests.helpers.fast_evaluator:ImagesEvaluator"})
     (tmp_path / "other.py").write_text(f"search = {other!r}\n")
