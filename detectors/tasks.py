@@ -72,6 +72,18 @@ def task_of(rung: Mapping[str, object]) -> Task:
     return _KINDS[kind].read(rung, "a rung's task", "a rung's ")
 
 
+def whole(rung: Mapping[str, object]) -> dict[str, object]:
+    """A training of the whole detector: a rung's task, or of one of small heads what made the features beneath them.
+
+    Raises:
+        InputError: as of `task_of`.
+    """
+    task = task_of(rung)
+    if isinstance(task, TrainDetector):
+        return dict(rung)
+    return {"iterations": task.pretrain, "train_on": task.train_on, "evaluate_on": task.evaluate_on}
+
+
 def lasting(task: _Task, iterations: int) -> _Task:
     """A task of other length."""
     return task.model_copy(update={"iterations": iterations})

@@ -102,7 +102,7 @@ ORDER = {
         ["data"],
         ["training"],
         ["frozen"],
-        ["evaluator", "profiling", "detections"],
+        ["evaluator", "profiling", "detections", "foreseen"],
         ["export"],
     ],
 }

@@ -126,9 +126,7 @@ def planned(
     for other, there in (on or {}).items():
         if other in [place.name for place in places]:
             raise InputError(f"--on {other}: its name is that of another set-up of this audit; give the config another")
-        if there.evaluators:
-            raise InputError(f"--on {other}: it names several evaluators; give a config of each")
-        ready = _ready(other, _same_slots(other, settings, there), chosen, workers or {})
+        ready = _ready(other, same_slots(other, settings, there), chosen, workers or {})
         places.append(replace(ready, home=False, seen=False))
     return Plan(
         name,
@@ -182,12 +180,14 @@ def _ready(name: str, settings: Settings, seeds: Sequence[int], workers: Mapping
     return Ready(name, settings.model_copy(update=changes), balanced, dict(evaluators.trained.describe()), seen)
 
 
-def _same_slots(name: str, ours: Settings, theirs: Settings) -> Settings:
+def same_slots(name: str, ours: Settings, theirs: Settings) -> Settings:
     """The other set-up, whose slots take what the search found.
 
     Raises:
-        InputError: it fills other slots, or with losses of another kind.
+        InputError: it is several, or fills other slots, or with losses of another kind.
     """
+    if theirs.evaluators:
+        raise InputError(f"--on {name}: it names several evaluators; give a config of each")
     kinds = [{slot: GRAMMARS[rules.grammar].kind.name for slot, rules in one.slots.items()} for one in (ours, theirs)]
     if kinds[0] != kinds[1]:
         shown = [", ".join(f"{slot} ({kind})" for slot, kind in one.items()) for one in kinds]

@@ -32,8 +32,9 @@ def export(
         str | None,
         typer.Option(
             metavar="CONFIG",
-            help="mmdetection config that config.py inherits: a path or 'mmdet::...'. Default: the run's; for text "
-            "Faster R-CNN R50, FCOS R50 for sigmoid losses.",
+            help="mmdetection config that config.py inherits: a path or 'mmdet::...'. Weights of a run's losses are "
+            "then at the scale of its own losses. Default: the run's; for text Faster R-CNN R50, FCOS R50 for sigmoid "
+            "losses.",
         ),
     ] = None,
     grammar: ClassGrammar = None,
@@ -62,6 +63,7 @@ def export(
 
     from rich.text import Text
 
+    from autoloss.export import elsewhere
     from autoloss.export import folder as package
     from autoloss.export import selection as exports
     from autoloss.store.run import Run
@@ -79,6 +81,8 @@ def export(
     else:
         with Run.open(run) as store:
             chosen = exports.of_run(store, candidate, top, name)
+            if detector is not None:
+                chosen = [elsewhere.taken(one, store, detector, None, weights)[0] for one in chosen]
         found = {
             f"{slug(run.resolve().name)}_{one.name.lower()}": exports.changed(one, setup, weights) for one in chosen
         }

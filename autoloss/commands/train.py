@@ -45,7 +45,12 @@ def train(
         str | None, typer.Option(metavar="TEXT", help="Box formula, or a known loss's name. Default: the config's.")
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Take the losses of a run: what it recommends.")
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Take the losses of a run: what it recommends. On another detector than its own their weights are at "
+            "the scale of its own losses.",
+        ),
     ] = None,
     candidate: Candidate = None,
     grammar: ClassGrammar = None,
@@ -121,7 +126,8 @@ def train(
 
     given = by_slot(loss_cls=loss_cls, loss_bbox=loss_bbox)
     weights = by_slot(loss_cls=weight_cls, loss_bbox=weight_bbox)
-    losses, scale = _losses(given, weights, run, candidate, grammar, alpha)
+    changes = parsed(cfg_options or [], "train_dataloader.batch_size=4")
+    losses, scale = _losses(given, weights, run, candidate, grammar, alpha, (config, changes))
     arguments: dict[str, Any] = {
         "losses": losses,
         "scale": scale,
@@ -134,7 +140,7 @@ def train(
         "auto_scale_lr": auto_scale_lr,
         "seed": seed,
         "launcher": launcher,
-        "cfg_options": parsed(cfg_options or [], "train_dataloader.batch_size=4"),
+        "cfg_options": changes,
     }
     module, _, function = TRAIN.partition(":")
     try:
@@ -154,8 +160,9 @@ def _losses(
     candidate: int | None,
     grammar: str | None,
     alpha: float | None,
+    detector: tuple[str, Mapping[str, object]],
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The losses as plain values, and the slots that take on the scale of the detector's own."""
+    """The losses as plain values, and the slots that take on the scale of the own losses of a config with options."""
     if given and run is not None:
         raise InputError("--loss-cls and --loss-bbox take formulas, --run those of a run; one of the two")
     if run is None and candidate is not None:
@@ -163,13 +170,16 @@ def _losses(
     for option, value in (("--grammar", grammar), ("--alpha", alpha)):
         if value is not None and "loss_cls" not in given:
             raise InputError(f"{option} is for a formula given as text by --loss-cls")
-    from autoloss.export import selection
+    from autoloss.export import elsewhere, selection
 
     if run is not None:
         from autoloss.store.run import Run
 
         with Run.open(run) as store:
             (chosen,) = selection.of_run(store, candidate)
+            chosen, said = elsewhere.taken(chosen, store, *detector, weights)
+        for line in said:
+            typer.echo(line, err=True)
         one = selection.changed(chosen, {}, weights)
     elif given:
         one = selection.of_text(given, None, grammar, alpha, weights)

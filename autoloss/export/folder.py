@@ -37,6 +37,16 @@ def texts(export: Export, target: str) -> dict[str, str]:
     return files
 
 
+def check(target: str) -> None:
+    """Refuses a target whose files could not be compared with the formulas here.
+
+    Raises:
+        InputError: with what is missing.
+    """
+    if target == "jax" and importlib.util.find_spec("jax") is None:
+        raise InputError("--to jax checks the file with JAX, which is not installed: pip install 'autoloss[jax]'")
+
+
 def write(export: Export, target: str, folder: Path, force: bool = False) -> list[Path]:
     """Writes a folder, as a whole or not at all, after its losses were checked.
 
@@ -55,8 +65,7 @@ def write(export: Export, target: str, folder: Path, force: bool = False) -> lis
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
         raise InputError(f"{folder} holds other files; name another folder, or write over them with --force")
-    if target == "jax" and importlib.util.find_spec("jax") is None:
-        raise InputError("--to jax checks the file with JAX, which is not installed: pip install 'autoloss[jax]'")
+    check(target)
     files = texts(export, target)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -258,17 +258,18 @@ class Flow:
             self._say(step, tables.given(step, amount, seconds))
         self.index.put(step.name, inputs=_plain(inputs), took=_plain(took), amount=amount)
         work = Work(self.pipeline, step, self.index, self.folder, self.console, amount, seconds)
-        with self._told(step), placed(step.name), self.index.running(step.name):
-            outcome = KINDS[step.kind].run(work)
-        self.index.put(
-            step.name,
-            state="done",
-            ended=time.time(),
-            figures=dict(outcome.figures),
-            told=outcome.told,
-            gave=_plain(outcome.gave),
-            why="its budget ended it before its end" if outcome.short else "",
-        )
+        with self._told(step), placed(step.name):
+            with self.index.running(step.name):
+                outcome = KINDS[step.kind].run(work)
+            self.index.put(
+                step.name,
+                state="done",
+                ended=time.time(),
+                figures=dict(outcome.figures),
+                told=outcome.told,
+                gave=_plain(outcome.gave),
+                why="its budget ended it before its end" if outcome.short else "",
+            )
         self._say(step, f"done: {outcome.told}")
 
     @contextlib.contextmanager

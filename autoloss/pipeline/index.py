@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -126,7 +127,13 @@ class Index:
         return _read(self._file) == self._found
 
     def put(self, name: str, **changes: Any) -> None:
-        """Changes an entry, and keeps the index."""
+        """Changes an entry, and keeps the index.
+
+        Raises:
+            InputError: a figure is not finite, so that nothing could be compared with it.
+        """
+        if wrong := _not_finite(changes.get("figures", {})):
+            raise InputError(f"its figure {wrong} is no finite number, so nothing can be compared with it")
         self.steps[name] = self.steps[name].model_copy(update=changes)
         self.keep()
 
@@ -164,7 +171,21 @@ def _read(file: Path) -> _Document | None:
     if not file.exists():
         return None
     try:
-        return _Document.model_validate_json(file.read_text(encoding="utf-8"))
+        found = _Document.model_validate_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, ValidationError) as error:
         said = printable(" ".join(str(error).split()), 200)
         raise InputError(f"{printable(file)} is no index that autoloss wrote: {said}") from None
+    found.steps = {name: _healed(entry) for name, entry in found.steps.items()}
+    return found
+
+
+def _healed(entry: Entry) -> Entry:
+    """One whose figures are not finite, which versions before kept as done, as the failed one that it is."""
+    wrong = _not_finite(entry.figures)
+    return entry.model_copy(update={"state": "failed", "why": f"it told {wrong}", "figures": {}}) if wrong else entry
+
+
+def _not_finite(figures: Mapping[str, float | None]) -> str:
+    """The first figure that is no finite number; empty where all are."""
+    found = ((name, value) for name, value in figures.items() if value is not None and not math.isfinite(value))
+    return next((f"{name} {value}" for name, value in found), "")

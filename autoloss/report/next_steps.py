@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from autoloss.config import parsed
 from autoloss.evaluator import BESIDE, EVALUATORS
 from autoloss.report.leaderboard import Leaderboard
 from primitives.errors import InputError
@@ -62,10 +63,12 @@ def _detector(found: Leaderboard) -> str:
 
 def _training(found: Leaderboard, detector: str, losses: str) -> list[str]:
     """The commands that train the detector of a run on its data; none where they cannot be said."""
-    data = found.settings.first_evaluator.get("data")
-    if not detector:
+    spec = found.settings.first_evaluator
+    data, options = spec.get("data"), _changes(spec.get("cfg_options") or {})
+    if not detector or options is None:
         return []
-    train = f"autoloss train {shlex.quote(detector)} {losses}"
+    centerness = " --centerness-iou" if spec.get("centerness_target") == "iou" else ""
+    train = f"autoloss train {shlex.quote(detector)} {losses}{centerness}{options}"
     if isinstance(data, str):
         return [f"{train} --data {shlex.quote(data)}"]
     if isinstance(data, Mapping) and data.get("type") == "digits" and data.keys() <= _OF_DIGITS:
@@ -76,6 +79,24 @@ def _training(found: Leaderboard, detector: str, losses: str) -> list[str]:
         groups = data.get("group_by")
         return [f"{train}{_options(data)}{'' if groups is None else f' --group-by {shlex.quote(str(groups))}'}"]
     return []
+
+
+def _changes(options: Mapping[str, Any]) -> str | None:
+    """What changes the detector's config as options of a command; None where no text says one of the values."""
+    flat = dict(_flat(options))
+    words = [f"{key}={value}" for key, value in flat.items()]
+    if parsed(words, "") != flat:
+        return None
+    return "".join(f" --cfg-options {shlex.quote(word)}" for word in words)
+
+
+def _flat(values: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Values by dotted keys."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}", value
 
 
 def _options(data: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 from detectors import mmcv_ops
 from detectors.export.source import LossesFile, losses_file
+from detectors.tasks import whole
 from primitives.catalog import grammar
 from primitives.errors import InputError, one_line
 from primitives.text.markup import digest, docstring, plain
 
+_log = logging.getLogger(__name__)
 DETECTORS = {
     "softmax": "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
     "sigmoid": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
@@ -51,10 +54,10 @@ def mmdet(
         losses: per slot `expression`, `grammar`, `loss_weight` and `alpha`.
         name: what the classes' names begin with.
         about: where the losses come from, paragraphs.
-        setup: `evaluator` (how a DetectorEvaluator was built), `task` and `seed` of a run, or `detector` (a path or
-            'mmdet::...') and `centerness_target`; `scale`: slots whose weights are those of the loss of weight 1 and
-            take on the scale of the detector's own; `stand_in`: whether to write the stand-in for mmcv's compiled ops,
-            None for where this mmcv lacks them.
+        setup: `evaluator` (how a DetectorEvaluator was built), `task` and `seed` of a run, and `iterations` where they
+            are not the task's; or `detector` (a path or 'mmdet::...') and `centerness_target`; `scale`: slots whose
+            weights are those of the loss of weight 1 and take on the scale of the detector's own; `stand_in`: whether
+            to write the stand-in for mmcv's compiled ops, None for where this mmcv lacks them.
 
     Returns:
         Text by file name, that of the losses first.
@@ -70,12 +73,13 @@ def mmdet(
     from detectors.training.portable import LOADER, text_of
 
     evaluator, detector = dict(setup.get("evaluator") or {}), setup.get("detector")
-    centerness = setup.get("centerness_target")
+    centerness, heads = setup.get("centerness_target"), ""
     if evaluator and not detector:
         if evaluator.pop("type") != "detectors.evaluator:DetectorEvaluator":
             raise InputError("the run's evaluator trains no mmdetection detector; name one with --detector")
         centerness = centerness or evaluator.get("centerness_target")
-        config = _of_run(evaluator, setup["task"], setup["seed"])
+        task, heads = _whole(setup["task"], setup.get("iterations"))
+        config = _of_run(evaluator, task, setup["seed"])
         base = detector = "detector.py"
     else:
         kinds = [grammar(loss["grammar"]).kind.name for slot, loss in losses.items() if slot == "loss_cls"]
@@ -97,7 +101,7 @@ def mmdet(
     files = {file.module: file.text, **portable, **(telling if reads else {}), **ops}
     changed = {"custom_imports": _custom(config, imported), "custom_hooks": _hooks(config, hook, state)}
     if base == "detector.py":
-        own = load(detector) if detector != base else _of_run(evaluator, setup["task"], setup["seed"])
+        own = load(detector) if detector != base else _of_run(evaluator, task, setup["seed"])
         files["detector"] = _detector_file(own, [*ops, *portable] if ops else [], hook)
     trained = "The run's detector" if evaluator else detector
     model = {"bbox_head": _changes(before, after, file)}
@@ -105,7 +109,7 @@ def mmdet(
         model = {"roi_head": {**({"type": file.class_name(roi_head)} if roi_head else {}), **model}}
     files["config"] = _CONFIG.format(
         title=docstring(textwrap.fill(f"{plain(trained)} with {' and '.join(map(file.class_name, losses))}.", 115)),
-        about=docstring(textwrap.fill(about[0], 115)),
+        about="\n\n".join(docstring(textwrap.fill(part, 115)) for part in (about[0], *filter(None, [heads]))),
         base=base,
         loader=LOADER.format(or_at="", origin=""),
         modules=imported,
@@ -137,6 +141,19 @@ def _custom(config: Any, modules: Sequence[str]) -> dict[str, Any]:
     """What a config imports, and these modules after it."""
     first = (config.get("custom_imports") or {}).get("imports", [])
     return {"imports": [*first, *modules], "allow_failed_imports": False}
+
+
+def _whole(task: Mapping[str, Any], iterations: int | None) -> tuple[dict[str, Any], str]:
+    """The task that trains the whole detector, and what to know of it where the run's trains small heads alone."""
+    found = {**whole(task), **({} if iterations is None else {"iterations": iterations})}
+    if iterations is not None or whole(task) == task:
+        return found, ""
+    said = (
+        "The last rung of the run trains small heads alone; here the whole detector is trained for the "
+        f"{found['iterations']} iterations of the one whose features they had."
+    )
+    _log.warning("%s", said)
+    return found, said
 
 
 def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) -> Any:

@@ -185,14 +185,14 @@ def scaled(
         slots: whose weights change.
     """
     return {
-        slot: {**loss, "loss_weight": float(f"{loss['loss_weight'] * _own_scale(config, slot):.6g}")}
+        slot: {**loss, "loss_weight": float(f"{loss['loss_weight'] * own_scale(config, slot):.6g}")}
         if slot in slots
         else loss
         for slot, loss in losses.items()
     }
 
 
-def _own_scale(config: Config, slot: str) -> float:
+def own_scale(config: Config, slot: str) -> float:
     """The weight of the detector's own loss; where that is no IoU loss, what mmdetection's configs put in its place.
 
     These are GIoU with weight 10 in two-stage heads (faster-rcnn_r50_fpn_giou_1x_coco) and 2 in heads with anchors

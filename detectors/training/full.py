@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import os
 import traceback
 from collections.abc import Callable, Collection, Mapping
@@ -101,7 +99,8 @@ def train_detector(
     try:
         with checkpoints.weights_only():
             runner = _runner(config, detector)
-            _check_weights(config, runner, backbone)
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            check_weights(config, model, backbone)
             runner.register_hook(watch)
             _run(runner.train)
             if resume and not watch.metrics:  # killed between its last checkpoint and its scores
@@ -116,20 +115,6 @@ def train_detector(
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-
-
-def length(
-    detector: str, data: Mapping[str, Any] | None = None, cfg_options: Mapping[str, object] | None = None
-) -> tuple[int, int]:
-    """Iterations of a whole training, and images of each; arguments and errors as of `train_detector`."""
-    config = prepared(detector, {}, data=data, cfg_options=cfg_options)
-    batch: int = config.train_dataloader.batch_size
-    if "max_iters" in config.train_cfg:
-        return int(config.train_cfg.max_iters), batch
-    files = [Path(file) for one in leaves(config.train_dataloader.dataset) for file in files_of(one)]
-    annotations = [file for file in files if file.suffix == ".json"]
-    count = sum(len(json.loads(file.read_text(encoding="utf-8"))["images"]) for file in annotations)
-    return int(config.train_cfg.max_epochs) * math.ceil(count / batch), batch
 
 
 def prepared(
@@ -283,11 +268,16 @@ def _no_image(detector: str) -> InputError:
     )
 
 
-def _check_weights(config: Config, runner: Runner, backbone: str | None) -> None:
-    """Refuses weights that cannot be had or do not fit, before anything is trained."""
+def check_weights(config: Config, model: Any, backbone: str | None) -> None:
+    """Refuses weights that cannot be had or do not fit, before anything is trained.
+
+    Args:
+        config: of the training.
+        model: that it trains.
+        backbone: as of `train_detector`.
+    """
     for part in pretrained(config.model):
         checkpoints.read(part["checkpoint"])
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if backbone is not None and backbone != SCRATCH:
         checkpoints.check_backbone(backbone, model.backbone)
     if config.get("load_from"):

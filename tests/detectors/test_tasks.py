@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from detectors.strict import MOST
-from detectors.tasks import TrainDetector, TrainHeads, task_of
+from detectors.tasks import TrainDetector, TrainHeads, task_of, whole
 from primitives.errors import InputError
 
 TRAINING = {"iterations": 3, "train_on": "train", "evaluate_on": "val"}
@@ -24,6 +24,13 @@ def test_heads_have_defaults_for_all_but_their_iterations_and_their_evaluation()
     assert isinstance(task, TrainHeads)
     assert (task.pretrain, task.images, task.evaluate_images) == (1000, 1000, 500)
     assert (task.positives, task.negatives, task.train_on) == (192, 320, "train")
+
+
+def test_a_whole_training_lasts_as_long_as_the_one_that_heads_stand_on() -> None:
+    assert whole(TRAINING) == TRAINING
+    assert whole(HEADS) == {**TRAINING, "iterations": 1000}
+    longer = {**HEADS, "pretrain": 40, "train_on": "verify", "evaluate_on": "test", "images": 5}
+    assert whole(longer) == {"iterations": 40, "train_on": "verify", "evaluate_on": "test"}
 
 
 def test_a_task_does_not_change_and_equal_ones_are_one_key() -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from autoloss.audit.contestants import BEST_KNOWN, OWN_LOSS, OWN_TUNED
 from autoloss.audit.document import FOLDER, write
 from autoloss.audit.measure import measure
-from autoloss.audit.plan import LEAST_SEEDS, MOST_SEEDS, apart, planned
+from autoloss.audit.plan import LEAST_SEEDS, MOST_SEEDS, apart, planned, same_slots
 from autoloss.audit.tuning import LEAST as LEAST_TRIALS
 from autoloss.audit.verdict import Audit, Comparison, analysed
 from autoloss.config import load
@@ -95,11 +95,28 @@ def _elsewhere(pipeline: Pipeline, step: Step) -> dict[str, Settings]:
 
 
 def _check(pipeline: Pipeline, step: Step) -> None:
-    """Refuses an audit that its search's data or last rung do not allow; that would show after hours of search."""
-    for there in [*apart(pipeline.settings(pipeline.step(step.search))), *_elsewhere(pipeline, step).values()]:
-        evaluator = Evaluators(there.evaluator_spec, there.stand_ins).trained
-        if isinstance(evaluator, Auditable):
-            evaluator.audit_task(there.rungs[-1].task, False)
+    """Refuses an audit that could not be held here or elsewhere; that would show after hours of search."""
+    search = pipeline.settings(pipeline.step(step.search))
+    if step.section.random is not None:
+        _check_same(search, pipeline.settings(pipeline.step(step.section.random)), step.section.random)
+    alone = apart(search)
+    places = {f"{step.search}-{place}" if place > 1 else step.search: one for place, one in enumerate(alone, 1)}
+    for name, there in _elsewhere(pipeline, step).items():
+        if name in places:
+            raise InputError(f"on: {printable(name, 80)!r} is a set-up of the search; give the config another name")
+        places[name] = same_slots(name, search, there)
+    for there in places.values():
+        evaluators, tasks = Evaluators(there.evaluator_spec, there.stand_ins), [there.rungs[-1].task]
+        if isinstance(evaluators.trained, Auditable):
+            tasks = [dict(evaluators.trained.audit_task(tasks[0], balanced)) for balanced in (False, True)]
+        evaluators.prepare({slot: rules.grammar for slot, rules in there.slots.items()}, tasks)
+
+
+def _check_same(ours: Settings, theirs: Settings, name: str) -> None:
+    """Refuses a random search whose losses could not be compared; arguments: settings of both, its name."""
+    for key in ("evaluator", "evaluators", "objective", "slots", "ladder", "finale"):
+        if ours.identity()[key] != theirs.identity()[key]:
+            raise InputError(f"random: {name} has another search.{key}, so its losses cannot be compared")
 
 
 def _took(work: Work) -> dict[str, Any]:

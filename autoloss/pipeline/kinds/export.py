@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from autoloss.evaluator import BESIDE
 from autoloss.export import folder as package
 from autoloss.export import selection
 from autoloss.export.selection import Export
@@ -33,6 +34,16 @@ def _inputs(_: Pipeline, step: Step) -> dict[str, Any]:
         for name in step.section.to:
             known_target(name)
     return {"of": step.search, "to": list(step.section.to)}
+
+
+def _check(pipeline: Pipeline, step: Step) -> None:
+    """Refuses targets that the losses of the search could not be written for, by writing others for them."""
+    settings = pipeline.settings(pipeline.step(step.search))
+    rung, evaluator = settings.rungs[-1], {**settings.first_evaluator, BESIDE: settings.evaluator_spec[BESIDE]}
+    setup = {"evaluator": evaluator, "task": rung.task, "seed": rung.seeds[0]}
+    for name in step.section.to:
+        package.check(name)
+        package.texts(Export("Tried", settings.stand_ins, ["None is kept."], setup), name)
 
 
 def took(work: Work) -> dict[str, Any]:
@@ -74,4 +85,5 @@ KIND = Kind(
     run=_run,
     measured=lambda *_: None,
     needs=("search", "audit"),
+    check=_check,
 )

@@ -22,6 +22,7 @@ from autoloss.search.loop import discover
 from autoloss.search.progress import Watcher
 from autoloss.settings import FREE, Budget, Settings
 from autoloss.store.run import Run
+from autoloss.workers.simulation_rung import Evaluators
 from primitives.errors import InputError
 from primitives.text.printable import printable
 
@@ -75,6 +76,23 @@ def begun_with(settings: Settings, losses: Mapping[str, Mapping[str, Any]]) -> S
 
 def _inputs(pipeline: Pipeline, step: Step) -> dict[str, Any]:
     return {"search": pipeline.settings(step).identity()}
+
+
+def _check(pipeline: Pipeline, step: Step) -> None:
+    """Refuses a set-up whose mistakes would show only after what comes before; the first one says them itself."""
+    settings = pipeline.settings(step)
+    names = [*step.before["headroom"], *step.before["search"]]
+    before = [_setup(pipeline.settings(pipeline.step(name))) for name in names]
+    if before and _setup(settings) not in before:
+        evaluators = Evaluators(settings.evaluator_spec, settings.stand_ins)
+        grammars = {slot: rules.grammar for slot, rules in settings.slots.items()}
+        evaluators.prepare(grammars, [rung.task for rung in settings.rungs])
+
+
+def _setup(settings: Settings) -> dict[str, Any]:
+    """What an evaluator is prepared for."""
+    found = settings.identity()
+    return {key: found[key] for key in ("evaluator", "evaluators", "slots", "ladder", "finale")}
 
 
 def _costs(pipeline: Pipeline, step: Step, costs: MachineCosts) -> Costs:
@@ -159,4 +177,5 @@ KIND = Kind(
     measured=lambda pipeline, step: pipeline.settings(step),
     needs=("search",),
     amount="generations",
+    check=_check,
 )

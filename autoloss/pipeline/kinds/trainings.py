@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -28,7 +29,7 @@ from primitives.errors import InputError
 from primitives.system import places
 from primitives.text.printable import printable
 
-TRAIN, LENGTH = "detectors.training.full:train_detector", "detectors.training.full:length"
+TRAIN, LENGTH = "detectors.training.full:train_detector", "detectors.foreseen:length"
 """Who trains, and who says how long that is, as 'module:function'."""
 _RESULT, _LOG = "result.json", "log.txt"
 Losses = Mapping[str, Mapping[str, Any]]
@@ -143,7 +144,7 @@ class Trainings:
         file = self._file(who, seed)
         if (who, seed) not in self._ended and file.exists():
             one = Training(**json.loads(file.read_text(encoding="utf-8")))
-            if one.score is not None:
+            if one.score is not None and math.isfinite(one.score):
                 self._ended[who, seed] = one
         return (who, seed) in self._ended
 
@@ -194,10 +195,8 @@ class Trainings:
     def _written(self) -> str:
         """The detector and data of the search as a config, trained as at its last rung, or for other iterations."""
         one = chosen(self._work)
-        task = dict(one.setup["task"])
-        if self._section.iterations is not None:
-            task["iterations"] = self._section.iterations
-        files = package.texts(dataclasses.replace(one, setup={**one.setup, "task": task}), "mmdet")
+        setup = {**one.setup, "iterations": self._section.iterations}
+        files = package.texts(dataclasses.replace(one, setup=setup), "mmdet")
         losses = next(iter(files))
         for name, text in files.items():
             if name not in (losses, "config.py"):
@@ -213,7 +212,18 @@ def reached(name: str) -> Any:
 
 def evaluated(losses: Losses, task: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """In a worker: a training by the evaluator that it holds, which keeps no checkpoint."""
-    return {"score": float(executors.held().of(task).evaluate(losses, task, seed)["score"]), "checkpoint": None}
+    return {"score": _finite(executors.held().of(task).evaluate(losses, task, seed)["score"]), "checkpoint": None}
+
+
+def _finite(score: Any) -> float:
+    """Refuses a score that nothing can be compared with.
+
+    Raises:
+        FloatingPointError: it is not finite.
+    """
+    if not math.isfinite(score):
+        raise FloatingPointError(f"its score is {score}, which is no finite number")
+    return float(score)
 
 
 def trained(detector: str, work_dir: str, arguments: Mapping[str, Any], metric: str = "mAP") -> dict[str, Any]:
@@ -235,4 +245,5 @@ def trained(detector: str, work_dir: str, arguments: Mapping[str, Any], metric: 
         found: dict[str, Any] = reached(TRAIN)(detector, work_dir=work_dir, resume=resume, **arguments)
     told = found.get("test", found)
     score = told["mAP"] if metric == METRICS["mAP"] else told["metrics"].get(f"bbox_{metric}")
-    return {"score": 0.0 if score is None else score, "checkpoint": found["checkpoint"]}  # none: it detects nothing
+    found_nothing = score is None
+    return {"score": 0.0 if found_nothing else _finite(score), "checkpoint": found["checkpoint"]}

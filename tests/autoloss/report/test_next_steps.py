@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import shlex
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from autoloss.commands import train
-from autoloss.config import from_mapping
+from autoloss.config import from_mapping, parsed
 from autoloss.report import next_steps, tables
 from autoloss.report.leaderboard import Leaderboard
 from autoloss.search.loop import discover
@@ -80,6 +81,32 @@ def test_what_a_search_had_spoilt_is_spoilt_in_the_data_that_is_trained_on(found
     assert made == "autoloss data digits --out digits --train 12 --label-noise 0.3 --box-noise 0.1 --missing 0.15"
     grouped = next_steps.commands(on(found, {**coco("mine"), "group_by": r"(\w+)_"}))[-1]
     assert grouped.endswith(r" --group-by '(\w+)_'")
+
+
+def test_a_detector_that_the_search_had_changed_is_trained_with_the_same_changes(found: Leaderboard) -> None:
+    changes = {
+        "model.backbone.init_cfg.checkpoint": "it's_mine.pth",
+        "optim_wrapper": {"optimizer": {"lr": 0.5, "betas": [0.8, 0.9]}, "clip_grad": None},
+    }
+    changed = on(found, coco("mine"))
+    changed.settings.evaluator.update(centerness_target="iou", cfg_options=changes)
+    line = shlex.split(next_steps.commands(changed)[-1])
+    given = [value for option, value in itertools.pairwise(line) if option == "--cfg-options"]
+    assert "--centerness-iou" in line
+    assert parsed(given, "") == {
+        "model.backbone.init_cfg.checkpoint": "it's_mine.pth",
+        "optim_wrapper.optimizer.lr": 0.5,
+        "optim_wrapper.optimizer.betas": [0.8, 0.9],
+        "optim_wrapper.clip_grad": None,
+    }
+    assert "--c" not in next_steps.commands(on(found, coco("mine")))[-1].partition("--candidate")[2]
+
+
+@pytest.mark.parametrize("value", ["None", "5", "a,b", "two words", {}])
+def test_where_no_text_says_a_change_no_command_trains(found: Leaderboard, value: object) -> None:
+    changed = on(found, coco("mine"))
+    changed.settings.evaluator["cfg_options"] = {"model.name": value}
+    assert not any(line.startswith("autoloss train") for line in next_steps.commands(changed))
 
 
 @pytest.mark.parametrize("more", [{"hold_out": 5}, {"longest": 64}, {"spoil": {"missing": 0.1}}])

@@ -335,3 +335,27 @@ def test_an_evaluator_of_another_kind_needs_a_detector() -> None:
     setup = {"evaluator": {"type": "mine:Evaluator"}, "task": {}, "seed": 0}
     with pytest.raises(InputError, match="trains no mmdetection detector; name one with --detector"):
         mmdet_files(export.spec(), "Giou", export.about, setup)
+
+
+@pytest.mark.usefixtures("scenes")
+@pytest.mark.parametrize(
+    ("task", "iterations", "lasts", "says"),
+    [
+        ({"kind": "frozen", "iterations": 300, "pretrain": 700, "evaluate_on": "val"}, None, 700, True),
+        ({"kind": "frozen", "iterations": 300, "pretrain": 700, "evaluate_on": "val"}, 50, 50, False),
+        ({"iterations": 300, "train_on": "train", "evaluate_on": "val"}, None, 300, False),
+        ({"iterations": 300, "train_on": "train", "evaluate_on": "val"}, 50, 50, False),
+    ],
+)
+def test_a_whole_detector_is_not_trained_as_briefly_as_small_heads(
+    task: dict[str, Any], iterations: int | None, lasts: int, says: bool, tmp_path: Path
+) -> None:
+    data = {"type": "digits", "train": 40, "val": 8, "test": 8}
+    evaluator = {**load_settings("configs/search/digits_fcos.py").evaluator, "data": data}
+    setup = {"evaluator": evaluator, "task": task, "seed": 0, "iterations": iterations, "stand_in": False}
+    files = mmdet_files({"loss_bbox": FOUND["loss_bbox"].spec()}, "Toy", ["Of a test."], setup)
+    (tmp_path / "detector.py").write_text(files["detector.py"])
+    config = Config.fromfile(tmp_path / "detector.py")
+    assert config.train_cfg.max_iters == config.default_hooks.checkpoint.interval == lasts
+    said = " ".join(files["config.py"].split())
+    assert ("whole detector is trained for the 700 iterations of the one whose features they had" in said) == says

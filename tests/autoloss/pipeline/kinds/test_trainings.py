@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from autoloss.pipeline import plan
+from autoloss.pipeline.index import FILE
 from autoloss.pipeline.kinds import trainings
 from autoloss.pipeline.kinds.table import FIGURES, KINDS
 from autoloss.pipeline.trained import OWN, TUNED, WINNER
@@ -93,12 +95,49 @@ def test_a_winner_that_fails_fails_the_step_with_its_table_and_is_trained_again_
 def test_a_tuned_loss_that_fails_is_told_and_the_rest_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, out = written(tmp_path, steps=STEPS), tmp_path / "out"
     tuned = ("quality_focal x 2", {"loss_cls": {}})
-    monkeypatch.setattr("autoloss.pipeline.kinds.train._tuned", lambda _: tuned)
+    monkeypatch.setattr("autoloss.pipeline.kinds.train._tuned", lambda *_: tuned)
     monkeypatch.setattr(trainings, "evaluated", scored(lambda losses, _: losses == tuned[1], []))
     assert flow(file, out).run()
     told = index(out)["steps"]["train"]["told"]
     assert "over the own loss, nothing over own loss with tuned weights, seed 1001: the loss is NaN" in told
     assert {WINNER, TUNED, OWN} == set(json.loads((out / "train/train.json").read_text())["losses"])
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_a_score_that_is_not_finite_is_no_training_that_is_done(
+    score: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Evaluator:
+        def of(self, _: Any) -> Any:
+            return self
+
+        def evaluate(self, *_: Any) -> dict[str, float]:
+            return {"score": score}
+
+    monkeypatch.setattr(trainings.executors, "held", Evaluator)
+    with pytest.raises(FloatingPointError, match=f"^its score is {score}, which is no finite number$"):
+        trainings.evaluated({}, {}, 0)
+    told: Any = lambda *_, **__: {"mAP": score, "checkpoint": None}  # noqa: E731
+    monkeypatch.setattr(trainings, "reached", lambda _: told)
+    with pytest.raises(FloatingPointError, match="no finite number"):
+        trainings.trained("detector.py", str(tmp_path), {})
+
+
+def test_one_that_an_older_version_kept_with_such_a_score_is_trained_again(
+    tmp_path: Path, seen: list[tuple[Any, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mended(monkeypatch, seen)
+    file, out = written(tmp_path, steps=STEPS), tmp_path / "out"
+    assert flow(file, out).run()
+    seen.clear()
+    result, kept = out / "train/winner-seed1002/result.json", out / FILE
+    result.write_text(json.dumps({**json.loads(result.read_text()), "score": math.nan}))
+    document = json.loads(kept.read_text())
+    document["steps"]["train"]["figures"]["gain"] = math.nan
+    kept.write_text(json.dumps(document))
+    assert flow(file, out).run()
+    assert seen == [(None, 1002)]
+    assert math.isfinite(index(out)["steps"]["train"]["figures"]["gain"])
 
 
 def test_one_that_was_killed_goes_on_from_its_last_checkpoint_and_keeps_its_log(
