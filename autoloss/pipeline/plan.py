@@ -145,8 +145,8 @@ def load(
     """Reads a pipeline.
 
     Args:
-        path: an mmengine config with `pipeline`, a list of steps, and a section for each; or the name of one that comes
-            with the toolkit.
+        path: an mmengine config with `pipeline`, a list of steps, and a section for each (names with an underscore
+            are its own); or the name of one that comes with the toolkit.
         options: `key=value` of its sections.
         data, more: as of `Pipeline`.
         figures: names of those that a step of each kind tells, for conditions.
@@ -162,7 +162,7 @@ def load(
     for name in names:
         with placed(f"{found.file}"):
             steps.append(_step(name, given, steps, used, figures or {}))
-    if unknown := sorted(given.keys() - used):
+    if unknown := sorted(key for key in given.keys() - used if not key.startswith("_")):
         choices = _choices(unknown[0], [name for name in names if name in given])
         raise InputError(
             f"{found.file}: section {unknown[0]!r} is of no step of 'pipeline', and no ref names it{choices}"

@@ -12,9 +12,10 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache, partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ class Worker:
         self._process = context.Process(
             target=_work, args=(theirs, out, start, arguments, environment, folder, os.getpid()), daemon=False
         )
-        self._process.start()
+        with _deaf():
+            self._process.start()
         theirs.close()
         out.close()
         self.pid = self._process.pid or 0
@@ -217,6 +219,21 @@ def _work(
             shutil.rmtree(place, ignore_errors=True)
 
 
+_TO_ALL = (signal.SIGINT, signal.SIGTERM)
+"""Signals that may come to every process of a group."""
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A process that begins in it hears no signals to all before it has said what they mean to it."""
+    resource_tracker.ensure_running()  # which a first start would do, and unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_ALL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _leave_with(parent: int) -> None:
     """To stop is for the parent alone; when the parent dies, so does this process, even in the midst of a training."""
     os.setpgrp()
@@ -224,6 +241,7 @@ def _leave_with(parent: int) -> None:
     # Batch systems send it to every process of a job. A function, for what this process starts is to have its own way.
     signal.signal(signal.SIGTERM, lambda *_: None)
     os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_ALL)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG of Linux
     if os.getppid() != parent:

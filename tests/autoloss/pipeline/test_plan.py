@@ -56,6 +56,10 @@ def test_what_the_command_line_says_is_for_every_step(tmp_path: Path) -> None:
     assert (settings.generations, settings.workers, settings.evaluator["data"]) == (5, 2, {"type": "digits"})
 
 
+def test_names_that_begin_with_an_underscore_are_the_configs_own(tmp_path: Path) -> None:
+    assert [step.name for step in loaded(tmp_path, search={"config": "search.py"}, _place="data").steps] == ["search"]
+
+
 SEARCH = {"config": "search.py"}
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -33,6 +35,7 @@ from autoloss.workers.limits import (
     current_limits,
 )
 from autoloss.workers.pool import Processes
+from autoloss.workers.process import Worker
 from primitives.errors import InputError
 from tests.helpers.faults import misbehave, nothing, sick, sick_by_variable, terminated_child, wrong
 from tests.helpers.small import section
@@ -198,6 +201,17 @@ def test_limits_follow_the_median_of_what_has_finished_at_the_rung() -> None:
     assert current_limits([0.1] * ENOUGH, [1e9] * (ENOUGH - 1), 1, 9e9).memory == 9e9
     assert current_limits([0.1] * ENOUGH, [1e9] * ENOUGH, 1, 9e9) == Limits(LEAST_SECONDS, LEAST_MEMORY, FRESH_SECONDS)
     assert current_limits([0.1] * ENOUGH, [1e9] * ENOUGH, 2, 9e9, Limits(5.0, 6e9)) == Limits(10.0, 6e9)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_every_process_does_not_end_a_worker_that_is_only_beginning(tmp_path: Path, number: int) -> None:
+    worker = Worker(nothing, (), {}, str(tmp_path))
+    os.kill(worker.pid, number)  # long before its interpreter has come up
+    patient, never = (lambda: Limits(60.0)), threading.Event()
+    assert worker.answer(patient, never) is None
+    worker.send(pickle.dumps((pow, (2, 5), {})))
+    assert worker.answer(patient, never) == 32
+    worker.kill()
 
 
 HARM = ("sleep", "allocate", "raise", "segfault", "nan", "inf", "print", "delete", "exit", "assert")
