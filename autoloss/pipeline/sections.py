@@ -112,6 +112,13 @@ class Train(Of):
             raise ValueError("iterations are for the detector of the search; `detector` has its own schedule")
         return given
 
+    @field_validator("data")
+    @classmethod
+    def _of_another(cls, given: Any, info: Any) -> Any:
+        if given is not None and not info.data.get("detector"):
+            raise ValueError("data are for another `detector`; that of the search is trained on the search's own")
+        return given
+
 
 class Export(Of):
     """Arguments as of `autoloss export`, with as many targets as one likes."""

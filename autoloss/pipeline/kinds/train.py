@@ -63,7 +63,9 @@ def _check(pipeline: Pipeline, step: Step) -> None:
             backbone=section.backbone,
             cfg_options=section.cfg_options,
         )
-    elif own and (section.backbone is not None or section.cfg_options):
+    elif not own and (section.backbone is not None or section.cfg_options):
+        raise InputError("backbone and cfg_options change an mmdetection detector: name one by `detector`")
+    elif section.backbone is not None or section.cfg_options:
         evaluator = build({**settings.first_evaluator, BESIDE: settings.evaluator_spec[BESIDE]})
         reached(CHECK_OWN)(evaluator, section.backbone, section.cfg_options)
 

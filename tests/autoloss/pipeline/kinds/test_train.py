@@ -94,6 +94,19 @@ def test_what_could_not_be_trained_is_refused_before_the_search(
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(("key", "value"), [("backbone", "scratch"), ("cfg_options", {"train_cfg.max_iters": 3})])
+def test_what_changes_a_detector_is_refused_where_the_search_trains_none(key: str, value: Any, tmp_path: Path) -> None:
+    search = {"config": "configs/search/own_loop.py"}
+    file = written(tmp_path, steps=["search", "train"], search=search, train={key: value})
+    with pytest.raises(InputError, match="backbone and cfg_options change an mmdetection detector: name one"):
+        flow(file, tmp_path / "out").check()
+
+
+def test_data_are_for_another_detector(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="train.data: data are for another `detector`"):
+        loaded(tmp_path, data=DATA)
+
+
 def test_a_slot_that_no_search_fills_may_be_one_that_the_detector_could_not_take(tmp_path: Path) -> None:
     boxes = {**SEARCH, "slots": ["loss_bbox"]}
     train = {"detector": "tiny_faster_rcnn", "data": DATA}
