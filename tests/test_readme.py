@@ -20,6 +20,7 @@ _KEPT = {
     "autoloss show runs/digits_fcos --top 7 --full": "digits_fcos.txt",
     "autoloss show runs/digits_faster_rcnn --top 7 --full": "digits_faster_rcnn.txt",
     "autoloss show runs/torchvision_fcos --full": "torchvision_fcos.txt",
+    "autoloss run digits_noisy runs/digits_noisy_pl": "pipeline.txt",
     "make benchmark": "benchmark.txt",
     "make benchmark-export": "benchmark_export.txt",
     "make benchmark-estimate": "estimate.txt",
