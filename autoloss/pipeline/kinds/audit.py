@@ -18,7 +18,7 @@ from autoloss.audit.tuning import LEAST as LEAST_TRIALS
 from autoloss.audit.verdict import Audit, Comparison, analysed
 from autoloss.config import load
 from autoloss.evaluator import Auditable
-from autoloss.pipeline.kinds.kind import Costs, Kind, Outcome, Work, keep_table, spread
+from autoloss.pipeline.kinds.kind import Costs, Kind, Outcome, Work, alike, keep_table, spread
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.report.audit.table import table
 from autoloss.report.live import Screen
@@ -134,12 +134,7 @@ def _took(work: Work) -> dict[str, Any]:
 
 def _headroom(work: Work) -> str | None:
     """The last measurement before it of the same set-up, whose best known loss is then a control."""
-    ours = work.pipeline.settings(work.pipeline.step(work.step.search)).identity()
-    for name in reversed(work.step.before["headroom"]):
-        theirs = work.pipeline.settings(work.pipeline.step(name)).identity()
-        if all(ours[key] == theirs[key] for key in ("evaluator", "evaluators", "slots")):
-            return name
-    return None
+    return next(reversed(alike(work.pipeline, work.step.search, work.step.before["headroom"])), None)
 
 
 def _costs(pipeline: Pipeline, step: Step, costs: MachineCosts) -> Costs:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from autoloss.pipeline.kinds.kind import Costs, Kind, Outcome, Work, keep_table
+from autoloss.pipeline.kinds.kind import Costs, Kind, Outcome, Work, keep_table, weighted
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.report import headroom_table
 from autoloss.report.live import Screen
@@ -69,7 +69,17 @@ def _run(work: Work) -> Outcome:
         "chance": found.best.chance,
         "seeds": float(len(found.seeds)),
     }
-    return Outcome(figures, {"run": work.step.name}, found.verdict)
+    return Outcome(figures, {"run": work.step.name, "hands": _hands(work, found)}, found.verdict)
+
+
+def _hands(work: Work, found: Headroom) -> dict[str, dict[str, Any]]:
+    """What scored best, a known loss or the own one with another weight, where it gains more than seeds differ by."""
+    best = next(one for one in found.losses if one.trains)
+    if best.mean - found.own.mean <= found.noise:
+        return {}
+    with Run.open(work.place) as run:
+        losses = next(one.losses for one in run.candidates() if one.number == best.number)
+    return weighted(work.pipeline.settings(work.step), losses)
 
 
 KIND = Kind(

@@ -10,6 +10,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from autoloss.candidate import Loss
+from autoloss.gates.identities import Identities
 from autoloss.pipeline.index import Entry, Index
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.report.terminal import Plain
@@ -99,6 +101,23 @@ class Kind:
     amount: str = ""
     files: Callable[[Step], Sequence[str]] = field(default=lambda step: [step.name])
     check: Callable[[Pipeline, Step], None] = field(default=lambda *_: None)
+
+
+def alike(pipeline: Pipeline, name: str, others: Sequence[str]) -> list[str]:
+    """Of other steps with a search config those of the set-up of one, in their order; arguments: by their names."""
+    keys = ("evaluator", "evaluators", "slots")
+    ours = pipeline.settings(pipeline.step(name)).identity()
+    theirs = {other: pipeline.settings(pipeline.step(other)).identity() for other in others}
+    return [other for other, found in theirs.items() if all(ours[key] == found[key] for key in keys)]
+
+
+def weighted(settings: Settings, losses: Mapping[str, Loss]) -> dict[str, dict[str, Any]]:
+    """Losses of a set-up as `init` of a search takes them."""
+    usual = Identities(settings.slots, settings.stand_ins, settings.calibrate)
+    return {
+        slot: {"formula": loss.expression.text, "alpha": loss.alpha, "times": usual.factor(slot, loss)}
+        for slot, loss in losses.items()
+    }
 
 
 def keep_table(folder: Path, *tables: RenderableType) -> None:

@@ -1,4 +1,4 @@
-"""Search as a step: it begins with what the searches before it found."""
+"""Search as a step: it begins with what the steps before it found."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from autoloss.candidate import Loss
-from autoloss.gates.identities import Identities
-from autoloss.pipeline.kinds.kind import TABLE, Costs, Kind, Outcome, Work
+from autoloss.pipeline.kinds.kind import TABLE, Costs, Kind, Outcome, Work, alike, weighted
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.proposals.initial import Weighted
 from autoloss.report import tables
@@ -53,9 +51,10 @@ def searched(
 
 
 def handed(work: Work) -> dict[str, dict[str, Any]]:
-    """The losses that the searches before a step hand on, by slot: of each slot the last one."""
+    """The losses that the steps before a search hand on, by slot: of each the last search's, else headroom's."""
     found: dict[str, dict[str, Any]] = {}
-    for name in work.step.before["search"]:
+    measured = alike(work.pipeline, work.step.name, work.step.before["headroom"])
+    for name in [*measured[-1:], *work.step.before["search"]]:
         found |= work.entry(name).gave.get("hands", {})
     return found
 
@@ -145,21 +144,12 @@ def _outcome(work: Work, settings: Settings, board: Leaderboard, best: Row) -> O
         "run": work.step.name,
         "candidate": best.candidate.number,
         "losses": best.candidate.spec(),
-        "hands": _weighted(settings, losses) if gain > 0 else {},
+        "hands": weighted(settings, losses) if gain > 0 else {},
     }
     formulas = "; ".join(tables.short(loss) for loss in losses.values())
     ended = f"; ended by {board.ended}" if board.ended else ""
     told = f"#{best.candidate.number} {formulas}: {scores[0]:.3f} at {rung!r}, own loss {scores[1]:.3f}{ended}"
     return Outcome(figures, gave, told, bool(board.ended))
-
-
-def _weighted(settings: Settings, losses: Mapping[str, Loss]) -> dict[str, dict[str, Any]]:
-    """Losses as `init` takes them."""
-    usual = Identities(settings.slots, settings.stand_ins, settings.calibrate)
-    return {
-        slot: {"formula": loss.expression.text, "alpha": loss.alpha, "times": usual.factor(slot, loss)}
-        for slot, loss in losses.items()
-    }
 
 
 KIND = Kind(

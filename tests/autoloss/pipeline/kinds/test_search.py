@@ -1,4 +1,4 @@
-"""A search that could not begin after another one is refused before that."""
+"""What a search begins with, and that one which could not begin after another is refused before that."""
 
 from __future__ import annotations
 
@@ -6,10 +6,34 @@ from pathlib import Path
 
 import pytest
 
+from autoloss.store.run import Run
 from primitives.errors import InputError
-from tests.helpers.pipelines import flow, written
+from tests.helpers.pipelines import flow, index, written
 
 SEARCH = {"config": "search.py"}
+
+
+def test_searches_begin_with_what_headroom_and_the_searches_before_them_hand_on(tmp_path: Path) -> None:
+    measured = {**SEARCH, "seeds": 2}
+    steps = ["headroom", "search_bbox", "search_cls"]
+    assert flow(written(tmp_path, steps=steps, headroom=measured), tmp_path / "out").run()
+    found = index(tmp_path / "out")["steps"]
+    assert found["headroom"]["figures"]["gain"] > found["headroom"]["figures"]["noise"]
+    hands = found["headroom"]["gave"]["hands"]
+    assert found["search_bbox"]["took"]["losses"] == hands
+    assert hands["loss_cls"]["times"] == 2.0  # here the own loss with twice its weight
+    assert found["search_cls"]["took"]["losses"] == {**hands, **found["search_bbox"]["gave"]["hands"]}
+    with Run.open(tmp_path / "out/search_bbox") as run:
+        bred = [one for one in run.candidates() if one.breeds]
+    assert {one.losses["loss_cls"].expression.text for one in bred} == {hands["loss_cls"]["formula"]}
+
+
+def test_of_another_set_up_a_search_takes_no_measurement(tmp_path: Path) -> None:
+    other = {**SEARCH, "seeds": 2, "cfg_options": {"search.evaluator.noise": 0.01}}
+    assert flow(written(tmp_path, steps=["headroom", "search_bbox"], headroom=other), tmp_path / "out").run()
+    found = index(tmp_path / "out")["steps"]
+    assert found["headroom"]["gave"]["hands"]
+    assert found["search_bbox"]["took"]["losses"] == {}
 
 
 @pytest.mark.parametrize(("fail", "before"), [("prepare", ["search_bbox"]), ("", ["search_bbox"]), ("prepare", [])])
