@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, util
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,7 @@ def _work(
     for number in (1, 2):
         os.dup2(out.fileno(), number)
     os.environ.update(environment)
+    _sockets_in(folder)
     warnings = WarningLog()
     try:
         start(*arguments)
@@ -248,6 +249,13 @@ def _leave_with(parent: int) -> None:
         os._exit(1)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")  # of all, the kernel takes a worker first
+
+
+def _sockets_in(folder: str) -> None:
+    """Puts the sockets of tasks' data loaders there: below a task's own folder their paths would be too long to be."""
+    tempfile.tempdir = folder
+    with suppress(OSError):  # there is no room, which the first task says
+        util.get_temp_dir()
 
 
 def folder_in(folder: str) -> str:

@@ -6,6 +6,7 @@ import logging
 import os
 import traceback
 from collections.abc import Callable, Collection, Mapping
+from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from detectors.training.data_config import (
 from detectors.training.short import TrainingFailedError, Watch
 from primitives.errors import InputError, one_line
 from primitives.system import places
+from primitives.text.printable import printable
 
 _log = logging.getLogger(__name__)
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, AssertionError, ImportError, OSError)
@@ -43,6 +45,8 @@ _LAUNCHERS = {
     "mpi": ("mpirun", "OMPI_COMM_WORLD_RANK"),
 }
 """Who starts the processes, and what tells them their place."""
+_LONGEST = 107 - len("/listener-01234567")
+"""Characters of the folder of a socket: the path of one has 107 at most."""
 _MEMORY = "out of memory: lower train_dataloader.batch_size or the images' scale by --cfg-options, or train with --amp"
 
 
@@ -93,6 +97,7 @@ def train_detector(
     config.work_dir = work_dir or config.get("work_dir") or str(Path("work_dirs") / Path(detector).stem)
     _begin(config, resume)
     _set_machine(config, launcher, amp, auto_scale_lr)
+    _check_sockets(config)
     if seed is not None:
         config.randomness = {**config.get("randomness", {}), "seed": seed}
     watch = Watch(strict=config.optim_wrapper.get("type") != "AmpOptimWrapper")
@@ -211,6 +216,16 @@ def _set_machine(config: Config, launcher: str, amp: bool, auto_scale_lr: bool) 
         raise InputError(f"--launcher {launcher} is for processes that {started_by} starts: {variable} is not set")
     if launcher != "none" and cpu:
         _join_on_cpu(config, launcher)
+
+
+def _check_sockets(config: Config) -> None:
+    """Loaders with workers send images by sockets; where these have too long paths nothing ever comes, in silence."""
+    loaders = [config.get(f"{name}_dataloader") or {} for name in ("train", "val", "test")]
+    if any(loader.get("num_workers") for loader in loaders) and len(folder := util.get_temp_dir()) > _LONGEST:
+        raise InputError(
+            f"data loaders with workers need sockets in {printable(folder)}, a longer path than they can have: set "
+            "TMPDIR to a shorter one, or num_workers of the dataloaders to 0"
+        )
 
 
 def _join_on_cpu(config: Config, launcher: str) -> None:

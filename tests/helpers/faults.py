@@ -51,6 +51,14 @@ def terminated_child(start: str) -> int:
     return -process.wait()
 
 
+def loaded() -> int:
+    """The sum of tensors that a data loader's own processes make."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    return int(sum(batch.sum() for batch in DataLoader(list(torch.arange(6)), batch_size=2, num_workers=2)))
+
+
 def misbehave(how: str) -> None:
     """What a candidate may do to its worker."""
     if how == "sleep":

@@ -37,7 +37,7 @@ from autoloss.workers.limits import (
 from autoloss.workers.pool import Processes
 from autoloss.workers.process import Worker
 from primitives.errors import InputError
-from tests.helpers.faults import misbehave, nothing, sick, sick_by_variable, terminated_child, wrong
+from tests.helpers.faults import loaded, misbehave, nothing, sick, sick_by_variable, terminated_child, wrong
 from tests.helpers.small import section
 
 LIMITS = {"sleep": Limits(2.0), "allocate": Limits(memory=1.5e9)}
@@ -212,6 +212,15 @@ def test_a_signal_to_every_process_does_not_end_a_worker_that_is_only_beginning(
     worker.send(pickle.dumps((pow, (2, 5), {})))
     assert worker.answer(patient, never) == 32
     worker.kill()
+
+
+def test_a_task_may_load_data_in_processes_of_its_own() -> None:
+    """They send tensors by sockets, the paths of which must not be long."""
+    pool = Processes(1, nothing)
+    try:
+        assert pool.submit(Limited(loaded, lambda: Limits(60.0), "loading")).result() == 15
+    finally:
+        pool.shutdown()
 
 
 HARM = ("sleep", "allocate", "raise", "segfault", "nan", "inf", "print", "delete", "exit", "assert")

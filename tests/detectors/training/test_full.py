@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,15 @@ def test_what_cannot_be_used_is_one_line(
     with pytest.raises(InputError, match=message) as caught:
         full.train_detector(detector, work_dir=str(tmp_path / "work"), cfg_options=changes, **given)
     assert "\n" not in str(caught.value)
+
+
+def test_loaders_whose_sockets_have_no_room_for_their_paths_are_refused(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(util, "get_temp_dir", lambda: "/tmp/" + "x" * 90)
+    loading = {**SHORT, "train_dataloader.num_workers": 1}
+    with pytest.raises(InputError, match="data loaders with workers need sockets in /tmp/x.*set TMPDIR to a shorter"):
+        full.train_detector(FCOS, losses={}, data=data, work_dir=str(tmp_path / "work"), cfg_options=loading)
 
 
 def test_annotations_that_are_no_coco_json_are_one_line(data: dict[str, Any], tmp_path: Path) -> None:
