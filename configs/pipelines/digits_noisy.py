@@ -1,4 +1,4 @@
-"""From digits with wrong labels to a trained detector: 25 minutes on two quiet cores.
+"""From digits with wrong labels to a trained detector: 20 minutes on two quiet cores.
 
     autoloss run digits_noisy
 
