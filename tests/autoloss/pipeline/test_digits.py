@@ -38,7 +38,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_tables_files_and_exports(
             start_new_session=True,
         )
         try:
-            _, error = process.communicate(timeout=rng.uniform(0.05, 0.3) * whole if kills < KILLS else None)
+            _, error = process.communicate(timeout=rng.uniform(0.02, 0.15) * whole if kills < KILLS else None)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
@@ -46,7 +46,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_tables_files_and_exports(
             continue
         assert process.returncode == 0, error.decode()
         break
-    assert kills > 0
+    assert kills == KILLS  # it had not ended before
     assert left(tmp_path / "killed") == left(tmp_path / "whole")
     for target in ("mmdet", "torch"):
         written = [sorted((tmp_path / run / "export" / target).iterdir()) for run in ("whole", "killed")]
