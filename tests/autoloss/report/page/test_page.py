@@ -82,10 +82,9 @@ def audit(folder: Path, **changes: Any) -> None:
     row = {"finalist": 1, "control": "own loss, weights tuned", "on": "digits", "metric": "mAP", "difference": 0.0212}
     row |= {"low": 0.004, "high": 0.04, "p_better": 0.98, "holm": 0.031, **changes}
     (folder / "audit").mkdir(exist_ok=True)
-    document = {
-        "setup": {"noise": 0.011, "seeds": [10, 11], "finalists": [], "smallest_difference": 0.015},
-        "comparisons": [row],
-    }
+    place = {"on": "digits", "images": 300, "images_ranked_finalists": False, "elsewhere": []}
+    setup = {**place, "noise": 0.011, "seeds": [10, 11], "finalists": [], "smallest_difference": 0.015}
+    document = {"setup": setup, "comparisons": [row]}
     (folder / "audit/audit.json").write_text(json.dumps(document))
 
 
