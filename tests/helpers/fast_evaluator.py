@@ -184,7 +184,7 @@ class MeasuredEvaluator(GroupEvaluator):
 
 def text_of(name: str) -> str:
     """What the file holds that the evaluator of this worker names so."""
-    evaluator = held()
+    evaluator = held().trained
     assert isinstance(evaluator, NamingEvaluator)
     return Path(evaluator.data[name]).read_text()
 

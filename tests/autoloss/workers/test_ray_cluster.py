@@ -161,7 +161,7 @@ def test_a_node_that_makes_no_worker_ready_leaves_its_tasks_to_the_others(cluste
     from autoloss.workers.ray_cluster import Cluster
 
     spec = {"type": "tests.helpers.fast_evaluator:LameEvaluator", "file": str(tmp_path / "node")}
-    executor = Cluster(Ray(address=cluster.address), 0, start, spec)
+    executor = Cluster(Ray(address=cluster.address), 0, start, spec, {})
     try:
         tasks = [executor.submit(pow, 2, power) for power in range(3)]
         assert [task.result(timeout=300) for task in tasks] == [1, 2, 4]
@@ -191,7 +191,7 @@ def test_code_and_configs_of_the_present_folder_are_shipped(
     (tmp_path / "weights.pth").write_text("weights")
     data = {"config": "configs/one.py", "weights": "weights.pth"}
     spec = {"type": "tests.helpers.fast_evaluator:NamingEvaluator", "data": data}
-    executor = Cluster(Ray(address=cluster.address), 0, start, spec)
+    executor = Cluster(Ray(address=cluster.address), 0, start, spec, {})
     try:
         (tmp_path / "configs/one.py").write_text("found = 42")  # what the search began with counts
         assert executor.submit(text_of, "config").result() == "found = 41"
