@@ -15,6 +15,7 @@ import argparse
 import itertools
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +58,28 @@ class Study:
         question: that it answers.
         config: whose data and detector judge.
         variants: a config's name, and what is changed in its `search`.
+        given: changes in the `search` of every variant.
         shares: of the time after which a search is asked what it recommends.
+        stops: share of the time at which a variant is stopped; the others have all of it.
         target: the variant whose last score the others are timed to, if any.
     """
 
     question: str
     config: str
     variants: dict[str, tuple[str, dict[str, Any]]]
+    given: dict[str, Any] = field(default_factory=dict)
     shares: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    stops: dict[str, float] = field(default_factory=dict)
     target: str = ""
+
+    def stop(self, variant: str) -> float:
+        """Share of the time that a variant has."""
+        return self.stops.get(variant, 1.0)
 
 
 NOISY = "digits_noisy.py"
+ALONE: dict[str, Any] = {"known": [], "controls": []}
+"""Nothing but the own loss is given: what a search recommends it found."""
 PAPER = {"slots": {slot: {"language": "paper"} for slot in slots()}, "variation": {"numbers": "constants"}}
 IN_FULL = {"ladder": [{"name": "full", "task": {**TASK, "evaluate_on": "val"}, "seeds": [5]}]}
 STUDIES = {
@@ -86,6 +97,7 @@ STUDIES = {
         "a search with and without the model that picks what is trained, on noisy digits",
         NOISY,
         {"picking": (NOISY, {"preselection": {"proposals": 4}}), "plain": (NOISY, {})},
+        ALONE,
     ),
     "speedup": Study(
         "vanilla evolution beside the method, on noisy digits",
@@ -94,7 +106,9 @@ STUDIES = {
             "the method": (NOISY, {}),
             "vanilla": (NOISY, {"gates": ["structure", "finite"], "calibrate": False, **IN_FULL}),
         },
-        shares=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0),
+        ALONE,
+        shares=tuple(2 ** (-half / 2) for half in range(10, -1, -1)),
+        stops={"the method": 0.25},
         target="vanilla",
     ),
     "ablation": Study(
@@ -108,27 +122,29 @@ STUDIES = {
             "no frozen rungs": (NOISY, IN_FULL),
             "no calibration": (NOISY, {"calibrate": False}),
         },
+        ALONE,
         shares=(1.0,),
     ),
 }
 
 
 def searched(study: str, variant: str, seed: int, minutes: float) -> None:
-    """A search, stopped after the time."""
-    place = _place(study, variant, seed)
+    """A search, stopped after its time; one that was stopped before begins anew."""
+    place, about = _place(study, variant, seed), STUDIES[study]
     if (place / "begun").exists():
         return
-    place.mkdir(parents=True, exist_ok=True)
-    config, changes = STUDIES[study].variants[variant]
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    config, changes = about.variants[variant]
     (place / "config.py").write_text(
-        f"_base_ = {str(SEARCHES / config)!r}\nsearch = {ALWAYS | changes | {'seed': seed}!r}\n"
+        f"_base_ = {str(SEARCHES / config)!r}\nsearch = {ALWAYS | about.given | changes | {'seed': seed}!r}\n"
     )
     line = [sys.executable, "-m", "autoloss", "search", str(place / "config.py"), str(place / "run"), "--workers", "1"]
     environment = {**os.environ, "AUTOLOSS_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
     begun = time.time()
     process = subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     try:
-        _, said = process.communicate(timeout=60 * minutes)
+        _, said = process.communicate(timeout=60 * minutes * about.stop(variant))
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
         process.communicate()
@@ -203,7 +219,9 @@ def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file
         times = sorted({row["minutes"] for row in mine})
         for seed in sorted({row["seed"] for row in mine}):
             panel.plot(times, [row["mean"] for row in mine if row["seed"] == seed], color=colour, alpha=0.3, lw=1)
-        panel.plot(times, _curve(rows, name).values(), color=colour, marker="o", label=f"{name}, mean of the searches")
+        panel.plot(
+            times, list(_curve(rows, name).values()), color=colour, marker="o", label=f"{name}, mean of the searches"
+        )
     panel.axhline(statistics.fmean(own), color=COLOURS[Kind.OWN], ls="--", label="the detector's own loss")
     panel.set_title(STUDIES[study].question)
     panel.set_xlabel("minutes of search on one core")
@@ -214,32 +232,40 @@ def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file
 
 def printed(study: str, found: dict[str, Any]) -> None:
     """Every recommendation, and what stands at the end."""
-    rows, last = found["rows"], max(row["minutes"] for row in found["rows"])
+    rows, curves = found["rows"], {name: _curve(found["rows"], name) for name in STUDIES[study].variants}
     title = f"What searches recommend after the same time, on held-out images: {STUDIES[study].question}"
     table = Table(title=title, title_justify="left")
     for name in ("variant", "search seed", "minutes", "scored", "recommends", "mAP held out"):
         table.add_column(name, justify="left" if name in ("variant", "recommends") else "right")
     for row in rows:
-        cells = (row["variant"], str(row["seed"]), f"{row['minutes']:g}", str(row["candidates"]), row["recommends"])
-        table.add_row(*cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=row["minutes"] == last)
+        cells = (row["variant"], str(row["seed"]), f"{row['minutes']:.3g}", str(row["candidates"]), row["recommends"])
+        table.add_row(
+            *cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=row["minutes"] == max(curves[row["variant"]])
+        )
     console = Console(width=120)
     console.print(table)
     console.print(f"the detector's own loss: {_mean(found['own'])} over training seeds")
-    for name in STUDIES[study].variants:
-        final = [row["mean"] for row in rows if row["variant"] == name and row["minutes"] == last]
-        console.print(f"{name}, at the end: {_mean(final)} over search seeds")
+    for name, curve in curves.items():
+        final = [row["mean"] for row in rows if row["variant"] == name and row["minutes"] == max(curve)]
+        console.print(f"{name}, after {max(curve):g} minutes: {_mean(final)} over search seeds")
     if target := STUDIES[study].target:
-        curves = {name: _curve(rows, name) for name in STUDIES[study].variants}
-        level = curves[target][last]
-        when = {
-            name: min((t for t, mean in curve.items() if mean >= level), default=None) for name, curve in curves.items()
-        }
-        for name, minutes in when.items():
-            ratio = (
-                f", {when[target] / minutes:.0f} times sooner" if minutes and when[target] and name != target else ""
-            )
-            reached = f"after {minutes:.1f} minutes{ratio}" if minutes else "not in this time"
-            console.print(f"{name} reaches what {target} has at the end, {level:.3f}: {reached}")
+        for line in _times(curves, target, found["own"]):
+            console.print(line)
+
+
+def _times(curves: dict[str, dict[float, float]], target: str, own: Sequence[float]) -> list[str]:
+    """How much sooner than the target a search is as good as that is at the end, or, if that is no gain, gains."""
+    end = max(curves[target])
+    gain = statistics.fmean(own) + 2 * statistics.stdev(own)
+    aim = max(curves[target][end], gain)
+    when = {name: next((t for t, mean in curve.items() if mean >= aim), None) for name, curve in curves.items()}
+    lines = [f"a gain over the own loss is {gain:.3f} (two standard deviations of its seeds)"]
+    for name, minutes in when.items():
+        reached = f"after {minutes:.3g} minutes" if minutes else f"not in {max(curves[name]):g} minutes"
+        if minutes and name != target:
+            reached += f", {'' if when[target] else 'more than '}{(when[target] or end) / minutes:.3g} times sooner"
+        lines.append(f"{name} reaches {aim:.3f} {reached}")
+    return lines
 
 
 def _curve(rows: Sequence[dict[str, Any]], variant: str) -> dict[float, float]:
@@ -278,6 +304,7 @@ def main() -> None:
             for name in variants
             for seed in seeds
             for share in STUDIES[study].shares
+            if share <= STUDIES[study].stop(name)
         ]
         scores = judged(study, rows, results / "held_out.json", arguments.workers)
         for row in rows:
