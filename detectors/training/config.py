@@ -24,6 +24,7 @@ STATE = {"type": "TrainingState"}
 BALANCE = {"type": "SelfBalance"}
 """The hook that balances class and box losses, where a task asks for it."""
 _MOST_WEIGHT = 1e9
+_EXPORTED = ("ClassLoss", "BoxLoss")  # of what exported losses are
 _ON_BOXES = ("IoULoss", "ExpressionBoxLoss")  # how the names of losses end that take boxes, not offsets
 
 
@@ -197,8 +198,16 @@ def own_scale(config: Config, slot: str) -> float:
 
     These are GIoU with weight 10 in two-stage heads (faster-rcnn_r50_fpn_giou_1x_coco) and 2 in heads with anchors
     (atss_r50_fpn_1x_coco).
+
+    Raises:
+        InputError: the loss is an exported one, whose weight is its own.
     """
     own = next(box_heads(config)).get(slot, {})
+    if own and any(base.__name__ in _EXPORTED for base in _class(own["type"]).__mro__):
+        raise InputError(
+            f"{slot} of the detector is {own['type']}, an exported loss, whose weight says nothing of other losses; "
+            "take the config that it was exported for"
+        )
     if slot == "loss_cls" or str(own.get("type", "")).endswith(_ON_BOXES):
         return float(own.get("loss_weight", 1.0))
     return 10.0 if "roi_head" in config.model else 2.0

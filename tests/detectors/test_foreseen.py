@@ -32,6 +32,11 @@ def test_the_scale_of_a_detector_is_that_of_its_own_loss_or_of_an_iou_loss_in_it
     assert changed["loss_cls"] == (3 if "faster" not in detector else 1)
 
 
+def test_a_config_with_exported_losses_has_no_scale_for_others() -> None:
+    with pytest.raises(InputError, match="an exported loss, whose weight says nothing of other losses"):
+        foreseen.scales("results/flagship/export/mmdet/config.py")
+
+
 @pytest.mark.usefixtures("scenes")
 @pytest.mark.parametrize(
     ("slots", "given", "message"),
