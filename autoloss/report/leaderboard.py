@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from autoloss.candidate import GATES, OWN, PRESELECTION, Candidate, Crash, Evaluation, Kind, State
@@ -14,6 +14,8 @@ from autoloss.search.selection.objective import relative
 from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
 from autoloss.store.run import Run
+
+_PUBLISHED = "CSE-Autoloss"
 
 
 def titled(metric: str) -> str:
@@ -143,6 +145,7 @@ class Leaderboard:
         kept: the settings as the run file has them.
         front: candidates on the Pareto front of score at the last rung of the ladder and size, smallest first.
         choice: which one found is recommended; None where none is.
+        gains: what that scores in the finale over every other, by number, where two seeds tell.
     """
 
     run: str
@@ -157,6 +160,7 @@ class Leaderboard:
     kept: Mapping[str, Any]
     front: tuple[int, ...] = ()
     choice: Choice | None = None
+    gains: Mapping[int, Difference] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Run) -> Leaderboard:
@@ -165,7 +169,7 @@ class Leaderboard:
         rungs = tuple(rung.name for rung in settings.rungs)
         scored = relative(evaluations, settings.objective)
         places = Places(settings, candidates, scored)
-        front, over = places.front(), places.over_own()
+        front, over, choice = places.front(), places.over_own(), places.choice()
         by_candidate: dict[int, list[Evaluation]] = {candidate.number: [] for candidate in candidates}
         for one in scored:
             by_candidate[one.candidate].append(one)
@@ -190,7 +194,8 @@ class Leaderboard:
             settings=settings,
             kept=run.kept_settings,
             front=tuple(front),
-            choice=places.choice(),
+            choice=choice,
+            gains=places.gains(choice.candidate) if choice else {},
         )
 
     def plain_values(self) -> dict[str, Any]:
@@ -206,8 +211,31 @@ class Leaderboard:
             "workers lost": [{**asdict(crash), "candidates": list(crash.candidates)} for crash in self.crashes],
             "settings": self.kept,
             "pareto": {"rung": self.settings.ladder[-1].name, "candidates": list(self.front)},
-            "recommended": {**asdict(self.choice), "rule": self.choice.rule} if self.choice else None,
+            "recommended": self._recommended(self.choice) if self.choice else None,
         }
+
+    def _recommended(self, choice: Choice) -> dict[str, Any]:
+        over = {title: asdict(gain) for title, gain in self.gained()}
+        return {**asdict(choice), "rule": choice.rule, "over": over}
+
+    def gained(self) -> list[tuple[str, Difference]]:
+        """What the recommended one scores in the finale over what it must beat, seed by seed, where that is known."""
+        rows = self.opponents(self.rungs[-1])
+        return [(title, self.gains[number]) for title, row in rows if (number := row.candidate.number) in self.gains]
+
+    def opponents(self, rung: str) -> list[tuple[str, Row]]:
+        """What the best must beat at a rung, as a sentence calls it.
+
+        That is the own loss, the own one with its best other weight, the best known loss, and the published pair.
+        """
+        rows = sorted((row for row in self.given if rung in row.scores), key=lambda row: -row.scores[rung].mean)
+        kinds = {kind: [row for row in rows if row.candidate.kind is kind] for kind in Kind}
+        published = [row for row in kinds[Kind.KNOWN] if _is_published(row.candidate)]
+        chosen = [("the detector's own loss", kinds[Kind.OWN]), ("its best tuned weight", kinds[Kind.CONTROL])]
+        if kinds[Kind.KNOWN][:1] != published[:1]:
+            chosen.append(("the best known loss", kinds[Kind.KNOWN]))
+        chosen.append(("the published pair", published))
+        return [(_named(title, some[0].candidate), some[0]) for title, some in chosen if some]
 
     def picks(self, count: int = 1) -> list[Row]:
         """What was found and is taken home: the recommended one, then the others that were trained, best first."""
@@ -244,6 +272,15 @@ class Leaderboard:
         rest = self.rows[count or len(self.rows) :]
         own = tuple(row for row in rest if row.candidate.number == OWN)
         return replace(self, rows=(*self.rows[:count], *own))
+
+
+def _is_published(one: Candidate) -> bool:
+    """Whether it is of the paper whose method the toolkit follows."""
+    return any(title.startswith(_PUBLISHED) for title in one.origin.titles)
+
+
+def _named(title: str, one: Candidate) -> str:
+    return f"{title}: {' + '.join(one.origin.titles)}" if one.origin.titles else title
 
 
 def _row(

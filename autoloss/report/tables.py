@@ -152,8 +152,11 @@ def recommended(found: Leaderboard) -> RenderableType:
     choice = found.choice
     if choice is None:
         return Group()
+    over = [f"{one.mean:+.3f} ({one.low:+.3f} to {one.high:+.3f}) over {title}" for title, one in found.gained()]
+    gains = f"It scores {', '.join(over)}, with 95 % intervals. " if over else ""
     picked = "What is picked on these scores looks better than it is; autoloss audit takes new seeds."
-    return Text(f"Recommended: {choice.candidate}, {printable(choice.rule, _LONGEST)}. {picked}")
+    said = f"Recommended: {choice.candidate}, {printable(choice.rule, _LONGEST)}. {printable(gains, None)}{picked}"
+    return Text(said)
 
 
 def formulas(candidate: Candidate, *, canonical: bool = False) -> str:

@@ -35,14 +35,18 @@ def table(what: str) -> str:
 
 
 def scores(place: str) -> list[str]:
-    """What the last rung of a run says of the best found and of what it is compared with, best first."""
-    rows = [row for row in json.loads((ROOT / place).read_text())["leaderboard"] if _FINAL in row["scores"]]
+    """What the last rung of a run says of the best found and the recommended, and of what they are compared with."""
+    board = json.loads((ROOT / place).read_text())
+    rows = [row for row in board["leaderboard"] if _FINAL in row["scores"]]
     ranked = sorted(rows, key=lambda row: -row["scores"][_FINAL]["mean"])
-    found = next(row for row in ranked if row["kind"] == "found")
-    shown = [row for row in ranked if row["kind"] != "found" or row is found]
+    names = {next(row["candidate"] for row in ranked if row["kind"] == "found"): "best found"}
+    if choice := board.get("recommended"):
+        names.setdefault(choice["candidate"], "recommended")
+    shown = [row for row in ranked if row["kind"] != "found" or row["candidate"] in names]
     lines = ["| loss | mAP |", "|---|---|"]
     for row in shown:
-        name = f"**best found**, #{row['candidate']}" if row is found else row["origin"]
+        number = row["candidate"]
+        name = f"**{names[number]}**, #{number}" if number in names else row["origin"]
         lines.append(f"| {name} | {Score(**row['scores'][_FINAL])} |")
     return lines
 

@@ -13,12 +13,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from autoloss.audit import document
-from autoloss.candidate import Candidate, Evaluation, Kind
-from autoloss.report.leaderboard import Leaderboard, Row
+from autoloss.candidate import Evaluation
+from autoloss.report.leaderboard import Leaderboard
 from autoloss.search.selection.noise import difference
 from autoloss.values import LEVEL
-
-_PUBLISHED = "CSE-Autoloss"
 
 
 class Difference(BaseModel):
@@ -127,7 +125,7 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
     scores = by_seed(evaluations, rung)
     mine = scores[best.candidate.number]
     rows = []
-    for title, row in opponents(found, rung):
+    for title, row in found.opponents(rung):
         other = scores[row.candidate.number]
         if mine.keys() & other.keys():
             gap, low, high = paired(mine, other)
@@ -156,27 +154,6 @@ def by_seed(evaluations: Sequence[Evaluation], rung: str) -> dict[int, dict[int,
         if one.rung == rung and one.score is not None:
             found.setdefault(one.candidate, {})[one.seed] = one.score
     return found
-
-
-def opponents(found: Leaderboard, rung: str) -> list[tuple[str, Row]]:
-    """What the best must beat, with what it is: the own loss, the own one tuned, the best known, the published pair."""
-    rows = sorted((row for row in found.given if rung in row.scores), key=lambda row: -row.scores[rung].mean)
-    kinds = {kind: [row for row in rows if row.candidate.kind is kind] for kind in Kind}
-    published = [row for row in kinds[Kind.KNOWN] if is_published(row.candidate)]
-    chosen = [("the detector's own loss", kinds[Kind.OWN]), ("its best tuned weight", kinds[Kind.CONTROL])]
-    if kinds[Kind.KNOWN][:1] != published[:1]:
-        chosen.append(("the best known loss", kinds[Kind.KNOWN]))
-    chosen.append(("the published pair", published))
-    return [(_titled(title, some[0].candidate), some[0]) for title, some in chosen if some]
-
-
-def is_published(one: Candidate) -> bool:
-    """Whether it is of the paper whose method the toolkit follows."""
-    return any(title.startswith(_PUBLISHED) for title in one.origin.titles)
-
-
-def _titled(title: str, one: Candidate) -> str:
-    return f"{title}: {' + '.join(one.origin.titles)}" if one.origin.titles else title
 
 
 def paired(mine: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float | None, float | None]:

@@ -73,6 +73,13 @@ class Places:
         found = {number: noise.difference(mine, own) for number, mine in scores.items()}
         return {number: one for number, one in found.items() if one}
 
+    def gains(self, number: int) -> dict[int, Difference]:
+        """What a candidate scores over the others in the finale, those that have two seeds in common with it."""
+        scores = noise.by_seed(self._of[self._finale.rung.name]) if self._finale else {}
+        mine = scores.pop(number, {})
+        found = {other: noise.difference(mine, theirs) for other, theirs in scores.items()}
+        return {other: one for other, one in found.items() if one}
+
     def front(self) -> list[int]:
         """The Pareto front, by the last rung of the ladder, of what was found and climbed it all."""
         scores, climbed = self._scores(self._settings.ladder[-1]), set(self._climbed)

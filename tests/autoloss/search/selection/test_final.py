@@ -159,6 +159,12 @@ def test_the_end_of_a_search_says_what_is_recommended_and_by_how_much_it_is_bett
     assert f"{over.mean:+.3f} [{over.low:+.3f}, {over.high:+.3f}]" in text
     assert found.choice is not None
     assert f"Recommended: {found.choice.candidate}, " in text
+    gained = found.gained()
+    own = next(row.over_own for row in found.rows if row.candidate.number == found.choice.candidate)
+    assert gained[0] == ("the detector's own loss", own)
+    unwrapped = " ".join(text.split())
+    for title, gain in gained:
+        assert f"{gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) over {title}" in unwrapped
     (export,) = (line for line in text.splitlines() if line.strip().startswith("autoloss export"))
     assert f"--candidate {found.choice.candidate} " in export
     assert exported.name == f"Candidate{found.choice.candidate}"

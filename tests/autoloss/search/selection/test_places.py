@@ -36,6 +36,8 @@ def test_whoever_left_a_race_early_stands_behind_those_that_stayed_whatever_it_s
     found = places(score, finale)
     assert [one.number for one in found.ranked] == [8, 7, 0, 6, 5, 4, 3, 2, 1]
     assert {number: one.seeds for number, one in found.over_own().items()} == {8: 3, 7: 3, 6: 2, 5: 2}
+    assert {number: one.seeds for number, one in found.gains(8).items()} == {0: 3, 7: 3, 6: 2, 5: 2}
+    assert found.gains(8)[0] == found.over_own()[8]
 
 
 def test_whoever_collapsed_or_failed_at_the_check_is_neither_best_nor_recommended_nor_on_the_front() -> None:
