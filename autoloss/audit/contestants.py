@@ -176,8 +176,19 @@ def of_random(search: Run, random: Run) -> Contestant:
             f"--random {random.directory}: another budget: it has {len(found[random])} candidates, "
             f"{search.directory} has {len(found[search])}"
         )
+    _check_done(random)
     best = finalists(random)[0]
     return replace(best, control=RANDOM, what=f"{best.what} of {random.directory.name}")
+
+
+def _check_done(random: Run) -> None:
+    """Refuses a run that was stopped before it had trained all it drew."""
+    places = Places(random.settings, random.candidates(), relative(random.evaluations(), random.settings.objective))
+    choice = places.choice()
+    if random.ended or choice is None or choice.rung != random.settings.rungs[-1].name:
+        raise InputError(
+            f"--random {random.directory}: it is not done, so it had a smaller budget; the same autoloss search goes on"
+        )
 
 
 def _same_setup(search: Run, other: Run, option: str, keys: Sequence[str]) -> None:

@@ -45,6 +45,7 @@ def _place(place: Place) -> dict[str, Any]:
         "metric": place.metric,
         "images": place.images,
         "images_ranked_finalists": place.seen,
+        "weights_tuned_here": place.home,
         "noise": place.noise,
         "smallest_difference": place.smallest,
         "losses": [{**asdict(one), "mean": one.mean if one.scores else None} for one in place.contenders],

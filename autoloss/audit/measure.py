@@ -104,13 +104,13 @@ def _born(run: Run, given: Sequence[Contestant], plan: Plan, place: Ready) -> No
 def _complete(plan: Plan, place: Ready, runner: Runner) -> list[Contestant]:
     """Everyone who takes part, once weights are tuned at a set-up of the search."""
     own, *others = plan.controls
-    tuned = tuning.tuned(runner, own, contestants.OWN_TUNED, plan.trials)
+    tuned = tuning.tuned(runner, own, contestants.OWN_TUNED, plan.trials, place.weights)
     controls = [own, tuned]
     if place.balanced is not None:
         controls.append(replace(tuned, control=contestants.BALANCED))
     controls += [one for one in others if one.control == contestants.PUBLISHED]
     if plan.known is not None:
-        controls.append(tuning.tuned(runner, plan.known, contestants.BEST_KNOWN, plan.trials))
+        controls.append(tuning.tuned(runner, plan.known, contestants.BEST_KNOWN, plan.trials, place.weights))
     controls += [one for one in others if one.control == contestants.RANDOM]
     return [*plan.finalists, *controls]
 
@@ -130,7 +130,7 @@ def _train(plan: Plan, place: Ready, runner: Runner, taking_part: Sequence[Conte
         facts = {name: getattr(one, name) for name in ("control", "what", "candidate")}
         rows.append({**facts, "factors": dict(one.factors), "number": number, "rung": rung.name})
     held = runner.store.description
-    runner.store.describe({**held, AUDIT: {**held[AUDIT], "contestants": rows}})
+    runner.store.describe({**held, AUDIT: {**held[AUDIT], "contestants": rows, "home": place.home}})
     runner.evaluate(sorted({*numbers[place.rung.name]}), place.rung)
     if place.balanced is not None:
         runner.evaluate(sorted({*numbers[place.balanced.name]}), place.balanced)

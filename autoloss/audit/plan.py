@@ -32,7 +32,7 @@ _FIRST = 101
 """Seeds count up from here."""
 _POINT = 0.01
 """The least lead worth showing."""
-RUNG, BALANCED_RUNG = "audit", "audit, self-balanced"
+RUNG, BALANCED_RUNG, WEIGHTS_RUNG = "audit", "audit, self-balanced", "audit, weights"
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Ready:
         description: what is trained on what.
         seen: whether what is scored here is what the search's last rung was scored on, which chose the finalists.
         home: whether it is a set-up of the search itself, at which the weights of the controls are tuned.
+        weights: the rung at which tuned weights meet those as they were, the search's finale; None where none was held.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Ready:
     description: Mapping[str, Any]
     seen: bool = False
     home: bool = True
+    weights: Rung | None = None
 
     @property
     def rung(self) -> Rung:
@@ -165,8 +167,9 @@ def _ready(name: str, settings: Settings, seeds: Sequence[int], workers: Mapping
         task = dict(evaluators.trained.audit_task(last.task, False))
         balanced = Rung(name=BALANCED_RUNG, task=dict(evaluators.trained.audit_task(last.task, True)), seeds=[*seeds])
     rung = Rung(name=RUNG, task=task, seeds=[*seeds])
+    weights = Rung(name=WEIGHTS_RUNG, task=last.task, seeds=[*last.seeds]) if settings.finale else None
     grammars = {slot: rules.grammar for slot, rules in settings.slots.items()}
-    rungs = [*settings.ladder, rung, *([balanced] if balanced else [])]
+    rungs = [*settings.ladder, *filter(None, (rung, balanced, weights))]
     evaluators.prepare(grammars, [one.task for one in rungs])
     most = contestants.MOST_FINALISTS + len(contestants.CONTROLS)
     changes = {
@@ -176,8 +179,14 @@ def _ready(name: str, settings: Settings, seeds: Sequence[int], workers: Mapping
         "finale": Finale(rung=rung, count=most),
         "budget": Budget(),  # it is for searches
     }
-    seen = all(task.get(key) == value for key, value in last.task.items())
-    return Ready(name, settings.model_copy(update=changes), balanced, dict(evaluators.trained.describe()), seen)
+    return Ready(
+        name,
+        settings.model_copy(update=changes),
+        balanced,
+        dict(evaluators.trained.describe()),
+        all(task.get(key) == value for key, value in last.task.items()),
+        weights=weights,
+    )
 
 
 def same_slots(name: str, ours: Settings, theirs: Settings) -> Settings:

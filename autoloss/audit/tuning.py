@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from autoloss.audit.contestants import Contestant, scaled
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
+from autoloss.rungs.rung import Rung
 from autoloss.search import ladder
 from autoloss.search.runner import Runner
 from autoloss.store.run import Run
@@ -22,29 +23,31 @@ def evaluations(search: Run, finalists: Sequence[Contestant]) -> dict[str, int]:
     """How many evaluations each slot of a finalist had, that which had most: its line, and what it was chosen from.
 
     These are the candidates in which the slot was varied and that share a parent with the finalist or one of its
-    ancestors; at least `LEAST`.
+    ancestors, and, where one of these was drawn at random, all that were; at least `LEAST`.
     """
     found = {one.number: one for one in search.candidates() if one.kind is Kind.FOUND}
     most = dict.fromkeys((slot for slot in slots() if slot in search.settings.slots), LEAST)
     for finalist in finalists:
-        parents = _parents(found, finalist.candidate)
-        chosen_from = [one for one in found.values() if one.number == finalist.candidate or parents & {*one.parents}]
+        line = _line(found, finalist.candidate)
+        parents = {parent for one in line for parent in one.parents}
+        drawn = any(not one.parents for one in line)
+        chosen_from = [one for one in found.values() if parents & {*one.parents} or (drawn and not one.parents)]
         for slot in most:
             count = sum(slot in one.origin.slots or not one.origin.slots for one in chosen_from)
             most[slot] = max(most[slot], count)
     return most
 
 
-def _parents(found: Mapping[int, Candidate], number: int | None) -> set[int]:
-    """Of a candidate and of its ancestors."""
-    parents: set[int] = set()
+def _line(found: Mapping[int, Candidate], number: int | None) -> list[Candidate]:
+    """A candidate and its ancestors, as far as they were found."""
+    line: dict[int, Candidate] = {}
     todo = [number]
     while todo:
         one = found.get(todo.pop() or OWN)
-        new = set(one.parents) - parents if one else set()
-        parents |= new
-        todo += new
-    return parents
+        if one is not None and one.number not in line:
+            line[one.number] = one
+            todo += one.parents
+    return list(line.values())
 
 
 def factors(count: int) -> list[float]:
@@ -53,21 +56,31 @@ def factors(count: int) -> list[float]:
     return [float(f"{MOST ** (step / max(half, 1)):.4g}") for step in range(-half, half + 1)]
 
 
-def tuned(runner: Runner, of: Contestant, control: str, trials: Mapping[str, int]) -> Contestant:
-    """A loss with the weights that the ladder ranks first, one slot after another.
+def tuned(
+    runner: Runner, of: Contestant, control: str, trials: Mapping[str, int], finale: Rung | None = None
+) -> Contestant:
+    """A loss with the weights that the ladder ranks first, one slot after another, or as it was where that is better.
 
     Args:
         runner: of the audit, whose candidates and ladder are used.
         of: whose weights are tuned.
         control: what it is called then.
         trials: evaluations of each slot.
+        finale: the rung at which the two meet, as the search's finalists did; None for no such meeting.
     """
-    best = dict.fromkeys(trials, 1.0)
+    as_it_was = dict.fromkeys(trials, 1.0)
+    best = dict(as_it_was)
     for slot, count in trials.items():
         tried = {_number(runner, of, {**best, slot: factor}): factor for factor in factors(count)}
         ranked = _climbed(runner, list(tried))
         if ranked:
             best[slot] = tried[ranked[0]]
+    if finale is not None and best != as_it_was:
+        pair = {_number(runner, of, weights): weights for weights in (best, as_it_was)}
+        runner.evaluate([*pair], finale)
+        scores = runner.results.scores(finale)
+        first = max((number for number in pair if number in scores), key=lambda number: scores[number], default=None)
+        best = best if first is None else pair[first]
     return replace(of, control=control, factors=best)
 
 

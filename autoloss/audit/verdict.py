@@ -95,6 +95,7 @@ class Place:
         contenders: finalists first.
         comparisons: of them.
         seen: whether the search ranked its finalists on what is scored here.
+        home: whether the weights of the controls were tuned here.
     """
 
     on: str
@@ -105,6 +106,7 @@ class Place:
     contenders: tuple[Contender, ...]
     comparisons: tuple[Comparison, ...]
     seen: bool = False
+    home: bool = True
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,7 @@ def _place(run: Run, told: Mapping[str, Any]) -> Place:
         tuple(contenders),
         tuple(row for row, _ in compared),
         bool(told.get("seen")),
+        bool(told.get("home", True)),
     )
 
 

@@ -17,6 +17,19 @@ from primitives.operators import OPERATORS
 
 ROOT = Path(__file__).parents[2]
 _FINAL = "final"
+_BEATEN = ("own loss with tuned weights", "tuned best known loss", "published pair")
+_AUDITED: dict[str, list[tuple[str, str, dict[str, float]]]] = {
+    "flagship": [("noisy digits, tiny FCOS", "", dict(zip(_BEATEN, (5, 1, 1.5))))],
+    "transfer": [
+        ("the same pair, tiny ATSS", "digits_noisy_atss", dict.fromkeys(_BEATEN[:1], 4)),
+        ("the same pair, tiny RetinaNet", "digits_noisy_retinanet", dict.fromkeys(_BEATEN[:1], 4)),
+        ("the same pair, spoilt blood cells", "bccd_noisy", dict.fromkeys(_BEATEN[:1], 4)),
+    ],
+    "two_stage": [("noisy digits, tiny Faster R-CNN", "", dict(zip(_BEATEN, (3, 1, 1))))],
+    "two_detectors": [("noisy digits, FCOS and RetinaNet at once", "two", {}), ("the same pair", "two-2", {})],
+    "clean_digits": [("clean digits, tiny FCOS", "", {})],
+}
+"""By folder of results: what was searched, where it was audited (the search's own set-up where nothing is said), aims."""
 
 
 def table(what: str) -> str:
@@ -29,6 +42,7 @@ def table(what: str) -> str:
         "known losses": known_losses,
         "headroom": headroom,
         "audit": lambda: audit(place),
+        "audits": audits,
         "figures": figures,
     }
     return "\n".join(makers[name]())
@@ -73,6 +87,27 @@ def audit(place: str) -> list[str]:
                 what = "" if one["candidate"] == 0 else f": {one['what']}"
                 lines.append(f"| {one['control']}{what} | {_of(one)} | {difference} | {low} to {high} |")
     return lines
+
+
+def audits() -> list[str]:
+    """What the recommended loss of every audited search has over what it was to beat, and whether that was the aim."""
+    lines = [f"| searched | audited on | {' | '.join(f'over the {name}' for name in _BEATEN)} |", "|---|---|---|---|---|"]
+    for folder, (title, on, aims) in ((name, row) for name, rows in _AUDITED.items() for row in rows):
+        found = json.loads((ROOT / "results" / folder / "audit.json").read_text())
+        who, where = found["setup"]["losses"][0]["candidate"], on or found["setup"]["on"]
+        rows = {one["control"]: one for one in found["comparisons"] if (one["finalist"], one["on"]) == (who, where)}
+        cells = (_gained(rows.get(name), aims.get(name)) for name in _BEATEN)
+        lines.append(f"| [{title}]({folder}/table.txt) | {where} | {' | '.join(cells)} |")
+    return lines
+
+
+def _gained(row: Mapping[str, Any] | None, aim: float | None) -> str:
+    """Points with their interval; an aim is met by a difference as large whose interval lies above zero."""
+    if row is None:
+        return ""
+    difference, low, high = (100 * row[key] for key in ("difference", "low", "high"))
+    judged = "" if aim is None else f"; aim {aim:g}: {'met' if difference >= aim and low > 0 else '**missed**'}"
+    return f"{difference:+.1f} ({low:+.1f} to {high:+.1f}){judged}"
 
 
 def _of(one: Mapping[str, Any]) -> str:

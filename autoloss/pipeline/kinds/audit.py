@@ -144,6 +144,7 @@ def _costs(pipeline: Pipeline, step: Step, costs: MachineCosts) -> Costs:
     each = sum(costs.costs[rung.name].seconds(1, 1) * len(rung.every_seed) for rung in settings.ladder)
     tuning = spread(2 * len(settings.slots) * trials, each, costs)
     seed = costs.costs[last.name].seconds(1, 1)
+    tuning += spread(4 * len(last.every_seed), seed, costs) if settings.finale else 0.0
     counts = [step.section.seeds] if step.section.seeds else range(LEAST_SEEDS, MOST_SEEDS + 1)
     places = max(len(settings.evaluators), 1) + len(step.section.on)
     return {count: tuning + spread(_CONTESTANTS * count * places, seed, costs) for count in counts}

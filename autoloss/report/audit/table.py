@@ -37,12 +37,12 @@ def _planned(found: Audit) -> str:
 
 
 def _noise(place: Place) -> str:
+    tuned = "" if place.home else " (weights as tuned elsewhere)"
+    differ = f"seeds differ by {100 * place.noise:.1f} points (pooled standard deviation)"
     shown = ""
     if place.smallest is not None:
         shown = f"; differences from {100 * place.smallest:.1f} points are shown with a chance of {POWER:g}"
-    return (
-        f"On {printable(place.on)}: seeds differ by {100 * place.noise:.1f} points (pooled standard deviation){shown}"
-    )
+    return f"On {printable(place.on)}{tuned}: {differ}{shown}"
 
 
 def _losses(place: Place, found: Audit) -> Table:

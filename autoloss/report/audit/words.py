@@ -36,7 +36,8 @@ def _of_place(place: Place, seeds: int) -> str:
     lacking = [name for name in CONTROLS if name not in there]
     missing = f"Not among the controls: the {', the '.join(lacking)}." if lacking else ""
     picked = "The search ranked its finalists on the same images, which flatters them." if place.seen else ""
-    begin = f"On {place.on}, over {over}, in points of {place.metric} with 95 % intervals:"
+    tuned = "" if place.home else ", with weights as tuned elsewhere"
+    begin = f"On {place.on}{tuned}, over {over}, in points of {place.metric} with 95 % intervals:"
     return printable(" ".join(filter(None, [begin, *sentences, *failed, unseen, picked, missing])), None)
 
 
