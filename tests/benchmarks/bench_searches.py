@@ -39,6 +39,7 @@ from autoloss.report.plots.style import COLOURS, styled
 from autoloss.search import ladder
 from autoloss.search.results import mean_scores
 from autoloss.store.run import Run
+from detectors.training.short import TrainingFailedError
 from primitives.catalog import slots
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +117,7 @@ STUDIES = {
         NOISY,
         {
             "the method": (NOISY, {}),
-            "no gates": (NOISY, {"gates": ["structure", "finite", "distinct", "converges"]}),
+            "no convergence properties": (NOISY, {"gates": ["structure", "finite", "distinct", "converges"]}),
             "no simulation": (NOISY, {"gates": [name for name in GATES if name != "converges"]}),
             "duplicates": (NOISY, {"gates": [name for name in GATES if name != "distinct"]}),
             "no frozen rungs": (NOISY, IN_FULL),
@@ -129,9 +130,9 @@ STUDIES = {
 
 
 def searched(study: str, variant: str, seed: int, minutes: float) -> None:
-    """A search, stopped after its time; one that was stopped before begins anew."""
+    """A search, stopped after its time; one that was stopped before, or had another time, begins anew."""
     place, about = _place(study, variant, seed), STUDIES[study]
-    if (place / "begun").exists():
+    if (place / "done.json").exists() and json.loads((place / "done.json").read_text())["minutes"] == minutes:
         return
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -150,17 +151,17 @@ def searched(study: str, variant: str, seed: int, minutes: float) -> None:
         process.communicate()
     else:
         raise SystemExit(f"{variant}, seed {seed}: the search ended before its time: {said[-1000:]}")
-    (place / "begun").write_text(str(begun))
+    (place / "done.json").write_text(json.dumps({"begun": begun, "minutes": minutes}))
 
 
 def recommended(study: str, variant: str, seed: int, share: float, minutes: float) -> dict[str, Any]:
     """What a search stood at after a share of its time: the best by mean rank, and how many it had scored."""
     place = _place(study, variant, seed)
-    until = float((place / "begun").read_text()) + 60 * minutes * share
+    until = json.loads((place / "done.json").read_text())["begun"] + 60 * minutes * share
     with Run.open(place / "run") as run:
         rungs = run.settings.ladder
         candidates = {one.number: one for one in run.candidates()}
-        ended = {rung.name: [e for e in run.evaluations(rung.name) if e.ended <= until] for rung in rungs}
+        ended = {rung.name: [e for e in run.evaluations(rung.name) if 0 < e.ended <= until] for rung in rungs}
     scores = [mean_scores(ended[rung.name], rung.seeds) for rung in rungs if rung.ranks or rung is rungs[-1]]
     standing = ladder.mean_ranked(scores)
     best = candidates[standing[0] if standing else OWN]
@@ -175,11 +176,14 @@ def recommended(study: str, variant: str, seed: int, share: float, minutes: floa
 
 
 def held_out(config: str, losses: dict[str, Any], seed: int) -> float:
-    """mAP on held-out images after a long training."""
+    """mAP on held-out images after a long training; 0 of one that fails, as what a search recommends may."""
     import torch
 
     torch.set_num_threads(1)
-    return float(build(load(SEARCHES / config).evaluator).evaluate(losses, TASK, seed)["score"])
+    try:
+        return float(build(load(SEARCHES / config).evaluator).evaluate(losses, TASK, seed)["score"])
+    except TrainingFailedError:
+        return 0.0
 
 
 def judged(study: str, rows: Sequence[dict[str, Any]], file: Path, workers: int) -> dict[str, list[float]]:
@@ -211,7 +215,7 @@ def _mean(scores: Sequence[float]) -> str:
 
 @styled()
 def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file: Path) -> None:
-    """Best so far on held-out data against time, the mean and every search."""
+    """What is recommended, on held-out data, against time: the mean and every search."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     panel = figure.subplots()
     for name, colour in zip(STUDIES[study].variants, itertools.cycle(_COLOURS)):
@@ -258,14 +262,22 @@ def _times(curves: dict[str, dict[float, float]], target: str, own: Sequence[flo
     end = max(curves[target])
     gain = statistics.fmean(own) + 2 * statistics.stdev(own)
     aim = max(curves[target][end], gain)
-    when = {name: next((t for t, mean in curve.items() if mean >= aim), None) for name, curve in curves.items()}
+    when = {name: _reached(curve, aim) for name, curve in curves.items()}
     lines = [f"a gain over the own loss is {gain:.3f} (two standard deviations of its seeds)"]
     for name, minutes in when.items():
         reached = f"after {minutes:.3g} minutes" if minutes else f"not in {max(curves[name]):g} minutes"
         if minutes and name != target:
-            reached += f", {'' if when[target] else 'more than '}{(when[target] or end) / minutes:.3g} times sooner"
+            reached += (
+                f", {'about' if when[target] else 'more than'} {(when[target] or end) / minutes:.2g} times sooner"
+            )
         lines.append(f"{name} reaches {aim:.3f} {reached}")
     return lines
+
+
+def _reached(curve: dict[float, float], aim: float) -> float | None:
+    """When a curve is as high as the aim and stays so; None where it never does."""
+    below = [minutes for minutes, mean in curve.items() if mean < aim]
+    return next((minutes for minutes in curve if not below or minutes > below[-1]), None)
 
 
 def _curve(rows: Sequence[dict[str, Any]], variant: str) -> dict[float, float]:

@@ -20,6 +20,8 @@ from autoloss.values import LEVEL, POWER
 from primitives.errors import InputError
 
 _MOST_SEEDS = 1000
+_WORTH = 0.02
+"""A gain that a search may be paid for: where none as large can be, losses are saturated."""
 
 
 @dataclass(frozen=True)
@@ -273,13 +275,14 @@ def _sentence(best: Scored, own: Scored, tuned: Scored, noise: float, seeds: int
             f"the own loss with another weight gains {_points(tuned.mean - own.mean)} and no known loss more: "
             f"tune weights first ({seen})"
         )
-    if gain > shows / 2:
+    highest = gain + float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    if highest >= _WORTH:
         return (
             f"undecided: the best known loss gains {_points(gain)} and {seen}; more seeds would tell before a "
             "search is paid for"
         )
     what = "no known loss beats the own one by more than the noise" if differ else "all known losses within the noise"
-    return f"saturated: {what} (the best {100 * gain:+.1f} points; {seen})"
+    return f"saturated: {what} (the best {100 * gain:+.1f} points, {100 * highest:+.1f} at most)"
 
 
 def _points(difference: float) -> str:

@@ -41,7 +41,12 @@ def test_known_losses_that_differ_by_more_than_seeds_say_that_a_search_can_pay()
 
 def test_losses_that_differ_by_no_more_than_seeds_are_saturated() -> None:
     found = judge(0.775, [0.776, 0.774, 0.773], [0.772])
-    assert found.verdict.startswith("saturated: all known losses within the noise (the best +0.1 points; 3 seeds show ")
+    assert found.verdict == "saturated: all known losses within the noise (the best +0.1 points, +1.9 at most)"
+
+
+def test_seeds_that_differ_by_much_leave_open_what_could_be_gained() -> None:
+    found = judge(0.775, [0.776, 0.774, 0.773], [0.772], noise=0.03)
+    assert found.verdict.startswith("undecided: the best known loss gains 0.1 points and 3 seeds show 7.6 points")
 
 
 def test_worse_losses_alone_are_no_headroom() -> None:
