@@ -148,6 +148,17 @@ def test_the_best_of_a_random_search_of_the_same_budget_is_a_control(tmp_path: P
         assert found.what == f"#{contestants.finalists(random)[0].candidate} of random"
 
 
+def test_a_random_search_that_was_stopped_is_refused(tmp_path: Path) -> None:
+    mine = searched(tmp_path / "mine")
+    other = searched(tmp_path / "random", init="random", budget={"evaluations": 5})
+    with (
+        Run.open(mine) as run,
+        Run.open(other) as random,
+        pytest.raises(InputError, match="it is not done, so it had a smaller budget"),
+    ):
+        contestants.of_random(run, random)
+
+
 GIOU = Loss.of({"expression": "sub(1, div(i, u))", "grammar": "box", "loss_weight": 2.0})
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,37 @@ def test_controls_have_the_evaluations_of_all_that_a_finalists_line_was_chosen_f
         assert tuning.evaluations(run, [finalist]) == {"loss_cls": 11, "loss_bbox": 12}
         first = Contestant("", "#1", {}, Origin(How.OWN), 1)
         assert tuning.evaluations(run, [first]) == {"loss_cls": tuning.LEAST, "loss_bbox": 12}
+
+
+def test_a_line_that_began_with_a_random_draw_was_chosen_from_all_that_were_drawn(tmp_path: Path) -> None:
+    drawn = [
+        Candidate(number, Kind.FOUND, 0, {"loss_bbox": IOU}, Origin(How.RANDOM, (), ("loss_bbox",)), ())
+        for number in range(1, 31)
+    ]
+    child = Candidate(31, Kind.FOUND, 1, {"loss_bbox": IOU}, Origin(How.MUTATION, (7,), ("loss_cls",)), (7,))
+    with Run.create(tmp_path / "run", from_mapping(section()).identity()) as run:
+        run.born([*drawn, child], [])
+        found = tuning.evaluations(run, [Contestant("", "#31", {}, Origin(How.OWN), 31)])
+    assert found == {"loss_cls": tuning.LEAST, "loss_bbox": 30}
+
+
+def test_tuned_weights_meet_those_as_they_were_in_the_finale_and_the_better_are_taken(
+    search: Path, tmp_path: Path
+) -> None:
+    audited(search, tmp_path / "audit", trials=3)
+    with Run.open(tmp_path / "audit") as run, Run.open(search) as of:
+        met = run.evaluations("audit, weights")
+        rows = {row["control"]: row for row in run.description["audit"]["contestants"] if row["control"]}
+        finale = of.settings.finale
+    assert finale is not None
+    own = [
+        number
+        for number in {e.candidate for e in met}
+        if number == 0 or number == rows[contestants.OWN_TUNED]["number"]
+    ]
+    assert {(e.candidate, e.seed) for e in met} >= set(itertools.product(own, finale.rung.seeds))
+    scores = {number: statistics.fmean(e.score or 0 for e in met if e.candidate == number) for number in own}
+    assert max(scores, key=lambda number: scores[number]) == rows[contestants.OWN_TUNED]["number"]
 
 
 def test_tuned_weights_climb_the_ladder_of_the_search_and_the_best_meets_the_finalists(
