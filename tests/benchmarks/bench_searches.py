@@ -99,6 +99,7 @@ STUDIES = {
         NOISY,
         {"picking": (NOISY, {"preselection": {"proposals": 4}}), "plain": (NOISY, {})},
         ALONE,
+        shares=(0.5, 1.0),
     ),
     "speedup": Study(
         "vanilla evolution beside the method, on noisy digits",
