@@ -71,8 +71,17 @@ benchmark-estimate: .venv/installed  ## What two reduced searches are estimated 
 	@$(BIN)/autoloss estimate configs/search/digits_fcos.py 2> /dev/null > results/estimate_digits_fcos.txt
 	@$(BIN)/python tests/benchmarks/bench_estimate.py 2> /dev/null | tee results/estimate.txt
 
-benchmark-preselection: .venv/installed  ## A search with and without a model that picks what is trained, at equal wall-clock; about 80 minutes.
-	@$(BIN)/python tests/benchmarks/bench_searches.py preselection --minutes 10
+benchmark-preselection: .venv/installed  ## A search with and without a model that picks what is trained, at equal wall-clock; about 45 minutes.
+	@mkdir -p results/preselection
+	@$(BIN)/python tests/benchmarks/bench_searches.py preselection --minutes 10 | tee results/preselection/preselection.txt
+
+benchmark-speedup: .venv/installed  ## Vanilla evolution beside the method, on noisy digits; about 2.5 hours.
+	@mkdir -p results/speedup
+	@$(BIN)/python tests/benchmarks/bench_searches.py speedup --minutes 60 | tee results/speedup/speedup.txt
+
+benchmark-ablation: .venv/installed  ## The method without one of its parts, on noisy digits; about 1.7 hours.
+	@mkdir -p results/ablation
+	@$(BIN)/python tests/benchmarks/bench_searches.py ablation --minutes 10 | tee results/ablation/ablation.txt
 
 benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64 where 32 GB are free; about 25 minutes on an idle machine.
 	@$(BIN)/python tests/benchmarks/bench_scaling.py results/scaling
