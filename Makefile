@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-preselection benchmark-scaling fidelity flagship report headroom funnel clean
+.PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-speedup benchmark-ablation benchmark-scaling fidelity flagship report headroom funnel clean
 
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits with wrong labels, 5 to 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_noisy.py
@@ -71,15 +71,11 @@ benchmark-estimate: .venv/installed  ## What two reduced searches are estimated 
 	@$(BIN)/autoloss estimate configs/search/digits_fcos.py 2> /dev/null > results/estimate_digits_fcos.txt
 	@$(BIN)/python tests/benchmarks/bench_estimate.py 2> /dev/null | tee results/estimate.txt
 
-benchmark-preselection: .venv/installed  ## A search with and without a model that picks what is trained, at equal wall-clock; about 45 minutes.
-	@mkdir -p results/preselection
-	@$(BIN)/python tests/benchmarks/bench_searches.py preselection --minutes 10 | tee results/preselection/preselection.txt
-
 benchmark-speedup: .venv/installed  ## Vanilla evolution beside the method, on noisy digits; about 2.5 hours.
 	@mkdir -p results/speedup
 	@$(BIN)/python tests/benchmarks/bench_searches.py speedup --minutes 60 | tee results/speedup/speedup.txt
 
-benchmark-ablation: .venv/installed  ## The method without one of its parts, on noisy digits; about 1.7 hours.
+benchmark-ablation: .venv/installed  ## The method without one of its parts, and with preselection, on noisy digits; about 2 hours.
 	@mkdir -p results/ablation
 	@$(BIN)/python tests/benchmarks/bench_searches.py ablation --minutes 10 | tee results/ablation/ablation.txt
 

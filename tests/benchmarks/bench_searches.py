@@ -94,13 +94,6 @@ STUDIES = {
         NOISY,
         {"all inputs": (NOISY, {}), "the paper's": (NOISY, PAPER)},
     ),
-    "preselection": Study(
-        "a search with and without the model that picks what is trained, on noisy digits",
-        NOISY,
-        {"picking": (NOISY, {"preselection": {"proposals": 4}}), "plain": (NOISY, {})},
-        ALONE,
-        shares=(0.5, 1.0),
-    ),
     "speedup": Study(
         "vanilla evolution beside the method, on noisy digits",
         NOISY,
@@ -114,7 +107,7 @@ STUDIES = {
         target="vanilla",
     ),
     "ablation": Study(
-        "the method without one of its parts, on noisy digits",
+        "the method without one of its parts, and with preselection, on noisy digits",
         NOISY,
         {
             "the method": (NOISY, {}),
@@ -123,6 +116,7 @@ STUDIES = {
             "duplicates": (NOISY, {"gates": [name for name in GATES if name != "distinct"]}),
             "no frozen rungs": (NOISY, IN_FULL),
             "no calibration": (NOISY, {"calibrate": False}),
+            "with preselection": (NOISY, {"preselection": {"proposals": 4}}),
         },
         ALONE,
         shares=(1.0,),
