@@ -47,7 +47,7 @@ def scales(detector: str, cfg_options: Mapping[str, object] | None = None) -> di
         cfg_options: as of `train_detector`.
 
     Raises:
-        InputError: no such config, or no detector.
+        InputError: no such config, no detector, or one with exported losses.
     """
     config = load(detector, cfg_options)
     return {slot: own_scale(config, slot) for slot in SLOTS}

@@ -182,12 +182,19 @@ def of_random(search: Run, random: Run) -> Contestant:
 
 
 def _check_done(random: Run) -> None:
-    """Refuses a run that was stopped before it had trained all it drew."""
-    places = Places(random.settings, random.candidates(), relative(random.evaluations(), random.settings.objective))
-    choice = places.choice()
-    if random.ended or choice is None or choice.rung != random.settings.rungs[-1].name:
+    """Refuses a run that was stopped before it had trained all it drew, or what it recommends with every seed."""
+    ended = [one for one in random.evaluations() if one.ended]
+    first, last = random.settings.rungs[0], random.settings.rungs[-1]
+    begun = {one.candidate for one in ended if one.rung == first.name}
+    drawn = {one.number for one in random.candidates() if one.kind is Kind.FOUND}
+    choice = Places(random.settings, random.candidates(), relative(ended, random.settings.objective)).choice()
+    whole = choice is not None and {*last.seeds} <= {
+        one.seed for one in ended if (one.rung, one.candidate) == (last.name, choice.candidate)
+    }
+    if random.ended or not whole or not drawn <= begun:
         raise InputError(
-            f"--random {random.directory}: it is not done, so it had a smaller budget; the same autoloss search goes on"
+            f"--random {random.directory}: it is not done, so it had a smaller budget; the same autoloss search "
+            "goes on, with a larger budget where one ended it"
         )
 
 

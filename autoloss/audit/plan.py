@@ -46,7 +46,7 @@ class Ready:
         description: what is trained on what.
         seen: whether what is scored here is what the search's last rung was scored on, which chose the finalists.
         home: whether it is a set-up of the search itself, at which the weights of the controls are tuned.
-        weights: the rung at which tuned weights meet those as they were, the search's finale; None where none was held.
+        weights: the rung at which tuned weights meet those as they were, the search's finale; None where it has none.
     """
 
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -197,7 +198,7 @@ def _place(run: Run, told: Mapping[str, Any]) -> Place:
         tuple(contenders),
         tuple(row for row, _ in compared),
         bool(told.get("seen")),
-        bool(told.get("home", True)),
+        bool(told.get("home", re.fullmatch(rf"{re.escape(told['search'])}(-\d+)?", told["on"]))),
     )
 
 

@@ -14,9 +14,10 @@ from primitives.kinds import draws
 from primitives.kinds.sample import Sample
 
 RELATIVE = {torch.float32: 1e-6, torch.float64: 1e-12}
-"""What may differ, relative to the value of a loss, or to the longest component of its gradient; and a thousandth of
-it relative to their mean, for where they vanish."""
+"""What may differ, relative to the value of a loss, or to the longest component of its gradient."""
 _ROUNDING = {torch.float32: 2**-24, torch.float64: 2**-53}
+_VANISHING = {dtype: max(1e-3 * RELATIVE[dtype], 4 * _ROUNDING[dtype]) for dtype in RELATIVE}
+"""What may differ besides, relative to their mean: where they vanish beside it, nothing but rounding is left."""
 _TRIES = 4
 _SLACK = 16.0
 
@@ -32,8 +33,9 @@ def inputs_of(expression: Expression, grammar: Grammar, dtype: torch.dtype) -> d
 def wanted(loss: Loss, backend: str = "torch") -> list[dict[str, Any]]:
     """What an exported loss must give, for float32 and float64 inputs (float32 alone for JAX).
 
-    The values are the formula's in float64. What may differ: RELATIVE, and what rounding costs the formula itself at
-    that place: how far its own value in that precision is off, and how far it moves when inputs are rounded.
+    The values are the formula's in float64. What may differ: RELATIVE and _VANISHING, and what rounding costs the
+    formula itself at that place: how far its own value in that precision is off, and how far it moves when inputs are
+    rounded.
     """
     rules = loss.grammar
     found = []
@@ -60,16 +62,16 @@ def wanted(loss: Loss, backend: str = "torch") -> list[dict[str, Any]]:
                 "dtype": str(dtype).removeprefix("torch."),
                 "inputs": inputs,
                 "values": values,
-                "values_allowed": RELATIVE[dtype] * _size(values.abs()) + _SLACK * slack[0],
+                "values_allowed": _allowed(values.abs(), dtype) + _SLACK * slack[0],
                 "gradient": gradient,
-                "gradient_allowed": RELATIVE[dtype] * _size(size) + _SLACK * slack[1].amax(-1, keepdim=True),
+                "gradient_allowed": _allowed(size, dtype) + _SLACK * slack[1].amax(-1, keepdim=True),
             }
         )
     return found
 
 
-def _size(values: Tensor) -> Tensor:
-    return values + 1e-3 * values.nan_to_num(posinf=0).mean()
+def _allowed(sizes: Tensor, dtype: torch.dtype) -> Tensor:
+    return RELATIVE[dtype] * sizes + _VANISHING[dtype] * sizes.nan_to_num(posinf=0).mean()
 
 
 def _wide(inputs: dict[str, Tensor]) -> dict[str, Tensor]:

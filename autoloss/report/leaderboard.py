@@ -231,7 +231,7 @@ class Leaderboard:
         rows = sorted((row for row in self.given if rung in row.scores), key=lambda row: -row.scores[rung].mean)
         kinds = {kind: [row for row in rows if row.candidate.kind is kind] for kind in Kind}
         published = [row for row in kinds[Kind.KNOWN] if _is_published(row.candidate)]
-        chosen = [("the detector's own loss", kinds[Kind.OWN]), ("its best tuned weight", kinds[Kind.CONTROL])]
+        chosen = [("the detector's own loss", kinds[Kind.OWN]), ("its best other weight", kinds[Kind.CONTROL])]
         if kinds[Kind.KNOWN][:1] != published[:1]:
             chosen.append(("the best known loss", kinds[Kind.KNOWN]))
         chosen.append(("the published pair", published))

@@ -1,4 +1,4 @@
-"""Blood cells searched at length, and whether what was found is better: an hour on 2 cores.
+"""Blood cells searched at length, and whether what was found is better.
 
     autoloss run bccd_at_length
 

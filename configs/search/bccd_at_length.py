@@ -1,4 +1,4 @@
-"""Blood cells, one stage, at length: whole detectors rank at the end of the ladder; half an hour on two cores.
+"""Blood cells, one stage, at length: whole detectors rank at the end of the ladder.
 
 No candidate is ranked on the test images: they are for `autoloss audit`.
 """
@@ -16,7 +16,6 @@ search = dict(
         dict(loss_bbox="alpha_iou"),
         dict(loss_bbox=dict(formula="giou", times=2.0)),
         dict(loss_bbox=dict(formula="squared_iou", times=2.0)),
-        dict(loss_bbox="cse_b_reg"),
         dict(loss_cls="varifocal", loss_bbox="alpha_iou"),
         dict(loss_cls="asymmetric", loss_bbox="alpha_iou"),
     ],

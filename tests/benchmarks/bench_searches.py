@@ -1,8 +1,8 @@
 """Searches at equal wall-clock: what each recommends, on held-out data, against the time it had.
 
 A study names variants of a search. Every one of them searches on a core of its own, with nothing prepared, for the
-same minutes and several search seeds, as many at a time as there are workers; the variants of one seed run side by
-side. What each would have recommended after some shares of that time is then trained with three seeds of its own, and
+minutes of the study, or a share of them, with several search seeds, as many at a time as there are workers. What each
+would have recommended after some shares of that time is then trained with three seeds of its own, and
 scored on images that took no part in the search.
 
 `python tests/benchmarks/bench_searches.py ladders --minutes 6` goes on where it stopped; its facts lie in
@@ -232,7 +232,7 @@ def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file
 def printed(study: str, found: dict[str, Any]) -> None:
     """Every recommendation, and what stands at the end."""
     rows, curves = found["rows"], {name: _curve(found["rows"], name) for name in STUDIES[study].variants}
-    title = f"What searches recommend after the same time, on held-out images: {STUDIES[study].question}"
+    title = f"What searches recommend after some time, on held-out images: {STUDIES[study].question}"
     table = Table(title=title, title_justify="left")
     for name in ("variant", "search seed", "minutes", "scored", "recommends", "mAP held out"):
         table.add_column(name, justify="left" if name in ("variant", "recommends") else "right")

@@ -276,6 +276,11 @@ def _sentence(best: Scored, own: Scored, tuned: Scored, noise: float, seeds: int
             f"tune weights first ({seen})"
         )
     highest = gain + float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    if highest >= _WORTH and gain <= 0:
+        return (
+            f"undecided: no known loss is seen to gain (the best {100 * gain:+.1f} points, {100 * highest:+.1f} at "
+            "most); more seeds would tell before a search is paid for"
+        )
     if highest >= _WORTH:
         return (
             f"undecided: the best known loss gains {_points(gain)} and {seen}; more seeds would tell before a "

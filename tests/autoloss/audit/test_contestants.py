@@ -11,7 +11,9 @@ from autoloss.audit import contestants
 from autoloss.candidate import Evaluation, Kind, Loss, State
 from autoloss.config import from_mapping
 from autoloss.search.headroom import known
+from autoloss.search.loop import discover
 from autoloss.search.population import Population
+from autoloss.search.progress import Progress
 from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
 from autoloss.store.run import Run
@@ -151,6 +153,24 @@ def test_the_best_of_a_random_search_of_the_same_budget_is_a_control(tmp_path: P
 def test_a_random_search_that_was_stopped_is_refused(tmp_path: Path) -> None:
     mine = searched(tmp_path / "mine")
     other = searched(tmp_path / "random", init="random", budget={"evaluations": 5})
+    with (
+        Run.open(mine) as run,
+        Run.open(other) as random,
+        pytest.raises(InputError, match="it is not done, so it had a smaller budget"),
+    ):
+        contestants.of_random(run, random)
+
+
+def test_a_random_search_that_was_interrupted_is_refused(tmp_path: Path) -> None:
+    mine, other = searched(tmp_path / "mine"), tmp_path / "random"
+    settings = from_mapping(section(evaluator=IMAGES, generations=1, births=2, init="random"))
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "full" and progress.done > 2:
+            raise KeyboardInterrupt
+
+    with Run.create(other, settings.identity()) as run, pytest.raises(KeyboardInterrupt):
+        discover(settings, run, stop)
     with (
         Run.open(mine) as run,
         Run.open(other) as random,

@@ -9,6 +9,7 @@ import pytest
 from autoloss.audit.measure import measure
 from autoloss.audit.verdict import analysed
 from autoloss.config import from_mapping
+from autoloss.report.audit import words
 from autoloss.search.progress import Progress
 from autoloss.store.run import Run
 from primitives.errors import InputError
@@ -100,7 +101,10 @@ def test_a_folder_with_other_files_is_refused(search: Path, tmp_path: Path) -> N
 def test_elsewhere_the_same_losses_meet_with_weights_that_were_tuned_at_home(search: Path, tmp_path: Path) -> None:
     slots = {**section()["slots"], "loss_bbox": {"grammar": "box", "like": "giou", "weight": 2.0}}
     there = from_mapping(section(evaluator=IMAGES, slots=slots))
-    audited(search, tmp_path / "audit", trials=3, on={"there": there})
+    found = audited(search, tmp_path / "audit", trials=3, on={"there": there})
+    assert [place.home for place in found.places] == [True, False]
+    assert "On there, with weights as tuned elsewhere, over" in words.paragraph(found)
+    assert "On mine, over" in words.paragraph(found)
     losses = {}
     for folder in ("audit", "audit/on-there"):
         with Run.open(tmp_path / folder) as run:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -10,8 +11,10 @@ from autoloss.audit import contestants, tuning
 from autoloss.audit.contestants import Contestant
 from autoloss.candidate import Candidate, How, Kind, Loss, Origin
 from autoloss.config import from_mapping
+from autoloss.rungs.rung import Rung
 from autoloss.store.run import Run
 from tests.helpers.audited import audited
+from tests.helpers.made_up import MadeUp
 from tests.helpers.small import section
 
 IOU = Loss.of({"expression": "sub(1, div(i, u))", "grammar": "box"})
@@ -59,23 +62,31 @@ def test_a_line_that_began_with_a_random_draw_was_chosen_from_all_that_were_draw
     assert found == {"loss_cls": tuning.LEAST, "loss_bbox": 30}
 
 
-def test_tuned_weights_meet_those_as_they_were_in_the_finale_and_the_better_are_taken(
-    search: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("in_finale", [0.4, 0.6])
+def test_tuned_weights_are_taken_where_they_beat_those_as_they_were_in_the_finale(in_finale: float) -> None:
+    finale = Rung(name="audit, weights", task={}, seeds=[1, 2])
+    made = MadeUp(from_mapping(section(births=1, generations=1)), lambda number, rung, _: scores(number, rung.name))
+
+    def scores(number: int, rung: str) -> float:
+        own, other = (0.5, in_finale) if rung == finale.name else (0.5, 0.6)
+        return own if number == 0 else other
+
+    cast(Any, made).store = SimpleNamespace(born=lambda *_: None)
+    found = tuning.tuned(made.runner, contestants.own(), contestants.OWN_TUNED, {"loss_bbox": 3}, finale)
+    (met,) = (numbers for rung, numbers, seeds in made.visits if rung == finale.name and seeds == [1, 2])
+    assert 0 in met
+    assert len(met) == 2
+    assert (found.factors["loss_bbox"] == 1) == (in_finale < 0.5)
+
+
+def test_an_audit_has_the_meeting_with_the_seeds_of_the_searchs_finale(search: Path, tmp_path: Path) -> None:
     audited(search, tmp_path / "audit", trials=3)
     with Run.open(tmp_path / "audit") as run, Run.open(search) as of:
-        met = run.evaluations("audit, weights")
-        rows = {row["control"]: row for row in run.description["audit"]["contestants"] if row["control"]}
         finale = of.settings.finale
+        met = {(e.candidate, e.seed) for e in run.evaluations("audit, weights")}
     assert finale is not None
-    own = [
-        number
-        for number in {e.candidate for e in met}
-        if number == 0 or number == rows[contestants.OWN_TUNED]["number"]
-    ]
-    assert {(e.candidate, e.seed) for e in met} >= set(itertools.product(own, finale.rung.seeds))
-    scores = {number: statistics.fmean(e.score or 0 for e in met if e.candidate == number) for number in own}
-    assert max(scores, key=lambda number: scores[number]) == rows[contestants.OWN_TUNED]["number"]
+    assert met >= {(0, seed) for seed in finale.rung.seeds}
+    assert {seed for _, seed in met} == set(finale.rung.seeds)
 
 
 def test_tuned_weights_climb_the_ladder_of_the_search_and_the_best_meets_the_finalists(

@@ -61,6 +61,15 @@ def test_a_wrong_constant_is_found(tmp_path: Path) -> None:
         package.compare(export, file, "torch")
 
 
+def test_where_a_gradient_vanishes_to_rounding_an_export_is_the_same(tmp_path: Path) -> None:
+    text = "log(alf(add(sqrt(0.12), add(k, t))))"
+    loss = Loss.of({"expression": text, "grammar": "box_wide", "loss_weight": 106.6})
+    sizes = reference.wanted(loss)[0]["gradient"].abs().amax(-1)
+    assert sizes.min() < 1e-6 * sizes.mean()
+    put(loss, "Vanishing", tmp_path / "vanishing")
+    assert compared([tmp_path / "vanishing"]) == ""
+
+
 def test_a_file_that_needs_the_toolkit_is_refused(tmp_path: Path) -> None:
     file = put(known("giou"), "Giou", tmp_path / "giou")
     file.write_text(file.read_text().replace("import torch\n", "import torch\nimport primitives\n", 1))

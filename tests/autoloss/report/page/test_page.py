@@ -52,7 +52,7 @@ def test_the_answer_comes_first_and_says_where_it_is_from(report: Path) -> None:
     )
     answer = text[text.index('id="answer"') : text.index('id="losses"')]
     assert "From the finale, rung &#39;full&#39;, 2 seeds each" in answer
-    for beside in ("the detector&#39;s own loss", "its best tuned weight"):
+    for beside in ("the detector&#39;s own loss", "its best other weight"):
         assert beside in answer
 
 

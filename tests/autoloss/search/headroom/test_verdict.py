@@ -49,6 +49,11 @@ def test_seeds_that_differ_by_much_leave_open_what_could_be_gained() -> None:
     assert found.verdict.startswith("undecided: the best known loss gains 0.1 points and 3 seeds show 7.6 points")
 
 
+def test_losses_that_look_worse_may_still_gain_where_seeds_differ_by_much() -> None:
+    found = judge(0.775, [0.760, 0.74], [0.772], n=2)
+    assert found.verdict.startswith("undecided: no known loss is seen to gain (the best -1.5 points, +2.")
+
+
 def test_worse_losses_alone_are_no_headroom() -> None:
     found = judge(0.775, [0.774, 0.6, 0.5], [0.7])
     assert found.verdict.startswith("saturated: no known loss beats the own one by more than the noise")
