@@ -29,6 +29,7 @@ _AUDITED: dict[str, list[tuple[str, str, tuple[float, ...]]]] = {
         ("the same pair, tiny FCOS, blood cells with wrong labels", "bccd_noisy", (4,)),
     ],
     "two_stage": [("noisy digits, tiny Faster R-CNN", "", (3, 1, 1))],
+    "bccd": [("blood cells, real and clean, small FCOS", "", (1,))],
     "two_detectors": [
         ("a pair for both, noisy digits, 600 iterations: tiny FCOS", "two", ()),
         ("the same pair: tiny RetinaNet", "two-2", ()),
