@@ -103,7 +103,7 @@ STUDIES = {
         },
         ALONE,
         shares=tuple(2 ** (-half / 2) for half in range(10, -1, -1)),
-        stops={"the method": 0.25},
+        stops={"the method": 2**-1.5},
         target="vanilla",
     ),
     "ablation": Study(
@@ -303,7 +303,8 @@ def main() -> None:
     else:
         variants = STUDIES[study].variants
         with ThreadPoolExecutor(arguments.workers) as pool:  # each waits for a process
-            running = [pool.submit(searched, study, name, seed, minutes) for seed in seeds for name in variants]
+            longest = sorted(itertools.product(seeds, variants), key=lambda one: -STUDIES[study].stop(one[1]))
+            running = [pool.submit(searched, study, name, seed, minutes) for seed, name in longest]
             for one in running:
                 one.result()
         rows = [
