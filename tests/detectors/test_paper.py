@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import mmdet
 import numpy as np
 import pytest
-from mmengine.config import Config
 
 from detectors.evaluator import DetectorEvaluator
 from detectors.training.config import box_heads, load
 from primitives.catalog import KNOWN
-from tests.helpers.stock import PAPER
+from tests.helpers.stock import PAPER, TOOL, trained
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "configs" / "paper"
-TOOL = Path(mmdet.__file__).parent / ".mim" / "tools" / "train.py"
 
 
 def test_every_config_of_the_folder_is_tested() -> None:
@@ -64,33 +58,5 @@ def test_a_config_trains_for_an_iteration(name: str, outlined: dict[str, Any]) -
 
 @pytest.mark.parametrize("tool", ["autoloss train", "mmdetection's tools/train.py"])
 def test_both_commands_train_a_config(tool: str, outlined: dict[str, Any], tmp_path: Path) -> None:
-    config = load(str(FOLDER / "fcos_r50.py"), PAPER["fcos_r50"][1])
-    loaders = {}
-    for part in ("train", "val"):
-        loaders[f"{part}_dataloader"] = {
-            "batch_size": 20,
-            "num_workers": 0,
-            "persistent_workers": False,
-            "dataset": {
-                "data_root": "",
-                "ann_file": outlined[part]["annotations"],
-                "data_prefix": {"img": outlined[part]["images"]},
-                "metainfo": {"classes": tuple(map(str, range(10)))},
-                "pipeline": config[f"{part}_dataloader"].dataset.pipeline,
-            },
-        }
-    file = tmp_path / "config.py"
-    file.write_text(f"_base_ = {str(FOLDER / 'fcos_r50.py')!r}\n{Config(loaders).pretty_text}")
-    options = {key: value for key, value in PAPER["fcos_r50"][1].items() if key.startswith("model.")}
-    options |= {"model.bbox_head.num_classes": 10, "train_cfg.max_epochs": 1}
-    options["val_evaluator.ann_file"] = outlined["val"]["annotations"]
-    start = ["-m", "autoloss", "train"] if tool == "autoloss train" else [str(TOOL)]
-    line = [sys.executable, *start, str(file), "--work-dir", str(tmp_path / "work"), "--cfg-options"]
-    for key, value in options.items():
-        inside = value if isinstance(value, dict) else {"": value}
-        line += [f"{key}.{name}".strip(".") + f"={one}".replace(" ", "") for name, one in inside.items()]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    assert "Epoch(val) [1]" in done.stdout
-    assert (tmp_path / "work" / "epoch_1.pth").is_file()
+    program = ["-m", "autoloss", "train"] if tool == "autoloss train" else [str(TOOL)]
+    trained(program, FOLDER / "fcos_r50.py", "fcos_r50", outlined, ROOT, tmp_path)

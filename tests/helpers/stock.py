@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import mmdet
+from mmengine.config import Config
+
+from detectors.training.config import load
+
+TOOL = Path(mmdet.__file__).parent / ".mim" / "tools" / "train.py"
+"""mmdetection's own."""
+_CLOSED = """
+import sys
+
+class Closed:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("autoloss", "primitives", "detectors"):
+            raise ImportError(f"{name} is closed here")
+
+sys.meta_path.insert(0, Closed())
+"""
 SIZE = (96, 96)
 _COMMON: dict[str, Any] = {
     "model.backbone.init_cfg": None,
@@ -60,3 +82,54 @@ PAPER: dict[str, tuple[str, dict[str, Any]]] = {
     "faster_rcnn_r50_bdd100k": ("cse_a", _COMMON | _TWO_STAGE),
 }
 """By name of a config of configs/paper: the published pair, and the options that make it small."""
+
+
+def closed(folder: Path) -> Path:
+    """A folder that on PYTHONPATH keeps a process from importing what is ours."""
+    (folder / "closed").mkdir()
+    (folder / "closed" / "sitecustomize.py").write_text(_CLOSED)
+    return folder / "closed"
+
+
+def trained(program: Sequence[str], base: Path, name: str, data: dict[str, Any], importable: Path, folder: Path) -> str:
+    """What a program says that trains a small detector of a config file for an epoch, in a process of its own.
+
+    Args:
+        program: that takes what mmdetection's `tools/train.py` takes, after the interpreter.
+        base: the config of a detector, on COCO.
+        name: of the detector in `STOCK`, whose options make it small.
+        data: `train` and `val`, each with `annotations` and `images`, of ten classes.
+        importable: the folder on PYTHONPATH.
+        folder: where the config and the work dir lie.
+    """
+    _, options = STOCK[name]
+    config, loaders = load(f"configs/detectors/{name}.py", options), {}
+    for part in ("train", "val"):
+        loaders[f"{part}_dataloader"] = {
+            "batch_size": 20,
+            "num_workers": 0,
+            "persistent_workers": False,
+            "dataset": {
+                "data_root": "",
+                "ann_file": data[part]["annotations"],
+                "data_prefix": {"img": data[part]["images"]},
+                "metainfo": {"classes": tuple(map(str, range(10)))},
+                "pipeline": config[f"{part}_dataloader"].dataset.pipeline,
+            },
+        }
+    file = folder / "config.py"
+    file.write_text(f"_base_ = {str(base)!r}\n{Config(loaders).pretty_text}")
+    given = {key: value for key, value in options.items() if key.startswith("model.")}
+    classes = "model.bbox_head.num_classes" if "bbox_head" in config.model else "model.roi_head.bbox_head.num_classes"
+    given |= {classes: 10, "train_cfg.max_epochs": 1, "val_evaluator.ann_file": data["val"]["annotations"]}
+    line = [sys.executable, *program, str(file), "--work-dir", str(folder / "work"), "--cfg-options"]
+    for key, value in given.items():
+        inside = value if isinstance(value, dict) else {"": value}
+        line += [f"{key}.{name}".strip(".") + f"={one}".replace(" ", "") for name, one in inside.items()]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(importable)}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-3000:]
+    assert "Epoch(val) [1]" in done.stdout
+    assert (folder / "work" / "epoch_1.pth").is_file()
+    return said

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import mmdet
 import pytest
 import torch
 from mmengine.config import Config
@@ -21,6 +20,7 @@ from autoloss.export import folder as package
 from autoloss.export.selection import of_run, of_text
 from autoloss.store.run import Run
 from detectors import mmcv_ops
+from tests.helpers.stock import TOOL, closed
 from tests.helpers.survivors import FEW, known, survivors
 
 mmcv_ops.install()
@@ -37,17 +37,6 @@ from primitives.catalog import GRAMMARS  # noqa: E402
 from primitives.codegen.function import function_name  # noqa: E402
 from primitives.errors import InputError  # noqa: E402
 
-TOOL = Path(mmdet.__file__).parent / ".mim" / "tools" / "train.py"
-CLOSED = """
-import sys
-
-class Closed:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("autoloss", "primitives", "detectors"):
-            raise ImportError(f"{name} is closed here")
-
-sys.meta_path.insert(0, Closed())
-"""
 BCE = Loss.of({"expression": "sub(softplus(x), mul(x, y))", "grammar": "sigmoid", "alpha": 0.25})
 FOUND = {"loss_cls": BCE, "loss_bbox": survivors("box", FEW)[0]}
 PAIR_A = {"loss_cls": known("cse_a_cls"), "loss_bbox": known("cse_a_reg")}
@@ -103,9 +92,7 @@ def test_mmdetections_train_py_trains_the_digits_with_what_was_exported(
         "mmcv_ops",
     ]
     assert list(files)[3:] == ["detector.py", "config.py"]
-    (tmp_path / "closed").mkdir()
-    (tmp_path / "closed" / "sitecustomize.py").write_text(CLOSED)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "closed"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(closed(tmp_path)), "OMP_NUM_THREADS": "1"}
     refused = subprocess.run(
         [sys.executable, "-c", "import detectors"], env=environment, check=False, capture_output=True
     )
