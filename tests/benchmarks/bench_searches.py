@@ -210,17 +210,16 @@ def _mean(scores: Sequence[float]) -> str:
 
 @styled()
 def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file: Path) -> None:
-    """What is recommended, on held-out data, against time: the mean and every search."""
+    """What is recommended, on held-out data, against time: the mean of the searches and a band over all of them."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     panel = figure.subplots()
     for name, colour in zip(STUDIES[study].variants, itertools.cycle(_COLOURS)):
-        mine = [row for row in rows if row["variant"] == name]
-        times = sorted({row["minutes"] for row in mine})
-        for seed in sorted({row["seed"] for row in mine}):
-            panel.plot(times, [row["mean"] for row in mine if row["seed"] == seed], color=colour, alpha=0.3, lw=1)
-        panel.plot(
-            times, list(_curve(rows, name).values()), color=colour, marker="o", label=f"{name}, mean of the searches"
+        curve = _curve(rows, name)
+        every = [[row["mean"] for row in rows if (row["variant"], row["minutes"]) == (name, time)] for time in curve]
+        panel.fill_between(
+            list(curve), [min(of) for of in every], [max(of) for of in every], color=colour, alpha=0.2, lw=0
         )
+        panel.plot(list(curve), list(curve.values()), color=colour, marker="o", label=f"{name}, mean of the searches")
     panel.axhline(statistics.fmean(own), color=COLOURS[Kind.OWN], ls="--", label="the detector's own loss")
     panel.set_title(STUDIES[study].question)
     panel.set_xlabel("minutes of search on one core")
