@@ -23,105 +23,24 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
+from studies import STUDIES, TASK
+from study_shown import drawn, printed
 
-from autoloss.candidate import GATES, OWN, Kind
+from autoloss.candidate import OWN
 from autoloss.config import load
 from autoloss.evaluator import build
-from autoloss.report.plots.run_plots import LINES
-from autoloss.report.plots.style import COLOURS, styled
 from autoloss.search import ladder
 from autoloss.search.results import mean_scores
 from autoloss.store.run import Run
 from detectors.training.short import TrainingFailedError
-from primitives.catalog import slots
 
 ROOT = Path(__file__).parents[2]
 SEARCHES = ROOT / "configs" / "search"
-TASK = {"iterations": 1200, "train_on": "train", "evaluate_on": "test"}
 SEEDS = (71, 72, 73)
-_COLOURS = [colour for colour in LINES if colour != COLOURS[Kind.OWN]]
-"""Of variants; the own loss has its own."""
 ALWAYS = {"finale": None, "generations": 1000}
-
-
-@dataclass(frozen=True)
-class Study:
-    """Variants of a search that are compared.
-
-    Args:
-        question: that it answers.
-        config: whose data and detector judge.
-        variants: a config's name, and what is changed in its `search`.
-        given: changes in the `search` of every variant.
-        shares: of the time after which a search is asked what it recommends.
-        stops: share of the time at which a variant is stopped; the others have all of it.
-        target: the variant whose last score the others are timed to, if any.
-    """
-
-    question: str
-    config: str
-    variants: dict[str, tuple[str, dict[str, Any]]]
-    given: dict[str, Any] = field(default_factory=dict)
-    shares: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
-    stops: dict[str, float] = field(default_factory=dict)
-    target: str = ""
-
-    def stop(self, variant: str) -> float:
-        """Share of the time that a variant has."""
-        return self.stops.get(variant, 1.0)
-
-
-NOISY = "digits_noisy.py"
-ALONE: dict[str, Any] = {"known": [], "controls": []}
-"""Nothing but the own loss is given: what a search recommends it found."""
-PAPER = {"slots": {slot: {"language": "paper"} for slot in slots()}, "variation": {"numbers": "constants"}}
-IN_FULL = {"ladder": [{"name": "full", "task": {**TASK, "evaluate_on": "val"}, "seeds": [5]}]}
-STUDIES = {
-    "ladders": Study(
-        "two ladders, on clean digits",
-        "digits_fcos.py",
-        {"default": ("digits_fcos.py", {}), "paper": ("paper_ladder.py", {})},
-    ),
-    "language": Study(
-        "formulas of the paper's inputs, operators and constants beside those of all, on noisy digits",
-        NOISY,
-        {"all inputs": (NOISY, {}), "the paper's": (NOISY, PAPER)},
-    ),
-    "speedup": Study(
-        "vanilla evolution beside the method, on noisy digits",
-        NOISY,
-        {
-            "the method": (NOISY, {}),
-            "vanilla": (NOISY, {"gates": ["structure", "finite"], "calibrate": False, **IN_FULL}),
-        },
-        ALONE,
-        shares=tuple(2 ** (-half / 2) for half in range(10, -1, -1)),
-        stops={"the method": 2**-1.5},
-        target="vanilla",
-    ),
-    "ablation": Study(
-        "the method without one of its parts, and with preselection, on noisy digits",
-        NOISY,
-        {
-            "the method": (NOISY, {}),
-            "no convergence properties": (NOISY, {"gates": ["structure", "finite", "distinct", "converges"]}),
-            "no simulation": (NOISY, {"gates": [name for name in GATES if name != "converges"]}),
-            "no check for duplicates": (NOISY, {"gates": [name for name in GATES if name != "distinct"]}),
-            "no frozen rungs": (NOISY, IN_FULL),
-            "no calibration": (NOISY, {"calibrate": False}),
-            "with preselection": (NOISY, {"preselection": {"proposals": 4, "least": 20}}),
-        },
-        ALONE,
-        shares=(1.0,),
-    ),
-}
 
 
 def searched(study: str, variant: str, seed: int, minutes: float) -> None:
@@ -203,84 +122,6 @@ def _key(losses: dict[str, Any]) -> str:
     return json.dumps(losses, sort_keys=True)
 
 
-def _mean(scores: Sequence[float]) -> str:
-    spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
-    return f"{statistics.fmean(scores):.3f}{spread}"
-
-
-@styled()
-def drawn(study: str, rows: Sequence[dict[str, Any]], own: Sequence[float], file: Path) -> None:
-    """What is recommended, on held-out data, against time: the mean of the searches and a band over all of them."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    panel = figure.subplots()
-    for name, colour in zip(STUDIES[study].variants, itertools.cycle(_COLOURS)):
-        curve = _curve(rows, name)
-        every = [[row["mean"] for row in rows if (row["variant"], row["minutes"]) == (name, time)] for time in curve]
-        panel.fill_between(
-            list(curve), [min(of) for of in every], [max(of) for of in every], color=colour, alpha=0.2, lw=0
-        )
-        panel.plot(list(curve), list(curve.values()), color=colour, marker="o", label=f"{name}, mean of the searches")
-    panel.axhline(statistics.fmean(own), color=COLOURS[Kind.OWN], ls="--", label="the detector's own loss")
-    panel.set_title(STUDIES[study].question)
-    panel.set_xlabel("minutes of search on one core")
-    panel.set_ylabel("mAP of what it recommends, held out")
-    panel.legend()
-    figure.savefig(file, dpi=120)
-
-
-def printed(study: str, found: dict[str, Any]) -> None:
-    """Every recommendation, and what stands at the end."""
-    rows, curves = found["rows"], {name: _curve(found["rows"], name) for name in STUDIES[study].variants}
-    title = f"What searches recommend after some time, on held-out images: {STUDIES[study].question}"
-    table = Table(title=title, title_justify="left")
-    for name in ("variant", "search seed", "minutes", "scored", "recommends", "mAP held out"):
-        table.add_column(name, justify="left" if name in ("variant", "recommends") else "right")
-    for row in rows:
-        cells = (row["variant"], str(row["seed"]), f"{row['minutes']:.3g}", str(row["candidates"]), row["recommends"])
-        table.add_row(
-            *cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=row["minutes"] == max(curves[row["variant"]])
-        )
-    console = Console(width=120)
-    console.print(table)
-    console.print(f"the detector's own loss: {_mean(found['own'])} over training seeds")
-    for name, curve in curves.items():
-        final = [row["mean"] for row in rows if row["variant"] == name and row["minutes"] == max(curve)]
-        console.print(f"{name}, after {max(curve):g} minutes: {_mean(final)} over search seeds")
-    if target := STUDIES[study].target:
-        for line in _times(curves, target, found["own"]):
-            console.print(line)
-
-
-def _times(curves: dict[str, dict[float, float]], target: str, own: Sequence[float]) -> list[str]:
-    """How much sooner than the target a search is as good as that is at the end, or, if that is no gain, gains."""
-    end = max(curves[target])
-    gain = statistics.fmean(own) + 2 * statistics.stdev(own)
-    aim = max(curves[target][end], gain)
-    when = {name: _reached(curve, aim) for name, curve in curves.items()}
-    lines = [f"a gain over the own loss is {gain:.3f} (two standard deviations of its seeds)"]
-    for name, minutes in when.items():
-        reached = f"after {minutes:.3g} minutes" if minutes else f"not in {max(curves[name]):g} minutes"
-        if minutes and name != target:
-            reached += (
-                f", {'about' if when[target] else 'more than'} {(when[target] or end) / minutes:.2g} times sooner"
-            )
-        lines.append(f"{name} reaches {aim:.3f} {reached}")
-    return lines
-
-
-def _reached(curve: dict[float, float], aim: float) -> float | None:
-    """When a curve is as high as the aim and stays so; None where it never does."""
-    below = [minutes for minutes, mean in curve.items() if mean < aim]
-    return next((minutes for minutes in curve if not below or minutes > below[-1]), None)
-
-
-def _curve(rows: Sequence[dict[str, Any]], variant: str) -> dict[float, float]:
-    """Mean score over searches by minutes."""
-    mine = [row for row in rows if row["variant"] == variant]
-    times = sorted({row["minutes"] for row in mine})
-    return {t: statistics.fmean(row["mean"] for row in mine if row["minutes"] == t) for t in times}
-
-
 def main() -> None:
     """Searches, judges, and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -319,8 +160,8 @@ def main() -> None:
             row |= {"mean": statistics.fmean(of), "sd": statistics.stdev(of)}
         found = {"rows": rows, "own": scores[_key({})]}
         facts.write_text(json.dumps(found, indent=1))
-    drawn(study, found["rows"], found["own"], results / f"{study}.png")
-    printed(study, found)
+    drawn(STUDIES[study], found["rows"], found["own"], results / f"{study}.png")
+    printed(STUDIES[study], found)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,131 @@
+"""What a study of searches found: a table, the sentences below it, and a picture."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from studies import Study
+
+from autoloss.candidate import Kind
+from autoloss.report.plots.run_plots import LINES
+from autoloss.report.plots.style import COLOURS, NOISE, styled
+from autoloss.search.selection.noise import difference
+
+_COLOURS = [colour for colour in LINES if colour != COLOURS[Kind.OWN]]
+"""Of variants; the own loss has its own."""
+
+
+def _mean(scores: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+    return f"{statistics.fmean(scores):.3f}{spread}"
+
+
+@styled()
+def drawn(study: Study, rows: Sequence[dict[str, Any]], own: Sequence[float], file: Path) -> None:
+    """What is recommended, on held-out data, by every search, and their mean: against time, or at the end alone."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    panel = figure.subplots()
+    line = {"color": COLOURS[Kind.OWN], "ls": "--", "label": "the detector's own loss"}
+    if len(study.shares) > 1:
+        _against_time(panel, study, rows)
+        panel.axhline(statistics.fmean(own), **line)
+    else:
+        _at_the_end(panel, study, rows)
+        panel.axvline(statistics.fmean(own), **line)
+    panel.set_title(study.question)
+    panel.legend()
+    figure.savefig(file, dpi=120)
+
+
+def _against_time(panel: Axes, study: Study, rows: Sequence[dict[str, Any]]) -> None:
+    for name, colour in zip(study.variants, itertools.cycle(_COLOURS)):
+        curve = _curve(rows, name)
+        every = [[row["mean"] for row in rows if (row["variant"], row["minutes"]) == (name, time)] for time in curve]
+        low, high = [min(of) for of in every], [max(of) for of in every]
+        panel.fill_between(list(curve), low, high, color=colour, alpha=0.2, lw=0)
+        panel.plot(list(curve), list(curve.values()), color=colour, marker="o", label=f"{name}, mean of the searches")
+    if study.target:
+        panel.set_xscale("log", base=2)
+        panel.xaxis.set_major_formatter("{x:.3g}")
+    panel.set_xlabel("minutes of search on one core")
+    panel.set_ylabel("mAP of what it recommends, held out")
+
+
+def _at_the_end(panel: Axes, study: Study, rows: Sequence[dict[str, Any]]) -> None:
+    for place, name in enumerate(study.variants):
+        scores = [row["mean"] for row in rows if row["variant"] == name]
+        panel.scatter(scores, [place] * len(scores), color=NOISE, label="" if place else "a search")
+        panel.scatter(statistics.fmean(scores), place, color=COLOURS[Kind.FOUND], label="" if place else "their mean")
+    panel.set_yticks(range(len(study.variants)), list(study.variants))
+    panel.invert_yaxis()
+    panel.set_xlabel("mAP of what it recommends, held out")
+
+
+def printed(study: Study, found: dict[str, Any]) -> None:
+    """Every recommendation, and what stands at the end."""
+    rows, curves = found["rows"], {name: _curve(found["rows"], name) for name in study.variants}
+    title = f"What searches recommend after some time, on held-out images: {study.question}"
+    table = Table(title=title, title_justify="left")
+    for name in ("variant", "search seed", "minutes", "scored", "recommends", "mAP held out"):
+        table.add_column(name, justify="left" if name in ("variant", "recommends") else "right")
+    for row in rows:
+        cells = (row["variant"], str(row["seed"]), f"{row['minutes']:.3g}", str(row["candidates"]), row["recommends"])
+        table.add_row(
+            *cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=row["minutes"] == max(curves[row["variant"]])
+        )
+    console = Console(width=120)
+    console.print(table)
+    console.print(f"the detector's own loss: {_mean(found['own'])} over training seeds")
+    ends = {name: {row["seed"]: row["mean"] for row in rows if row["variant"] == name} for name in curves}  # the last
+    first = next(iter(ends))
+    for name, end in ends.items():
+        beside = ""
+        if name != first and not study.target:
+            told = difference(end, ends[first])
+            beside = (
+                f", {told.mean:+.3f} beside {first} (95 % interval {told.low:+.3f} to {told.high:+.3f})" if told else ""
+            )
+        console.print(
+            f"{name}, after {max(curves[name]):g} minutes: {_mean(list(end.values()))} over search seeds{beside}"
+        )
+    if target := study.target:
+        for line in _times(curves, target, found["own"]):
+            console.print(line)
+
+
+def _times(curves: dict[str, dict[float, float]], target: str, own: Sequence[float]) -> list[str]:
+    """How much sooner than the target a search is as good as that is at the end, or, if that is no gain, gains."""
+    end = max(curves[target])
+    gain = statistics.fmean(own) + 2 * statistics.stdev(own)
+    aim = max(curves[target][end], gain)
+    when = {name: _reached(curve, aim) for name, curve in curves.items()}
+    lines = [f"a gain over the own loss is {gain:.3f} (two standard deviations of its seeds)"]
+    for name, minutes in when.items():
+        reached = f"after {minutes:.3g} minutes" if minutes else f"not in {max(curves[name]):g} minutes"
+        if minutes and name != target:
+            reached += (
+                f", {'about' if when[target] else 'more than'} {(when[target] or end) / minutes:.2g} times sooner"
+            )
+        lines.append(f"{name} reaches {aim:.3f} {reached}")
+    return lines
+
+
+def _reached(curve: dict[float, float], aim: float) -> float | None:
+    """When a curve is as high as the aim and stays so; None where it never does."""
+    below = [minutes for minutes, mean in curve.items() if mean < aim]
+    return next((minutes for minutes in curve if not below or minutes > below[-1]), None)
+
+
+def _curve(rows: Sequence[dict[str, Any]], variant: str) -> dict[float, float]:
+    """Mean score over searches by minutes."""
+    mine = [row for row in rows if row["variant"] == variant]
+    times = sorted({row["minutes"] for row in mine})
+    return {t: statistics.fmean(row["mean"] for row in mine if row["minutes"] == t) for t in times}
