@@ -68,7 +68,7 @@ STUDIES = {
         target="vanilla",
     ),
     "ablation": Study(
-        "the method without one of its parts, and with preselection, on noisy digits",
+        "the method without a part, or with preselection, on noisy digits",
         NOISY,
         {
             "the method": (NOISY, {}),

@@ -31,7 +31,7 @@ def _mean(scores: Sequence[float]) -> str:
 @styled()
 def drawn(study: Study, rows: Sequence[dict[str, Any]], own: Sequence[float], file: Path) -> None:
     """What is recommended, on held-out data, by every search, and their mean: against time, or at the end alone."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
     panel = figure.subplots()
     line = {"color": COLOURS[Kind.OWN], "ls": "--", "label": "the detector's own loss"}
     if len(study.shares) > 1:
