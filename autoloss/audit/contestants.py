@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,8 +9,10 @@ from typing import Any
 
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.gates.calibration import calibrated
+from autoloss.gates.equivalence import recognised
 from autoloss.search.headroom.verdict import analysed
 from autoloss.search.results import Results, collapsed, mean_scores, rung_noise
+from autoloss.search.selection.noise import by_seed
 from autoloss.search.selection.objective import relative
 from autoloss.search.selection.places import Places
 from autoloss.settings import Settings
@@ -69,7 +70,7 @@ def finalists(search: Run) -> list[Contestant]:
         InputError: nothing that it found has finished.
     """
     settings, results = search.settings, Results(search, search.settings)
-    found = {one.number: one for one in search.candidates() if one.kind is Kind.FOUND}
+    found = {one.number: one for one in search.candidates() if one.kind is Kind.FOUND and not _known_titles(one)}
     order: list[int] = []
     if settings.finale is not None:
         scores: dict[int, list[float]] = {}
@@ -118,11 +119,18 @@ def published(settings: Settings) -> Contestant:
     return Contestant(PUBLISHED, " + ".join(titles), losses, Origin(How.KNOWN, titles=titles))
 
 
+EQUAL = (
+    *("evaluator", "evaluators", "objective", "slots", "fixed", "ladder", "finale"),
+    *("gates", "thresholds", "calibrate", "variation"),
+)
+"""Of a search's settings, what a random search of the same budget has alike."""
 _PAIR = {"loss_cls": "cse_{}_cls", "loss_bbox": "cse_{}_reg"}
 
 
 def best_known(search: Run, headroom: Run | None) -> Contestant | None:
     """The best known loss on this data, by a measurement of headroom, else by the search; None where there is none.
+
+    A search may have been given known losses to begin with, too.
 
     Raises:
         InputError: the measurement is of another set-up.
@@ -133,29 +141,44 @@ def best_known(search: Run, headroom: Run | None) -> Contestant | None:
         run, number = headroom, analysed(headroom).best.number
     candidates = {one.number: one for one in run.candidates()}
     if number is None:
-        number = _best_of(search, [one.number for one in candidates.values() if one.kind is Kind.KNOWN])
+        number = _best_of(search, [one.number for one in candidates.values() if _known_titles(one)])
     if number is None:
         return None
-    one = candidates[number]
-    what = " + ".join(one.origin.titles)
-    return Contestant(BEST_KNOWN, what, one.losses, one.origin)
+    titles = _known_titles(candidates[number])
+    return Contestant(BEST_KNOWN, " + ".join(titles), candidates[number].losses, Origin(How.KNOWN, titles=titles))
+
+
+def _known_titles(one: Candidate) -> tuple[str, ...]:
+    """Of the known losses that a candidate is, as the config names it or begins with it; none of any other."""
+    if one.kind is not Kind.FOUND:
+        return one.origin.titles if one.kind is Kind.KNOWN else ()
+    if one.origin.how is not How.INITIAL:
+        return ()
+    known = [recognised(loss) for loss in one.losses.values()]
+    return tuple(loss.title for loss in known if loss) if all(known) else ()
 
 
 def _best_of(search: Run, known: Sequence[int]) -> int | None:
-    """The known loss that the finale puts first, unless one that was not in it stands before that beyond the noise."""
+    """The known loss that the finale puts first, unless one that was not in it stands before that beyond the noise.
+
+    One that failed in the finale is out, and those that a race left early are compared by the seeds that all have;
+    where one seed leaves the noise of the last rung unknown, the finale decides.
+    """
     results, settings = Results(search, search.settings), search.settings
     order = [number for number in results.standing() if number in known]
     if not order or settings.finale is None:
         return next(iter(order), None)
-    final = mean_scores(results.scored(settings.finale.rung), settings.finale.rung.seeds)
-    first = max((number for number in order if number in final), key=lambda number: final[number], default=None)
-    other = next((number for number in order if number not in final), None)
+    ended = [one for one in results.scored(settings.finale.rung) if one.candidate in known]
+    common = set(settings.finale.rung.seeds).intersection(*by_seed(ended).values())
+    final = mean_scores(ended, [*common])
+    first = max(by_seed(ended), key=lambda number: final[number], default=None)
+    began = {one.candidate for one in ended}
+    other = next((number for number in order if number not in began), None)
     if first is None or other is None:
         return first if other is None else other
     last = settings.ladder[-1]
     means, noise = results.scores(last), rung_noise(results.scored(last))
-    margin = noise.deviation * math.sqrt(2 / len(last.seeds)) if noise else 0.0
-    return other if means[other] > means[first] + margin else first
+    return other if noise and means[other] > means[first] + noise.margin(len(last.seeds)) else first
 
 
 def of_random(search: Run, random: Run) -> Contestant:
@@ -164,7 +187,7 @@ def of_random(search: Run, random: Run) -> Contestant:
     Raises:
         InputError: it had another budget or set-up, or is none.
     """
-    _same_setup(search, random, "--random", ("evaluator", "evaluators", "objective", "slots", "ladder", "finale"))
+    _same_setup(search, random, "--random", EQUAL)
     found = {run: [one for one in run.candidates() if one.kind is Kind.FOUND] for run in (search, random)}
     bred = next((one for one in found[random] if one.origin.how is not How.RANDOM), None)
     if bred is not None:

@@ -46,9 +46,8 @@ def measure(plan: Plan, directory: Path, screen: Screens) -> None:
         with Run.create(folders[place.name], place.settings.identity()) as run:
             if any(run.evaluations()):
                 check_same(run.directory, run.description, place.description)
-            held = run.description.get(AUDIT, {})
-            places = [*held.get("elsewhere", ()), *(one.name for one in plan.places[1:] if place is plan.places[0])]
-            told = {**held, **_told(plan, place), "elsewhere": list(dict.fromkeys(places))}
+            homes = [one.name for one in plan.places[1:] if one.home and place is plan.places[0]]
+            told = {"elsewhere": homes, **run.description.get(AUDIT, {}), **_told(plan, place)}
             run.describe({**place.description, AUDIT: told})
             run.forget_running()
             if not run.candidates():
@@ -57,6 +56,16 @@ def measure(plan: Plan, directory: Path, screen: Screens) -> None:
                 here = _complete(plan, place, runner) if place.home else taking_part
                 taking_part = taking_part or here
                 _train(plan, place, runner, here)
+        if place is not plan.places[0]:
+            _add(folder(directory, plan, plan.places[0]), plan.places[0], place.name)
+
+
+def _add(directory: Path, first: Ready, name: str) -> None:
+    """Tells the run of the first place of another one that is done."""
+    with Run.create(directory, first.settings.identity()) as run:
+        told = run.description[AUDIT]
+        if name not in told["elsewhere"]:
+            run.describe({**run.description, AUDIT: {**told, "elsewhere": [*told["elsewhere"], name]}})
 
 
 def folder(directory: Path, plan: Plan, place: Ready) -> Path:
@@ -68,7 +77,7 @@ def _check(plan: Plan, place: Ready, directory: Path) -> None:
     """Refuses an audit of something else before anything is trained."""
     with Run.create(directory, place.settings.identity()) as run:
         held = run.description.get(AUDIT)
-        if run.candidates() and (held is None or {**held, **_told(plan, place)} != held):
+        if run.candidates() and (held is None or {**held, **_told(plan, place), "planned": held["planned"]} != held):
             raise InputError(
                 f"{directory} holds an audit of other finalists, or with other controls; name another with --out"
             )

@@ -46,7 +46,7 @@ class Ready:
         description: what is trained on what.
         seen: whether what is scored here is what the search's last rung was scored on, which chose the finalists.
         home: whether it is a set-up of the search itself, at which the weights of the controls are tuned.
-        weights: the rung at which tuned weights meet those as they were, the search's finale; None where it has none.
+        weights: the race of the search's finale, for tuned weights, at a rung of its own; None where it has none.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Ready:
     description: Mapping[str, Any]
     seen: bool = False
     home: bool = True
-    weights: Rung | None = None
+    weights: Finale | None = None
 
     @property
     def rung(self) -> Rung:
@@ -167,9 +167,11 @@ def _ready(name: str, settings: Settings, seeds: Sequence[int], workers: Mapping
         task = dict(evaluators.trained.audit_task(last.task, False))
         balanced = Rung(name=BALANCED_RUNG, task=dict(evaluators.trained.audit_task(last.task, True)), seeds=[*seeds])
     rung = Rung(name=RUNG, task=task, seeds=[*seeds])
-    weights = Rung(name=WEIGHTS_RUNG, task=last.task, seeds=[*last.seeds]) if settings.finale else None
+    weights = settings.finale and settings.finale.model_copy(
+        update={"rung": Rung(name=WEIGHTS_RUNG, task=last.task, seeds=[*last.seeds]), "check": None, "known": []}
+    )
     grammars = {slot: rules.grammar for slot, rules in settings.slots.items()}
-    rungs = [*settings.ladder, *filter(None, (rung, balanced, weights))]
+    rungs = [*settings.ladder, *filter(None, (rung, balanced, weights.rung if weights else None))]
     evaluators.prepare(grammars, [one.task for one in rungs])
     most = contestants.MOST_FINALISTS + len(contestants.CONTROLS)
     changes = {

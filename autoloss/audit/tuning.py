@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from autoloss.audit.contestants import Contestant, scaled
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
-from autoloss.rungs.rung import Rung
+from autoloss.rungs.finale import Finale
 from autoloss.search import ladder
 from autoloss.search.runner import Runner
+from autoloss.search.selection.final import race
 from autoloss.store.run import Run
 from primitives.catalog import known_loss, slots
 
@@ -57,30 +58,32 @@ def factors(count: int) -> list[float]:
 
 
 def tuned(
-    runner: Runner, of: Contestant, control: str, trials: Mapping[str, int], finale: Rung | None = None
+    runner: Runner, of: Contestant, control: str, trials: Mapping[str, int], finale: Finale | None = None
 ) -> Contestant:
-    """A loss with the weights that the ladder ranks first, one slot after another, or as it was where that is better.
+    """A loss with the best of the weights that the ladder ranks first, one slot after another, or as it was.
 
     Args:
         runner: of the audit, whose candidates and ladder are used.
         of: whose weights are tuned.
         control: what it is called then.
         trials: evaluations of each slot.
-        finale: the rung at which the two meet, as the search's finalists did; None for no such meeting.
+        finale: the race that as many of them run as finalists did, beside the weights as they were; None for no race.
     """
     as_it_was = dict.fromkeys(trials, 1.0)
-    best = dict(as_it_was)
+    best, tried = dict(as_it_was), dict[int, dict[str, float]]()
+    ranked: list[int] = []
     for slot, count in trials.items():
-        tried = {_number(runner, of, {**best, slot: factor}): factor for factor in factors(count)}
-        ranked = _climbed(runner, list(tried))
-        if ranked:
-            best[slot] = tried[ranked[0]]
-    if finale is not None and best != as_it_was:
-        pair = {_number(runner, of, weights): weights for weights in (best, as_it_was)}
-        runner.evaluate([*pair], finale)
-        scores = runner.results.scores(finale)
-        first = max((number for number in pair if number in scores), key=lambda number: scores[number], default=None)
-        best = best if first is None else pair[first]
+        now = {_number(runner, of, {**best, slot: factor}): {**best, slot: factor} for factor in factors(count)}
+        tried |= now
+        ranked = _climbed(runner, [*now])
+        best = now[ranked[0]] if ranked else best
+    if finale is not None:
+        plain = _number(runner, of, as_it_was)
+        line = [number for number in ranked if number != plain]
+        left = race(runner, finale, [plain], line)
+        scores = runner.results.scores(finale.rung)
+        first = max((one for one in (plain, *left[:1]) if one in scores), key=lambda one: scores[one], default=plain)
+        best = {plain: as_it_was, **tried}[first]
     return replace(of, control=control, factors=best)
 
 

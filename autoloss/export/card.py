@@ -10,6 +10,7 @@ from autoloss.candidate import Loss
 from autoloss.export.selection import Export
 from autoloss.export.target import TARGETS
 from autoloss.gates.certificates import certify
+from autoloss.gates.equivalence import recognised
 from autoloss.report import tables
 from autoloss.report.audit import words
 from autoloss.report.leaderboard import Evidence, titled
@@ -55,7 +56,7 @@ def text(export: Export, target: str, files: Sequence[str]) -> str:
 
 
 def _formula(function: str, slot: str, loss: Loss) -> list[str]:
-    expression, rules, known = loss.expression, loss.grammar, tables.recognised(loss)
+    expression, rules, known = loss.expression, loss.grammar, recognised(loss)
     rows = ["| input | meaning | unit |", "|---|---|---|"]
     rows += [f"| {one.name} | {one.text} | {one.unit} |" for one in rules.terminals if one.name in expression.names]
     outside = f", alpha {loss.alpha:g} in the column of the target" if loss.alpha is not None else ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from autoloss.candidate import Loss
 from primitives import algebra, symbolic
 from primitives.algebra import Answer
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
@@ -108,3 +109,9 @@ def _known_identities(kind: Kind) -> dict[str, KnownLoss]:
 def recognise(name: str, grammar: Grammar) -> KnownLoss | None:
     """The known loss with this identity, or None."""
     return _known_identities(grammar.kind).get(name)
+
+
+@lru_cache(maxsize=1024)
+def recognised(loss: Loss) -> KnownLoss | None:
+    """The known loss that a loss is, up to an affine map."""
+    return recognise(identity(loss.expression, loss.grammar, loss.alpha)[0], loss.grammar)

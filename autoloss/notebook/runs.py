@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autoloss.export import selection
+from autoloss.gates.equivalence import recognised
 from autoloss.notebook.formula import LossFormula
 from autoloss.report import tables
 from autoloss.report.leaderboard import Leaderboard, Row
@@ -69,7 +70,7 @@ def _row(row: Row, slots: list[str], rungs: tuple[str, ...]) -> dict[str, Any]:
     formulas: dict[str, Any] = {}
     for slot in slots:
         loss = one.losses.get(slot)
-        known = tables.recognised(loss) if loss else None
+        known = recognised(loss) if loss else None
         formulas |= {slot: loss and tables.short(loss), f"{slot} known": known and known.title}
     means = {rung: scores[rung].mean if rung in scores else None for rung in rungs}
     spread = {f"{rung} sd": scores[rung].sd if rung in scores else None for rung in rungs}

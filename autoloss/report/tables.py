@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from autoloss.candidate import GATES, OWN, Candidate, Kind, Loss
-from autoloss.gates.equivalence import identity, recognise
+from autoloss.gates.equivalence import recognised
 from autoloss.report import next_steps
 from autoloss.report.leaderboard import Counts, Leaderboard, Row
 from autoloss.values import LONGEST_NAME
-from primitives.catalog import KnownLoss, grammar, kinds, slots
+from primitives.catalog import grammar, kinds, slots
 from primitives.forms.infix import infix
 from primitives.forms.simplify import simplified
 from primitives.text.printable import printable
@@ -187,12 +187,6 @@ def short(loss: Loss) -> str:
 def _in_short(name: str, text: str) -> str:
     """The same of canonical text of a grammar."""
     return short(Loss(grammar(name).parse(text), grammar(name)))
-
-
-@lru_cache(maxsize=1024)
-def recognised(loss: Loss) -> KnownLoss | None:
-    """The known loss that a loss is, up to an affine map."""
-    return recognise(identity(loss.expression, loss.grammar, loss.alpha)[0], loss.grammar)
 
 
 def counts(found: Counts) -> RenderableType:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from autoloss.audit.contestants import BEST_KNOWN, OWN_LOSS, OWN_TUNED
+from autoloss.audit.contestants import BEST_KNOWN, EQUAL, OWN_LOSS, OWN_TUNED
 from autoloss.audit.document import FOLDER, write
 from autoloss.audit.measure import measure
 from autoloss.audit.plan import LEAST_SEEDS, MOST_SEEDS, apart, planned, same_slots
@@ -114,7 +114,7 @@ def _check(pipeline: Pipeline, step: Step) -> None:
 
 def _check_same(ours: Settings, theirs: Settings, name: str) -> None:
     """Refuses a random search whose losses could not be compared; arguments: settings of both, its name."""
-    for key in ("evaluator", "evaluators", "objective", "slots", "ladder", "finale"):
+    for key in EQUAL:
         if ours.identity()[key] != theirs.identity()[key]:
             raise InputError(f"random: {name} has another search.{key}, so its losses cannot be compared")
 
@@ -144,7 +144,9 @@ def _costs(pipeline: Pipeline, step: Step, costs: MachineCosts) -> Costs:
     each = sum(costs.costs[rung.name].seconds(1, 1) * len(rung.every_seed) for rung in settings.ladder)
     tuning = spread(2 * len(settings.slots) * trials, each, costs)
     seed = costs.costs[last.name].seconds(1, 1)
-    tuning += spread(4 * len(last.every_seed), seed, costs) if settings.finale else 0.0
+    if settings.finale:
+        raced = sum(count * len(seeds) for count, seeds in settings.finale.rounds())
+        tuning += spread(2 * (raced + len(last.every_seed)), seed, costs)
     counts = [step.section.seeds] if step.section.seeds else range(LEAST_SEEDS, MOST_SEEDS + 1)
     places = max(len(settings.evaluators), 1) + len(step.section.on)
     return {count: tuning + spread(_CONTESTANTS * count * places, seed, costs) for count in counts}

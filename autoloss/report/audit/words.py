@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autoloss.audit.contestants import CONTROLS
+from autoloss.audit.contestants import BEST_KNOWN, CONTROLS, OWN_TUNED
+from autoloss.audit.tuning import MOST
 from autoloss.audit.verdict import Audit, Comparison, Contender, Place
 from autoloss.values import LEVEL
 from primitives.text.printable import printable
@@ -36,9 +37,19 @@ def _of_place(place: Place, seeds: int) -> str:
     lacking = [name for name in CONTROLS if name not in there]
     missing = f"Not among the controls: the {', the '.join(lacking)}." if lacking else ""
     picked = "The search ranked its finalists on the same images, which flatters them." if place.seen else ""
+    edge = [
+        f"A weight of the {one.control} is at the end of what was tried." for one in place.contenders if _at_end(one)
+    ]
     tuned = "" if place.home else ", with weights as tuned elsewhere"
     begin = f"On {place.on}{tuned}, over {over}, in points of {place.metric} with 95 % intervals:"
-    return printable(" ".join(filter(None, [begin, *sentences, *failed, unseen, picked, missing])), None)
+    return printable(" ".join(filter(None, [begin, *sentences, *failed, unseen, *edge, picked, missing])), None)
+
+
+def _at_end(one: Contender) -> bool:
+    """Whether more, or less, of a loss might do better."""
+    return one.control in (OWN_TUNED, BEST_KNOWN) and any(
+        not 1 / MOST < factor < MOST for factor in one.factors.values()
+    )
 
 
 def _who(one: Contender) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from autoloss.candidate import Candidate, Evaluation, Loss, State
+from autoloss.gates.equivalence import recognised
 from autoloss.gates.inspection import nearest
-from autoloss.report import tables
 from autoloss.report.leaderboard import Row
 from primitives.catalog import slots
 from primitives.expression import Expression
@@ -59,7 +59,7 @@ def losses(found: Mapping[str, Loss], *, short: bool) -> list[Shown]:
 
 def _loss(slot: str, loss: Loss, short: bool) -> Shown:
     tree = simplified(loss.expression, loss.grammar) if short else loss.expression
-    known = tables.recognised(loss) if short else None
+    known = recognised(loss) if short else None
     remarks = [
         f"weight {loss.loss_weight:.3g}",
         f"alpha {loss.alpha:g}" if loss.alpha is not None else "",

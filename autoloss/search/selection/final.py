@@ -21,14 +21,31 @@ def compare(runner: Runner, finale: Finale) -> None:
     given = [OWN, *(index + 1 for index in finale.known), *of_kind[Kind.CONTROL][:1]]
     left = entrants(runner, finale, of_kind[Kind.FOUND])
     _begin(runner, finale.rung.name)
+    race(runner, finale, given, left)
+
+
+def race(runner: Runner, finale: Finale, given: Sequence[int], left: Sequence[int]) -> list[int]:
+    """Those that stay to the end, best first, failed ones left out; each round has fewer of them.
+
+    Args:
+        runner: trains.
+        finale: its rounds.
+        given: candidates that have every seed.
+        left: those that race, in their order.
+    """
     seeds: list[int] = []
     for count, more in finale.rounds():
         if seeds:
-            scores = mean_scores(runner.results.scored(finale.rung), seeds)
-            left = ranked({number: scores[number] for number in left if number in scores})
+            left = _standing(runner, finale, seeds, left)
         left = left[:count]
         runner.evaluate([*given, *left], finale.rung.with_seeds(more))
         seeds += more
+    return _standing(runner, finale, seeds, left)
+
+
+def _standing(runner: Runner, finale: Finale, seeds: Sequence[int], left: Sequence[int]) -> list[int]:
+    scores = mean_scores(runner.results.scored(finale.rung), seeds)
+    return ranked({number: scores[number] for number in left if number in scores})
 
 
 def entrants(runner: Runner, finale: Finale, line: Sequence[int]) -> list[int]:

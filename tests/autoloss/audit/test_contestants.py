@@ -94,25 +94,66 @@ def test_the_best_known_loss_is_the_best_of_the_search_or_of_a_measurement(searc
     assert of_headroom.what == "IoU (linear)"
 
 
-@pytest.mark.parametrize(("behind", "both", "best"), [(0.001, False, 2), (0.3, False, 1), (0.3, True, 2)])
+@pytest.mark.parametrize(
+    ("behind", "both", "seeds", "failed", "best"),
+    [
+        (0.001, False, (1, 5), False, 2),
+        (0.3, False, (1, 5), False, 1),
+        (0.3, True, (1, 5), False, 2),
+        (0.3, False, (1,), False, 2),  # one seed tells of no noise
+        (-0.3, False, (1, 5), True, 1),
+    ],
+)
 def test_the_best_known_loss_is_that_which_the_finale_puts_first_unless_another_that_was_not_in_it_is_clearly_before(
-    tmp_path: Path, behind: float, both: bool, best: int
+    tmp_path: Path, behind: float, both: bool, seeds: tuple[int, ...], failed: bool, best: int
 ) -> None:
-    ladder = [{"name": "proxy", "task": {"steps": 8}, "seeds": [1, 5]}]
+    ladder = [{"name": "proxy", "task": {"steps": 8}, "seeds": [*seeds]}]
     rules = settings(ladder=ladder)  # its finale has the second row of `known`
     scores = {0: 0.3, 1: 0.5, 2: 0.5 - behind}
     with Run.create(tmp_path / "run", rules.identity()) as run:
         run.born(Population(rules).given()[:3], [])
         luck = {1: 0.01, 5: -0.01}
-        rows = [(n, "proxy", seed, score + luck[seed] * (-1) ** n) for n, score in scores.items() for seed in luck]
+        rows = [(n, "proxy", seed, score + luck[seed] * (-1) ** n) for n, score in scores.items() for seed in seeds]
         finale = {0: 0.3, 2: 0.4, **({1: 0.35} if both else {})}
         rows += [(number, "full", seed, score) for number, score in finale.items() for seed in (2, 3)]
         for number, rung, seed, score in rows:
             run.started(number, rung, seed)
             run.finished(Evaluation(number, rung, seed, State.DONE, score, {"score": score}, None, 1.0, 1.0))
+        if failed:
+            run.started(2, "full", 9)
+            run.finished(Evaluation(2, "full", 9, State.FAILED, error="NaN"))
         found = contestants.best_known(run, None)
         assert found is not None
         assert found.losses == run.candidates()[best].losses
+
+
+def test_known_losses_that_a_search_began_with_are_known_and_no_finalists(tmp_path: Path) -> None:
+    init = [
+        {"loss_bbox": "iou"},
+        {"loss_bbox": "neg(log(div(i, mul(u, 2))))"},
+        {"loss_bbox": "tanh(sigmoid(sigmoid(neg(div(i, u)))))"},
+    ]
+    with Run.open(searched(tmp_path / "run", births=4, init=init, known=[], finale=None)) as run:
+        given = {str(one.losses["loss_bbox"].expression): one for one in run.candidates() if one.losses}
+        best = contestants.best_known(run, None)
+        finalists = [one.losses for one in contestants.finalists(run)]
+        named = [contestants._known_titles(one) for one in given.values()]
+    assert best is not None
+    assert best.what in ("IoU (linear)", "IoU (log)")
+    assert best.losses not in finalists
+    assert [titles for titles in named if titles] == [("IoU (linear)",), ("IoU (log)",)]
+
+
+@pytest.mark.parametrize("changes", [{"gates": ["structure"]}, {"calibrate": False}, {"variation": {"draws": 5000}}])
+def test_a_random_search_with_other_gates_is_refused(search: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    rules = settings(evaluator=IMAGES, generations=1, births=2, strategy="random", init="random", **changes)
+    refused = f"made with another search.{next(iter(changes))} than"
+    with (
+        Run.create(tmp_path / "random", rules.identity()) as random,
+        Run.open(search) as run,
+        pytest.raises(InputError, match=refused),
+    ):
+        contestants.of_random(run, random)
 
 
 def test_a_measurement_of_another_set_up_is_refused(search: Path, tmp_path: Path) -> None:

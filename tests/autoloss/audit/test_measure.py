@@ -130,11 +130,20 @@ def test_an_audit_goes_on_at_more_places_and_keeps_those_it_has(search: Path, tm
     assert audited(search, tmp_path / "audit", trials=1) == more
 
 
-def test_a_detector_whose_own_loss_fails_ends_the_audit(tmp_path: Path, search: Path) -> None:
-    directory = searched(tmp_path / "run")
+def test_a_detector_whose_own_loss_fails_elsewhere_ends_the_audit_there_and_not_at_home(
+    tmp_path: Path, search: Path
+) -> None:
     bad = from_mapping(section(evaluator={**IMAGES, "fail": "own"}))
     with pytest.raises(InputError, match="the detector's own loss failed at rung 'audit'"):
-        measure(plan_of(directory, trials=1, on={"bad": bad}), tmp_path / "audit", unseen)
+        measure(plan_of(search, trials=1, on={"bad": bad}), tmp_path / "audit", unseen)
+    assert [place.on for place in analysed(tmp_path / "audit").places] == ["mine"]
+    assert audited(search, tmp_path / "audit", trials=1) == analysed(tmp_path / "audit")
+
+
+def test_an_audit_goes_on_whoever_chose_its_seeds(search: Path, tmp_path: Path) -> None:
+    plan = plan_of(search, trials=1)
+    measure(replace(plan, why="as a power calculation says"), tmp_path / "audit", unseen)
+    assert audited(search, tmp_path / "audit", trials=1, seeds=plan.seeds).planned == "as asked for"
 
 
 def test_an_audit_does_not_go_on_or_begin_with_other_data_behind_the_paths_of_its_search(

@@ -11,6 +11,7 @@ from autoloss.audit import contestants, tuning
 from autoloss.audit.contestants import Contestant
 from autoloss.candidate import Candidate, How, Kind, Loss, Origin
 from autoloss.config import from_mapping
+from autoloss.rungs.finale import Finale
 from autoloss.rungs.rung import Rung
 from autoloss.store.run import Run
 from tests.helpers.audited import audited
@@ -64,19 +65,37 @@ def test_a_line_that_began_with_a_random_draw_was_chosen_from_all_that_were_draw
 
 @pytest.mark.parametrize("in_finale", [0.4, 0.6])
 def test_tuned_weights_are_taken_where_they_beat_those_as_they_were_in_the_finale(in_finale: float) -> None:
-    finale = Rung(name="audit, weights", task={}, seeds=[1, 2])
+    finale = Finale(rung=Rung(name="audit, weights", task={}, seeds=[1, 2]), count=1)
     made = MadeUp(from_mapping(section(births=1, generations=1)), lambda number, rung, _: scores(number, rung.name))
 
     def scores(number: int, rung: str) -> float:
-        own, other = (0.5, in_finale) if rung == finale.name else (0.5, 0.6)
+        own, other = (0.5, in_finale) if rung == finale.rung.name else (0.5, 0.6)
         return own if number == 0 else other
 
     cast(Any, made).store = SimpleNamespace(born=lambda *_: None)
     found = tuning.tuned(made.runner, contestants.own(), contestants.OWN_TUNED, {"loss_bbox": 3}, finale)
-    (met,) = (numbers for rung, numbers, seeds in made.visits if rung == finale.name and seeds == [1, 2])
+    (met,) = (numbers for rung, numbers, seeds in made.visits if rung == finale.rung.name and seeds == [1, 2])
     assert 0 in met
     assert len(met) == 2
     assert (found.factors["loss_bbox"] == 1) == (in_finale < 0.5)
+
+
+def test_as_many_weights_race_as_finalists_did_and_the_best_of_them_is_taken() -> None:
+    finale = Finale(rung=Rung(name="audit, weights", task={}, seeds=[1, 2, 3]), count=3, race=[3, 2, 1])
+    made = MadeUp(from_mapping(section(births=1, generations=1)), lambda number, rung, _: scores(number, rung.name))
+
+    def scores(number: int, rung: str) -> float:
+        # The ladder ranks the weights as they were born; the finale, of which the ladder's third is the best, does not.
+        return 0.6 - 0.01 * number if rung != finale.rung.name else 0.1 + 0.01 * number
+
+    cast(Any, made).store = SimpleNamespace(born=lambda *_: None)
+    found = tuning.tuned(made.runner, contestants.own(), contestants.OWN_TUNED, {"loss_bbox": 9}, finale)
+    met = {seeds[0]: numbers for rung, numbers, seeds in made.visits if rung == finale.rung.name}
+    assert [len(met[seed]) for seed in (1, 2, 3)] == [4, 3, 2]
+    assert max(met[1]) in met[3]
+    weights = {number: one.losses for number, one in made.runner.candidates.items()}
+    settings = made.runner.settings
+    assert contestants.scaled(settings, {}, found.factors) == weights[max(met[1])]
 
 
 def test_an_audit_has_the_meeting_with_the_seeds_of_the_searchs_finale(search: Path, tmp_path: Path) -> None:
