@@ -44,28 +44,30 @@ ALWAYS = {"finale": None, "generations": 1000}
 
 
 def searched(study: str, variant: str, seed: int, minutes: float) -> None:
-    """A search, stopped after its time; one that was stopped before, or had another time, begins anew."""
+    """A search, stopped after its time; one that was stopped before, or had another time or config, begins anew."""
     place, about = _place(study, variant, seed), STUDIES[study]
-    if (place / "done.json").exists() and json.loads((place / "done.json").read_text())["minutes"] == minutes:
-        return
+    base, changes = about.variants[variant]
+    config = f"_base_ = {str(SEARCHES / base)!r}\nsearch = {ALWAYS | about.given | changes | {'seed': seed}!r}\n"
+    seconds = 60 * minutes * about.stop(variant)
+    if (place / "done.json").exists():
+        done = json.loads((place / "done.json").read_text())
+        if (done["seconds"], (place / "config.py").read_text()) == (seconds, config):
+            return
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    config, changes = about.variants[variant]
-    (place / "config.py").write_text(
-        f"_base_ = {str(SEARCHES / config)!r}\nsearch = {ALWAYS | about.given | changes | {'seed': seed}!r}\n"
-    )
+    (place / "config.py").write_text(config)
     line = [sys.executable, "-m", "autoloss", "search", str(place / "config.py"), str(place / "run"), "--workers", "1"]
     environment = {**os.environ, "AUTOLOSS_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
     begun = time.time()
     process = subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     try:
-        _, said = process.communicate(timeout=60 * minutes * about.stop(variant))
+        _, said = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
         process.communicate()
     else:
         raise SystemExit(f"{variant}, seed {seed}: the search ended before its time: {said[-1000:]}")
-    (place / "done.json").write_text(json.dumps({"begun": begun, "minutes": minutes}))
+    (place / "done.json").write_text(json.dumps({"begun": begun, "seconds": seconds}))
 
 
 def recommended(study: str, variant: str, seed: int, share: float, minutes: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,36 +96,42 @@ def printed(study: Study, found: dict[str, Any]) -> None:
         console.print(
             f"{name}, after {max(curves[name]):g} minutes: {_mean(list(end.values()))} over search seeds{beside}"
         )
-    if target := study.target:
-        for line in _times(curves, target, found["own"]):
-            console.print(line)
+    for line in _times(study, rows, found["own"]) if study.target else ():
+        console.print(line)
 
 
-def _times(curves: dict[str, dict[float, float]], target: str, own: Sequence[float]) -> list[str]:
+def _times(study: Study, rows: Sequence[dict[str, Any]], own: Sequence[float]) -> Iterator[str]:
     """How much sooner than the target a search is as good as that is at the end, or, if that is no gain, gains."""
-    end = max(curves[target])
     gain = statistics.fmean(own) + 2 * statistics.stdev(own)
-    aim = max(curves[target][end], gain)
-    when = {name: _reached(curve, aim) for name, curve in curves.items()}
-    lines = [f"a gain over the own loss is {gain:.3f} (two standard deviations of its seeds)"]
-    for name, minutes in when.items():
-        reached = f"after {minutes:.3g} minutes" if minutes else f"not in {max(curves[name]):g} minutes"
-        if minutes and name != target:
-            reached += (
-                f", {'about' if when[target] else 'more than'} {(when[target] or end) / minutes:.2g} times sooner"
-            )
-        lines.append(f"{name} reaches {aim:.3f} {reached}")
-    return lines
+    curves = {name: _curve(rows, name) for name in study.variants}
+    end = max(curves[study.target])
+    aim = max(curves[study.target][end], gain)
+    slow = _reached(curves[study.target], aim)
+    yield f"a gain over the own loss is {gain:.3f} (two standard deviations of its seeds)"
+    for name, curve in curves.items():
+        minutes = _reached(curve, aim)
+        sooner = ""
+        if minutes and name != study.target:
+            sooner = f", {'about' if slow else 'more than'} {(slow or end) / minutes:.2g} times sooner"
+        alone = ", ".join(
+            _told(_reached(_curve(rows, name, seed), aim)) for seed in sorted({row["seed"] for row in rows})
+        )
+        yield f"{name} reaches {aim:.3f} {_told(minutes)} of {max(curve):.3g}{sooner}; its searches, one by one: {alone}"
+    step = study.shares[-1] / study.shares[-2]
+    yield f"searches were asked at times {step:.2g} apart, so no time is closer than by that factor"
+
+
+def _told(minutes: float | None) -> str:
+    return f"after {minutes:.3g} minutes" if minutes else "never"
 
 
 def _reached(curve: dict[float, float], aim: float) -> float | None:
-    """When a curve is as high as the aim and stays so; None where it never does."""
-    below = [minutes for minutes, mean in curve.items() if mean < aim]
-    return next((minutes for minutes in curve if not below or minutes > below[-1]), None)
+    """When a curve is first as high as the aim; None where it never is."""
+    return next((minutes for minutes, mean in curve.items() if mean >= aim), None)
 
 
-def _curve(rows: Sequence[dict[str, Any]], variant: str) -> dict[float, float]:
-    """Mean score over searches by minutes."""
-    mine = [row for row in rows if row["variant"] == variant]
+def _curve(rows: Sequence[dict[str, Any]], variant: str, seed: int | None = None) -> dict[float, float]:
+    """Mean score over searches by minutes, or that of one search."""
+    mine = [row for row in rows if row["variant"] == variant and seed in (None, row["seed"])]
     times = sorted({row["minutes"] for row in mine})
     return {t: statistics.fmean(row["mean"] for row in mine if row["minutes"] == t) for t in times}
