@@ -70,17 +70,17 @@ def _at_the_end(panel: Axes, study: Study, rows: Sequence[dict[str, Any]]) -> No
 
 
 def printed(study: Study, found: dict[str, Any]) -> None:
-    """Every recommendation, and what stands at the end."""
+    """Every recommendation from when it stood, and what stands at the end."""
     rows, curves = found["rows"], {name: _curve(found["rows"], name) for name in study.variants}
-    title = f"What searches recommend after some time, on held-out images: {study.question}"
+    title = f"What searches recommend, and from which minute on: {study.question}"
     table = Table(title=title, title_justify="left")
-    for name in ("variant", "search seed", "minutes", "scored", "recommends", "mAP held out"):
+    for name in ("variant", "search seed", "minute", "scored", "recommends", "mAP held out"):
         table.add_column(name, justify="left" if name in ("variant", "recommends") else "right")
-    for row in rows:
-        cells = (row["variant"], str(row["seed"]), f"{row['minutes']:.3g}", str(row["candidates"]), row["recommends"])
-        table.add_row(
-            *cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=row["minutes"] == max(curves[row["variant"]])
-        )
+    for (name, seed), mine in itertools.groupby(rows, key=lambda row: (row["variant"], row["seed"])):
+        new = [next(same) for _, same in itertools.groupby(mine, key=lambda row: row["losses"])]
+        for row in new:
+            cells = (name, str(seed), f"{row['minutes']:.3g}", str(row["candidates"]), row["recommends"])
+            table.add_row(*cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=row is new[-1])
     console = Console(width=120)
     console.print(table)
     console.print(f"the detector's own loss: {_mean(found['own'])} over training seeds")
@@ -94,7 +94,7 @@ def printed(study: Study, found: dict[str, Any]) -> None:
                 f", {told.mean:+.3f} beside {first} (95 % interval {told.low:+.3f} to {told.high:+.3f})" if told else ""
             )
         console.print(
-            f"{name}, after {max(curves[name]):g} minutes: {_mean(list(end.values()))} over search seeds{beside}"
+            f"{name}, after {max(curves[name]):.3g} minutes: {_mean(list(end.values()))} over search seeds{beside}"
         )
     for line in _times(study, rows, found["own"]) if study.target else ():
         console.print(line)
@@ -116,7 +116,7 @@ def _times(study: Study, rows: Sequence[dict[str, Any]], own: Sequence[float]) -
         alone = ", ".join(
             _told(_reached(_curve(rows, name, seed), aim)) for seed in sorted({row["seed"] for row in rows})
         )
-        yield f"{name} reaches {aim:.3f} {_told(minutes)} of {max(curve):.3g}{sooner}; its searches, one by one: {alone}"
+        yield f"{name} reaches {aim:.3f} {_told(minutes)} of {max(curve):.3g}{sooner}; its searches: {alone}"
     step = study.shares[-1] / study.shares[-2]
     yield f"searches were asked at times {step:.2g} apart, so no time is closer than by that factor"
 
