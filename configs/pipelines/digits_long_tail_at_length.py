@@ -2,7 +2,7 @@
 
     autoloss run digits_long_tail_at_length
 
-What is found meets the controls with new seeds on test images on which no candidate was ranked.
+What is found meets the controls with new seeds on test images on which nothing it proposed was ranked.
 """
 
 pipeline = ["search", "audit", "export", "report"]

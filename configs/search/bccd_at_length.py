@@ -1,6 +1,6 @@
 """Blood cells, one stage, at length: whole detectors rank at the end of the ladder.
 
-No candidate is ranked on the test images: they are for `autoloss audit`.
+Nothing it proposes is ranked on the test images: they are for `autoloss audit`.
 """
 
 _base_ = "bccd.py"

@@ -1,6 +1,6 @@
 """Blood cells, two stages, at length: whole detectors rank at the end of the ladder.
 
-No candidate is ranked on the test images: they are for `autoloss audit`.
+Nothing it proposes is ranked on the test images: they are for `autoloss audit`.
 """
 
 _base_ = "bccd_faster_rcnn.py"

@@ -1,7 +1,7 @@
 """The first search at length: noisy digits, whole detectors rank at the end of a ladder; 45 minutes on two cores.
 
-Candidates are chosen on 200 images whose labels were checked, as one does by hand before long trainings. No
-candidate is ranked on the test images: they are for `autoloss audit`.
+Candidates are chosen on 200 images whose labels were checked, as one does by hand before long trainings. Nothing it
+proposes is ranked on the test images: they are for `autoloss audit`.
 """
 
 _base_ = "digits_noisy.py"
