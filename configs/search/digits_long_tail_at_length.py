@@ -26,6 +26,7 @@ search = dict(
         dict(loss_cls="varifocal", loss_bbox="mpdiou"),
         dict(loss_cls=dict(formula="focal", times=0.5), loss_bbox="mpdiou"),
         dict(loss_cls=f"{_focal}/pow(f, 0.25)", loss_bbox="mpdiou"),
+        dict(loss_cls=f"{_focal}/pow(f, 0.5)", loss_bbox="mpdiou"),
         dict(loss_cls=f"{_focal}*(1 + 2*y*(1 - f))", loss_bbox="mpdiou"),
     ],
     # Heads on frozen features rank class losses as whole detectors do, and box losses once they train long
