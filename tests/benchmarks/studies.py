@@ -68,7 +68,7 @@ STUDIES = {
         target="vanilla",
     ),
     "ablation": Study(
-        "the method without a part, or with preselection, on noisy digits",
+        "the method without one of its parts, on noisy digits",
         NOISY,
         {
             "the method": (NOISY, {}),
@@ -77,6 +77,15 @@ STUDIES = {
             "no check for duplicates": (NOISY, {"gates": [name for name in GATES if name != "distinct"]}),
             "no frozen rungs": (NOISY, IN_FULL),
             "no calibration": (NOISY, {"calibrate": False}),
+        },
+        ALONE,
+        shares=(1.0,),
+    ),
+    "preselection": Study(
+        "the method with and without preselection, on noisy digits",
+        NOISY,
+        {
+            "the method": (NOISY, {}),
             "with preselection": (NOISY, {"preselection": {"proposals": 4, "least": 20}}),
         },
         ALONE,
