@@ -113,16 +113,12 @@ def _times(study: Study, rows: Sequence[dict[str, Any]], own: Sequence[float]) -
         sooner = ""
         if minutes and name != study.target:
             sooner = f", {'about' if slow else 'more than'} {(slow or end) / minutes:.2g} times sooner"
-        alone = ", ".join(
-            _told(_reached(_curve(rows, name, seed), aim)) for seed in sorted({row["seed"] for row in rows})
-        )
-        yield f"{name} reaches {aim:.3f} {_told(minutes)} of {max(curve):.3g}{sooner}; its searches: {alone}"
+        each = [_reached(_curve(rows, name, seed), aim) for seed in sorted({row["seed"] for row in rows})]
+        alone = ", ".join(f"{one:.3g}" if one else "never" for one in each)
+        told = f"after {minutes:.3g} of {max(curve):.3g} minutes" if minutes else f"not in {max(curve):.3g} minutes"
+        yield f"{name} reaches {aim:.3f} {told}{sooner}; its searches, each: {alone}"
     step = study.shares[-1] / study.shares[-2]
     yield f"searches were asked at times {step:.2g} apart, so no time is closer than by that factor"
-
-
-def _told(minutes: float | None) -> str:
-    return f"after {minutes:.3g} minutes" if minutes else "never"
 
 
 def _reached(curve: dict[float, float], aim: float) -> float | None:
