@@ -16,8 +16,6 @@ OWN = 0
 """Number of the candidate that keeps all of the detector's own losses."""
 GATES = ("structure", "finite", "minimum", "monotone", "gradient", "distinct", "converges")
 """Names of the gates, in their order."""
-PRESELECTION = "preselection"
-"""In place of a gate: a proposal that passed them all, and that a model passed over for another."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from autoloss.candidate import GATES, Loss
 from autoloss.evaluator import BESIDE, Spec, named
 from autoloss.proposals.initial import OWN as KEPT
 from autoloss.proposals.initial import Initial, Weighted
-from autoloss.proposals.preselection import Preselection
 from autoloss.proposals.strategy import Named
 from autoloss.proposals.variation import Variation
 from autoloss.rungs.finale import Finale
@@ -152,7 +151,6 @@ class Settings(Section):
         objective: what candidates are then ranked by: the mean, or the worst, of their scores over the own loss's, or
             their mean rank.
         strategy: who proposes candidates: `type`, a name such as 'evolution' or 'module:Class', and its arguments.
-        preselection: of what is trained among what passed the gates; None trains all of it.
         variation: how children come about.
         gates: that judge formulas, None for all; fewer measure what the others are worth.
         calibrate: False leaves losses at their slot's weight, whatever their gradient norm.
@@ -180,7 +178,6 @@ class Settings(Section):
     evaluators: list[Spec] = Field(default=[])
     objective: Literal["mean", "worst", "rank"] | None = None
     strategy: Named = Field(default={"type": "evolution"})
-    preselection: Preselection | None = None
     variation: Variation = Variation()
     gates: list[Literal[GATES]] | None = Field(default=None, min_length=1)  # type: ignore[valid-type]
     calibrate: bool = True
@@ -228,6 +225,13 @@ class Settings(Section):
             if grammar(slot.grammar).slot != name:
                 raise ValueError(f"grammar {slot.grammar!r} is not for {name}")
         return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_gone(cls, given: Any) -> Any:
+        """Runs of older versions name a preselection, which is gone; those that had none go on."""
+        gone = isinstance(given, Mapping) and given.get("preselection", "") is None
+        return {key: value for key, value in given.items() if key != "preselection"} if gone else given
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

@@ -52,7 +52,6 @@ def imported(file: Path) -> set[str]:
 OF_ONE_FILE = {
     "course.py": {"numpy"},  # where most formulas fall it takes half of the time of torch
     "config.py": {"mmengine"},
-    "preselection.py": {"sklearn"},
     "isolated_check.py": {"jax"},
     "ray_cluster.py": {"ray"},
     "ray_node.py": {"ray"},

@@ -54,7 +54,7 @@ _NOTHING = MachineCosts("", 1, 1, 0.0, 0.0, (0.0, 0.0), {})
 def _key(settings: Settings) -> str:
     """The same of searches whose parts cost the same."""
     kept: dict[str, Any] = settings.identity()  # but for what is proposed, and how often
-    for name in ("seed", "generations", "births", "known", "controls", "init", "fixed", "strategy", "preselection"):
+    for name in ("seed", "generations", "births", "known", "controls", "init", "fixed", "strategy"):
         kept.pop(name)
     return json.dumps([kept, settings.workers], sort_keys=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from autoloss.candidate import GATES, OWN, PRESELECTION, Candidate, Crash, Evaluation, Kind, State
+from autoloss.candidate import GATES, OWN, Candidate, Crash, Evaluation, Kind, State
 from autoloss.search.selection.choice import Choice
 from autoloss.search.selection.noise import Difference
 from autoloss.search.selection.objective import relative
@@ -313,7 +313,7 @@ def _counts(
 
     return Counts(
         proposed=born + sum(refused.values()),
-        refused={gate: refused.get(gate, 0) for gate in (*GATES, *({PRESELECTION} & refused.keys()))},
+        refused={gate: refused.get(gate, 0) for gate in GATES},
         passed=born,
         given=len(candidates) - born,
         trained=ended(State.DONE),

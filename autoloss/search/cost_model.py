@@ -187,8 +187,7 @@ def project(
     """
     numbers = sorted({*devices, measured.devices})
     first, later = measured.births
-    several = settings.preselection.mean if settings.preselection else 1.0
-    proposing = settings.births * (first + (settings.generations - 1) * later * several)
+    proposing = settings.births * (first + (settings.generations - 1) * later)
     births = settings.generations * settings.births
     alone = {BEGIN: measured.begin + measured.start, PROPOSE: proposing}
     disks = {BEGIN: measured.bytes_data, PROPOSE: births * measured.bytes_birth}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from autoloss.candidate import OWN, PRESELECTION, Candidate, How, Kind, Loss, Origin, Refusal
+from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin, Refusal
 from autoloss.gates import pipeline
 from autoloss.gates.calibration import calibrated
 from autoloss.gates.certificates import certify
@@ -19,7 +19,6 @@ from autoloss.gates.distinct import GATE as DISTINCT
 from autoloss.gates.distinct import Distinct, from_parent
 from autoloss.gates.identities import Identities
 from autoloss.proposals.initial import Weighted
-from autoloss.search.selection.preselection import Model
 from autoloss.search.strategies import strategy
 from autoloss.search.strategies.standing import Scores, Standing
 from autoloss.search.strategies.strategy import Draft
@@ -57,7 +56,6 @@ class Population:
         self._distinct = Distinct(earlier="an earlier candidate or of the detector's own loss")
         self._strategy = strategy.build(settings)
         self._identities = Identities(settings.slots, settings.stand_ins, settings.calibrate)
-        self._model = Model(settings)
         self._proved: dict[Loss, list[dict[str, Any]]] = {}
         for candidate in candidates:
             self._add(candidate)
@@ -67,7 +65,6 @@ class Population:
     def tell(self, standing: Sequence[int], rungs: Sequence[Scores] = ()) -> None:
         """Takes the candidates that climbed the ladder so far, best first, and the scores at the rungs that rank."""
         self._strategy.tell(Standing((self.candidates[number] for number in standing), rungs))
-        self._model.tell(self.candidates.values(), rungs)
 
     def ask(self, generation: int, watch: Callable[[int, int], None] = lambda *_: None) -> Birth:
         """A new generation; the first one holds the detector's own loss and the known losses besides.
@@ -177,23 +174,10 @@ class Population:
         return calibrated(known.expression, grammar, known.alpha, replaced.like, factor * replaced.weight)
 
     def _bear(self, attempts: _Attempts, generation: int) -> Candidate:
-        """A candidate that passes every gate and is new to the run; where a model picks, the best of several."""
+        """A candidate that passes every gate and is new to the run."""
         with seeded(self.settings.seed, attempts.number) as rng:
-            drafts = [self._draft(rng, attempts)]
-            for _ in range(self._model.more(rng)):
-                another = self._draft(rng, attempts)
-                if another in drafts:
-                    break  # a strategy that has no other to propose
-                drafts.append(another)
-        if len(drafts) > 1:
-            scores = self._model.predicted([draft.losses for draft in drafts])
-            best = max(range(len(drafts)), key=lambda place: scores[place])
-            for place, draft in enumerate(drafts):
-                if place != best:
-                    reason = f"a score of {scores[place]:.3f} is predicted, of another {scores[best]:.3f}"
-                    attempts.pass_over(draft, Verdict(PRESELECTION, False, reason))
-            drafts = [drafts[best]]
-        return self._born(attempts.number, generation, drafts[0], attempts.draws + 1)
+            draft = self._draft(rng, attempts)
+        return self._born(attempts.number, generation, draft, attempts.draws + 1)
 
     def _draft(self, rng: random.Random, attempts: _Attempts) -> Draft:
         """Asks until what is proposed is new to the run."""
@@ -291,11 +275,6 @@ class _Attempts:
                 f"candidate {self.number}: no formula for {slot} passed the gates in {most} proposals "
                 f"(last: {verdict.gate}: {verdict.reason}); raise search.variation.draws or widen the grammar"
             )
-
-    def pass_over(self, draft: Draft, verdict: Verdict) -> None:
-        """Keeps a proposal that another was preferred to."""
-        slot = draft.origin.slots[0]
-        self._keep(slot, draft.losses[slot].expression, verdict)
 
     def _keep(self, slot: str, formula: Expression, verdict: Verdict) -> None:
         refusal = Refusal(self.number, self.draws, slot, formula.text, verdict.gate, verdict.reason)

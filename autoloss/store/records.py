@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from autoloss.candidate import GATES, PRESELECTION, Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal
+from autoloss.candidate import GATES, Candidate, Crash, Evaluation, Kind, Loss, Origin, Refusal
 from autoloss.config import from_run_file
 from autoloss.settings import Settings
 from autoloss.store.contributions import unpack
@@ -234,7 +234,7 @@ def _audit_refusals(refusals: Sequence[Refusal], candidates: Sequence[Candidate]
         _there(one.number, candidates, "a refusal")
         if one.draw != place[one.number]:
             raise Contradiction(f"refusal {place[one.number]} on the way to candidate {one.number} is missing")
-        if one.gate not in (*GATES, PRESELECTION):
+        if one.gate not in GATES:
             raise Contradiction(f"refusal {one.draw} on the way to candidate {one.number} is by gate {shown(one.gate)}")
         place[one.number] += 1
     for number, count in place.items():

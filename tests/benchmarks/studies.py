@@ -81,14 +81,4 @@ STUDIES = {
         ALONE,
         shares=(1.0,),
     ),
-    "preselection": Study(
-        "the method with and without preselection, on noisy digits",
-        NOISY,
-        {
-            "the method": (NOISY, {}),
-            "with preselection": (NOISY, {"preselection": {"proposals": 4, "least": 20}}),
-        },
-        ALONE,
-        shares=(1.0,),
-    ),
 }

@@ -31,9 +31,8 @@ WAYS: dict[str, dict[str, Any]] = {
         "init": INITIAL,
         "births": 4,
     },
-    "preselection": {"preselection": {"least": 5, "random": 0.2}, "slots": _SLOTS, "init": INITIAL, "births": 3},
 }
-"""Every strategy that comes with the toolkit, and the model that picks, as changes of the small config."""
+"""Every strategy that comes with the toolkit, as changes of the small config."""
 
 
 def facts(directory: Path) -> tuple[Any, ...]:

@@ -67,8 +67,8 @@ def test_two_processes_give_what_one_gives(tmp_path: Path, uninterrupted: tuple[
     assert searched(tmp_path / "run", workers=2) == uninterrupted
 
 
-def test_two_processes_give_what_one_gives_where_strategies_take_turns_and_a_model_picks(tmp_path: Path) -> None:
-    changes = {**WAYS["schedule"], "preselection": {"least": 5, "proposals": 2}}
+def test_two_processes_give_what_one_gives_where_strategies_take_turns(tmp_path: Path) -> None:
+    changes = WAYS["schedule"]
     assert searched(tmp_path / "two", **changes, workers=2) == searched(tmp_path / "one", **changes)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autoloss.candidate import OWN, PRESELECTION, Candidate, How, Kind
+from autoloss.candidate import OWN, Candidate, How, Kind
 from autoloss.config import from_mapping
 from autoloss.gates import equivalence, identities
 from autoloss.search import population
@@ -203,22 +203,6 @@ def test_a_loss_with_another_weight_is_another_candidate_and_its_children_inheri
         ]
         assert loss.loss_weight * norms[0] == pytest.approx(2 * own * norms[1], rel=1e-4)
     assert children
-
-
-def test_a_model_picks_among_proposals_and_says_what_it_passed_over() -> None:
-    settings = from_mapping(section(**WAYS["preselection"]))
-    search = Population(settings)
-    first = search.ask(0)
-    search.tell(*told_of(first.candidates))
-    birth = search.ask(1)
-    passed_over = [one for one in birth.refusals if one.gate == PRESELECTION]
-    assert passed_over
-    for one in passed_over:
-        low, high = (float(number) for number in re.findall(r"-?\d\.\d+", one.reason))
-        assert low <= high
-    for child in birth.candidates:
-        assert child.draws == 1 + sum(one.number == child.number for one in birth.refusals)
-    assert not any(one.gate == PRESELECTION for one in first.refusals)  # nothing was trained then
 
 
 def test_what_is_known_of_a_formula_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
