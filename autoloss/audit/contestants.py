@@ -120,7 +120,7 @@ def published(settings: Settings) -> Contestant:
 
 
 EQUAL = (
-    *("evaluator", "evaluators", "objective", "slots", "fixed", "ladder", "finale"),
+    *("evaluator", "evaluators", "objective", "slots", "ladder", "finale"),
     *("gates", "thresholds", "calibrate", "variation"),
 )
 """Of a search's settings, what a random search of the same budget has alike."""
