@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from detectors import mmcv_ops
-from tests.detectors.export.test_mmdet import CLOSED, STOCK, TOOL, losses_of, written
+from tests.detectors.export.test_mmdet import STOCK, losses_of, written
 from tests.helpers import handed
+from tests.helpers.stock import TOOL, closed
 
 mmcv_ops.install()
 
@@ -90,15 +91,15 @@ def test_mmdetection_trains_a_folder_alone_and_resumes_it_with_the_losses_that_w
     evaluator = {"type": "detectors.evaluator:DetectorEvaluator", "detector": "configs/detectors/tiny_fcos.py"}
     task = {"iterations": 4, "train_on": "train", "evaluate_on": "val"}
     setup = {"evaluator": {**evaluator, "data": data}, "task": task, "seed": 0, "stand_in": True}
-    folder, closed = tmp_path / "exported", tmp_path / "closed"
-    for place in (folder, closed):
-        place.mkdir()
+    folder, importable = tmp_path / "exported", closed(tmp_path)
+    folder.mkdir()
     for name, text in mmdet_files(handed.losses("sigmoid"), "Handed", ["By a test."], setup).items():
         (folder / name).write_text(text)
-    (closed / "sitecustomize.py").write_text(CLOSED)
-    whole = losses_of_iterations(folder, closed, tmp_path / "whole")
+    whole = losses_of_iterations(folder, importable, tmp_path / "whole")
     assert sorted(whole) == [1, 2, 3, 4]
-    again = losses_of_iterations(folder, closed, tmp_path / "again", "--resume", str(tmp_path / "whole" / "iter_2.pth"))
+    again = losses_of_iterations(
+        folder, importable, tmp_path / "again", "--resume", str(tmp_path / "whole" / "iter_2.pth")
+    )
     assert again == {3: whole[3], 4: whole[4]}
     assert any(path.name.startswith("training_state_") for path in (tmp_path / "again").glob("*.py"))
 
