@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,12 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+from scipy import stats
 from studies import Study
 
 from autoloss.candidate import Kind
 from autoloss.report.plots.run_plots import LINES
 from autoloss.report.plots.style import COLOURS, NOISE, styled
-from autoloss.search.selection.noise import difference
+from autoloss.search.selection.noise import Difference, difference
+from autoloss.values import LEVEL
 
 _COLOURS = [colour for colour in LINES if colour != COLOURS[Kind.OWN]]
 """Of variants; the own loss has its own."""
@@ -101,33 +104,43 @@ def printed(study: Study, found: dict[str, Any]) -> None:
 
 
 def _times(study: Study, rows: Sequence[dict[str, Any]], own: Sequence[float]) -> Iterator[str]:
-    """How much sooner than the target a search is as good as that is at the end, or, if that is no gain, gains."""
-    gain = statistics.fmean(own) + 2 * statistics.stdev(own)
+    """How much sooner than the target a search gains over the own loss and is as good as the target is at its end."""
     curves = {name: _curve(rows, name) for name in study.variants}
-    end = max(curves[study.target])
-    aim = max(curves[study.target][end], gain)
-    slow = _reached(curves[study.target], aim)
-    yield f"a gain over the own loss is {gain:.3f} (two standard deviations of its seeds)"
-    for name, curve in curves.items():
-        minutes = _reached(curve, aim)
-        sooner = ""
-        if minutes and name != study.target:
-            sooner = f", {'about' if slow else 'more than'} {(slow or end) / minutes:.2g} times sooner"
-        each = [_reached(_curve(rows, name, seed), aim) for seed in sorted({row["seed"] for row in rows})]
-        alone = ", ".join(f"{one:.3g}" if one else "never" for one in each)
-        told = f"after {minutes:.3g} of {max(curve):.3g} minutes" if minutes else f"not in {max(curve):.3g} minutes"
-        yield f"{name} reaches {aim:.3f} {told}{sooner}; its searches, each: {alone}"
+    last, end = list(curves[study.target].items())[-1]
+    gains = {name: _gains(rows, name, own) for name in curves}
+    first = {
+        name: next((time for time, gain in gains[name].items() if gain.low > 0 and curves[name][time] >= end), None)
+        for name in curves
+    }
+    for name, minutes in first.items():
+        gain = gains[name][minutes or max(gains[name])]
+        told = f"{gain.mean:+.3f} over the detector's own loss (95 %: {gain.low:+.3f} to {gain.high:+.3f})"
+        if minutes is None:
+            yield f"{name} gains not in {max(gains[name]):.3g} minutes: {told}"
+            continue
+        slow = first[study.target]
+        sooner = f", {'about' if slow else 'more than'} {(slow or last) / minutes:.2g} times sooner"
+        yield f"{name} gains after {minutes:.3g} minutes: {told}{sooner if name != study.target else ''}"
     step = study.shares[-1] / study.shares[-2]
+    yield "a gain is one whose interval lies above zero: Welch's, searches beside training seeds of the own loss"
     yield f"searches were asked at times {step:.2g} apart, so no time is closer than by that factor"
 
 
-def _reached(curve: dict[float, float], aim: float) -> float | None:
-    """When a curve is first as high as the aim; None where it never is."""
-    return next((minutes for minutes, mean in curve.items() if mean >= aim), None)
+def _gains(rows: Sequence[dict[str, Any]], variant: str, own: Sequence[float]) -> dict[float, Difference]:
+    """Of the searches over the own loss, by minutes; without an interval where no search has another loss yet."""
+    found = {}
+    for time, mean in _curve(rows, variant).items():
+        scores = [row["mean"] for row in rows if (row["variant"], row["minutes"]) == (variant, time)]
+        ends = (-math.inf, math.inf)
+        if len(scores) > 1 and len(own) > 1 and len(set(scores)) > 1:
+            interval = stats.ttest_ind(scores, own, equal_var=False).confidence_interval(1 - LEVEL)
+            ends = (float(interval.low), float(interval.high))
+        found[time] = Difference(mean - statistics.fmean(own), *ends, len(scores))
+    return found
 
 
-def _curve(rows: Sequence[dict[str, Any]], variant: str, seed: int | None = None) -> dict[float, float]:
-    """Mean score over searches by minutes, or that of one search."""
-    mine = [row for row in rows if row["variant"] == variant and seed in (None, row["seed"])]
+def _curve(rows: Sequence[dict[str, Any]], variant: str) -> dict[float, float]:
+    """Mean score over searches by minutes."""
+    mine = [row for row in rows if row["variant"] == variant]
     times = sorted({row["minutes"] for row in mine})
     return {t: statistics.fmean(row["mean"] for row in mine if row["minutes"] == t) for t in times}

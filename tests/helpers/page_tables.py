@@ -159,7 +159,7 @@ def known_losses() -> list[str]:
 def headroom() -> list[str]:
     """A line per measurement that is kept."""
     lines = [
-        "| measured | iterations | own | own, best weight | best known | noise | cheap rungs |",
+        "| measured | iterations | own | own, best weight or as formulas | best known | noise | cheap rungs |",
         "|---|---|---|---|---|---|---|",
     ]
     for folder in sorted((ROOT / "results" / "headroom").iterdir()):
