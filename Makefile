@@ -1,6 +1,8 @@
 # Every target makes the environment it needs in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 .PHONY: search test test-slow results published benchmark benchmark-export benchmark-estimate benchmark-frozen benchmark-speedup benchmark-ablation benchmark-scaling fidelity flagship report headroom funnel clean
 
@@ -75,9 +77,9 @@ benchmark-speedup: .venv/installed  ## Vanilla evolution beside the method, on n
 	@mkdir -p results/speedup
 	@$(BIN)/python tests/benchmarks/bench_searches.py speedup --minutes 40 | tee results/speedup/speedup.txt
 
-benchmark-ablation: .venv/installed  ## The method without one of its parts, on noisy digits; about 2 hours.
+benchmark-ablation: .venv/installed  ## The method without one of its parts, on noisy digits; about 75 minutes.
 	@mkdir -p results/ablation
-	@$(BIN)/python tests/benchmarks/bench_searches.py ablation --minutes 10 | tee results/ablation/ablation.txt
+	@$(BIN)/python tests/benchmarks/bench_searches.py ablation --minutes 6 | tee results/ablation/ablation.txt
 
 benchmark-scaling: .venv/installed  ## Evaluations per hour by number of workers, 1 to 64 where 32 GB are free; about 25 minutes on an idle machine.
 	@$(BIN)/python tests/benchmarks/bench_scaling.py results/scaling

@@ -1,4 +1,4 @@
-"""The nouns of a search: a loss, a candidate, a verdict and an evaluation."""
+"""The nouns of a search: a loss, a candidate, its refusal or crash, and an evaluation."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def _unchecked(kind: Any, value: Any) -> Any:
             return {key: _unchecked(inner, part) for key, part in value.items()}
         return [_unchecked(inner, part) for part in value]
     model = _model(kind)
-    return value if model is None or value is None else _unchecked(model, value)
+    return value if model is None or not isinstance(value, Mapping) else _unchecked(model, value)
 
 
 def completed(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,12 +113,6 @@ def ratio(case: Case, tree: Tree, known: Tree, positive: Names, fixed: Names) ->
     return found
 
 
-def ratio_text(case: Case, tree: Tree, known: Tree, positive: Names, fixed: Names) -> str | None:
-    """The same as text."""
-    found = ratio(case, tree, known, positive, fixed)
-    return None if found is None else str(found)
-
-
 def latex(tree: Tree, positive: Names) -> str:
     """The formula as LaTeX, as it was written (not simplified); softmax and dot stay named functions."""
     return str(sympy.latex(display(tree, positive)))

@@ -133,7 +133,7 @@ class ScalarKind(Kind):
     def related(
         self, formula: Formula, known: Formula, title: str, prove: Callable[..., Answer[Any]]
     ) -> tuple[str, str] | None:
-        found = prove(symbolic.ratio_text).value
+        found = prove(symbolic.ratio).value
         return (f"{title}, its gradient times {found}", algebra.PROVED) if found is not None else None
 
     def panels(self, formula: Formula, scale: float, descend: Descend) -> tuple[Panel, ...]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from autoloss.candidate import OWN, Candidate, How, Kind, Loss, Origin
 from autoloss.gates.calibration import calibrated
 from autoloss.gates.equivalence import recognised
 from autoloss.search.headroom.verdict import analysed
-from autoloss.search.results import Results, collapsed, mean_scores, rung_noise
+from autoloss.search.results import Results, mean_scores, rung_noise
 from autoloss.search.selection.noise import by_seed
 from autoloss.search.selection.objective import relative
 from autoloss.search.selection.places import Places
@@ -69,33 +67,23 @@ def finalists(search: Run) -> list[Contestant]:
     Raises:
         InputError: nothing that it found has finished.
     """
-    settings, results = search.settings, Results(search, search.settings)
     found = {one.number: one for one in search.candidates() if one.kind is Kind.FOUND and not _known_titles(one)}
-    order: list[int] = []
-    if settings.finale is not None:
-        scores: dict[int, list[float]] = {}
-        for e in results.scored(settings.finale.rung):
-            if e.candidate in found:
-                scores.setdefault(e.candidate, []).append(e.score if e.score is not None else float("nan"))
-        whole = {number: row for number, row in scores.items() if not any(score != score for score in row)}
-        # Whoever was given more seeds was better with fewer.
-        order = sorted(whole, key=lambda number: (-len(whole[number]), -statistics.fmean(whole[number]), number))
-    fell = collapsed(results.scored(check), check) if (check := settings.finale and settings.finale.check) else set()
-    order = order or [number for number in results.standing() if number in found and number not in fell]
+    places = Places(search.settings, search.candidates(), relative(search.evaluations(), search.settings.objective))
+    order = places.furthest(found)
     if not order:
         raise InputError(
             f"{search.directory} has no candidate that it found and that finished: there is nothing to audit; the same "
             "autoloss search goes on with it"
         )
-    picked = Places(settings, search.candidates(), relative(search.evaluations(), settings.objective)).choice()
+    picked = places.choice()
     if picked is not None and picked.candidate in order:  # what is recommended comes first
         order = [picked.candidate, *(number for number in order if number != picked.candidate)]
-    return [_of_run(found[number], "") for number in order[:MOST_FINALISTS]]
+    return [_finalist(found[number]) for number in order[:MOST_FINALISTS]]
 
 
-def _of_run(one: Candidate, control: str) -> Contestant:
+def _finalist(one: Candidate) -> Contestant:
     origin = replace(one.origin, numbers=(one.number, *one.origin.numbers))
-    return Contestant(control, f"#{one.number}", one.losses, origin, one.number)
+    return Contestant("", f"#{one.number}", one.losses, origin, one.number)
 
 
 def own() -> Contestant:
@@ -162,7 +150,7 @@ def _best_of(search: Run, known: Sequence[int]) -> int | None:
     """The known loss that the finale puts first, unless one that was not in it stands before that beyond the noise.
 
     One that failed in the finale is out, and those that a race left early are compared by the seeds that all have;
-    where one seed leaves the noise of the last rung unknown, the finale decides.
+    where one seed leaves the noise of the last rung unknown, or its first failed there, the finale decides.
     """
     results, settings = Results(search, search.settings), search.settings
     order = [number for number in results.standing() if number in known]
@@ -178,7 +166,9 @@ def _best_of(search: Run, known: Sequence[int]) -> int | None:
         return first if other is None else other
     last = settings.ladder[-1]
     means, noise = results.scores(last), rung_noise(results.scored(last))
-    return other if noise and means[other] > means[first] + noise.margin(len(last.seeds)) else first
+    if not noise or first not in means:
+        return first
+    return other if means[other] > means[first] + noise.margin(len(last.seeds)) else first
 
 
 def of_random(search: Run, random: Run) -> Contestant:
@@ -223,17 +213,13 @@ def _check_done(random: Run) -> None:
 
 def _same_setup(search: Run, other: Run, option: str, keys: Sequence[str]) -> None:
     """Refuses a run that was not made as the search was."""
-    ours, theirs = (_plain(run.settings) for run in (search, other))
+    ours, theirs = (run.settings.identity() for run in (search, other))
     for key in keys:
         if ours[key] != theirs[key]:
             raise InputError(
                 f"{option} {other.directory}: made with another search.{key} than {search.directory}, so its losses "
                 "cannot be compared"
             )
-
-
-def _plain(settings: Settings) -> dict[str, Any]:
-    return settings.identity()
 
 
 def scaled(settings: Settings, losses: Mapping[str, Loss], factors: Mapping[str, float]) -> dict[str, Loss]:

@@ -14,6 +14,7 @@ from autoloss.audit.intervals import DRAWS
 from autoloss.audit.verdict import Audit, Comparison, Place
 from autoloss.values import LEVEL, POWER
 from primitives.errors import InputError
+from primitives.system.files import write_whole
 from primitives.text.printable import printable
 
 FILE = "audit.json"
@@ -58,12 +59,7 @@ def write(found: Audit, directory: Path) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    fresh = directory / f"{FILE}.new"
-    try:
-        fresh.write_text(json.dumps(plain_values(found), indent=2) + "\n", encoding="utf-8")
-        fresh.replace(directory / FILE)
-    except OSError as error:
-        raise InputError(f"cannot write {directory / FILE}: {error.strerror}") from None
+    write_whole(directory / FILE, json.dumps(plain_values(found), indent=2) + "\n")
 
 
 class _Row(BaseModel):

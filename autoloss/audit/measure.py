@@ -18,6 +18,7 @@ from autoloss.settings import Settings
 from autoloss.store.run import Run
 from autoloss.store.same import check_same
 from primitives.errors import InputError
+from primitives.text.printable import printable
 
 AUDIT = "audit"
 """Key of a run's description: the plan, and who takes part."""
@@ -77,6 +78,11 @@ def _check(plan: Plan, place: Ready, directory: Path) -> None:
     """Refuses an audit of something else before anything is trained."""
     with Run.create(directory, place.settings.identity()) as run:
         held = run.description.get(AUDIT)
+        if held is not None and held["search"] != plan.search:
+            raise InputError(
+                f"{directory} holds an audit of a run that was named {printable(held['search'])} and is now "
+                f"{printable(plan.search)}: give its folder that name again, or name another audit with --out"
+            )
         if run.candidates() and (held is None or {**held, **_told(plan, place), "planned": held["planned"]} != held):
             raise InputError(
                 f"{directory} holds an audit of other finalists, or with other controls; name another with --out"

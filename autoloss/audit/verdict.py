@@ -140,7 +140,7 @@ def analysed(directory: Path) -> Audit:
     """What an audit says.
 
     Raises:
-        InputError: there is none, it is not done, or the detector's own loss failed.
+        InputError: there is none, or it is not done.
     """
     with Run.open(directory) as run:
         told = _told(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from primitives.errors import InputError
+from primitives.system.names import reached
 from primitives.text.printable import printable
 
 CHECK = "detectors.data.check:checked_splits"
@@ -70,19 +70,19 @@ def described(
     if data.suffix == ".py":
         if given:
             raise InputError(f"--data {data} is a dataset config and names every split; {given[0]} is for annotations")
-        found: dict[str, Any] = _reach(DESCRIBED)(data)
-        _reach(LOOK)(found)
+        found: dict[str, Any] = reached(DESCRIBED)(data)
+        reached(LOOK)(found)
         return found
-    parts: dict[str, Any] = _reach(PARTS)(data, images)
+    parts: dict[str, Any] = reached(PARTS)(data, images)
     if "train" not in parts:
         raise InputError(f"--data {printable(data)} has no split to train on; it has {', '.join(parts)}")
     for name, file, folder in (("val", val, val_images), ("test", test, test_images)):
         if file is not None:
-            parts[name] = _reach(PART)(name, file, folder or (None if file.is_dir() else images))
+            parts[name] = reached(PART)(name, file, folder or (None if file.is_dir() else images))
         elif folder is not None:
             raise InputError(f"--{name}-images needs --{name}-data, the annotations")
     description = {"type": "coco", **parts, **({} if group_by is None else {"group_by": group_by})}
-    _reach(LOOK)(description)
+    reached(LOOK)(description)
     return description
 
 
@@ -118,7 +118,7 @@ def check(
     - `autoloss data check train.json --images images`
     - `autoloss data check my_data --group-by '^(.+)_frame'`
     """
-    found = _reach(CHECK)(annotations, images, read, group_by)
+    found = reached(CHECK)(annotations, images, read, group_by)
     splits = found["splits"]
     if plot is not None:
         from autoloss.report.plots import data_plot
@@ -189,7 +189,7 @@ def convert(
             raise InputError(f"{option} is for voc and yolo; a file of {kind} is one split of 10 classes")
     names = None if classes is None else _names(classes)
     options = {name: value for name, value in (("split", split), ("classes", names)) if value is not None}
-    made = _reach(CONVERTERS[kind])(source, **options)
+    made = reached(CONVERTERS[kind])(source, **options)
     _write(out, json.dumps(made))
     counts = ", ".join(f"{len(made[name])} {word}" for name, word in _WORDS.items())
     typer.echo(f"{printable(out, None)}: {counts}")
@@ -197,7 +197,7 @@ def convert(
 
 def _names(text: str) -> list[str]:
     """Names of classes, of an option."""
-    names = list(_reach(VOC)) if text == "voc" else [name.strip() for name in text.split(",")]
+    names = list(reached(VOC)) if text == "voc" else [name.strip() for name in text.split(",")]
     if not all(names) or len(set(names)) != len(names):
         raise InputError(f"--classes takes different names with commas between, got {printable(repr(text))}")
     return names
@@ -229,13 +229,8 @@ def digits(
     """
     counts = {"train": train, "val": val, "test": test}
     harm = {"long_tail": long_tail, "label_noise": label_noise, "box_noise": box_noise, "missing": missing}
-    _reach(DIGITS)(out, counts, seed, harm)
+    reached(DIGITS)(out, counts, seed, harm)
     typer.echo("\n".join(f"{out / split}.json: {count} images in {out / split}" for split, count in counts.items()))
-
-
-def _reach(name: str) -> Any:
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def _write(file: Path, text: str) -> None:

@@ -55,6 +55,8 @@ def check(
         from autoloss.report.plots import fidelity_plot, loss_plot
 
         fidelity_plot.check_file(plot)
+    elif beside is not None:
+        raise InputError(f"--beside {beside} is drawn beside the formula: give --plot FILE, too")
     expression, rules, alpha = catalog.named(formula, grammar, alpha)
     found = examined(expression, rules, alpha)
     if plot is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import sys
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from autoloss.commands.options import (
     by_slot,
 )
 from primitives.errors import InputError
+from primitives.system.names import reached
 
 TRAIN = "detectors.training.full:train_detector"
 """Who trains, as 'module:function'."""
@@ -142,10 +142,9 @@ def train(
         "launcher": launcher,
         "cfg_options": changes,
     }
-    module, _, function = TRAIN.partition(":")
     try:
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-            found = getattr(importlib.import_module(module), function)(config, **arguments)
+            found = reached(TRAIN)(config, **arguments)
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command with --resume goes on from the latest checkpoint.", err=True)
         raise typer.Exit(130) from None

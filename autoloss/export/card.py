@@ -116,6 +116,8 @@ def _audit(export: Export) -> list[str]:
     if export.audit is None:
         return []
     rows, seen = export.audit.comparisons, export.audit.seen
+    if not rows:
+        return ["## Audit", "It failed with one of the audit's seeds, so it is compared with nothing: take another."]
     images = "".join(f", on {count} images of {_name(on)}" for on, count in export.audit.images.items() if count)
     lines = [
         "| on | against | difference, in points | 95 % interval | probability to be better | Holm |",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
 from primitives.system import places
+from primitives.system.names import reached
 from primitives.text.markup import plain
 
 SCALES = "detectors.foreseen:scales"
@@ -33,8 +33,7 @@ def at(settings: Settings, detector: str, cfg_options: Mapping[str, object] | No
     """
     if _is_own(settings, detector):
         return settings
-    module, _, function = SCALES.partition(":")
-    scales = getattr(importlib.import_module(module), function)(detector, cfg_options)
+    scales = reached(SCALES)(detector, cfg_options)
     slots = {slot: rules.model_copy(update={"weight": scales[slot]}) for slot, rules in settings.slots.items()}
     return settings.model_copy(update={"slots": slots})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from autoloss.export.selection import Export
 from autoloss.export.target import target as find_target
 from primitives.errors import InputError
 from primitives.system import scratch
+from primitives.system.names import reached
 
 
 class ExportError(RuntimeError):
@@ -30,10 +30,7 @@ def texts(export: Export, target: str) -> dict[str, str]:
     Raises:
         InputError: no such target, or what its writer says.
     """
-    module, _, writer = find_target(target).writer.partition(":")
-    files: dict[str, str] = getattr(importlib.import_module(module), writer)(
-        export.spec(), export.name, export.about, export.setup
-    )
+    files: dict[str, str] = reached(find_target(target).writer)(export.spec(), export.name, export.about, export.setup)
     return files
 
 

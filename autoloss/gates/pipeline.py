@@ -56,12 +56,18 @@ class Trial:
         grammar: of it.
         alpha: weight of the target outside the formula.
         seen: what is not to come again.
+        turns: whether it is negated where it runs the wrong way round.
     """
 
     def __init__(
-        self, expression: Expression, grammar: Grammar, alpha: float | None = None, seen: Distinct = _NONE
+        self,
+        expression: Expression,
+        grammar: Grammar,
+        alpha: float | None = None,
+        seen: Distinct = _NONE,
+        turns: bool = True,
     ) -> None:
-        self.given, self.grammar, self.alpha, self.seen = expression, grammar, alpha, seen
+        self.given, self.grammar, self.alpha, self.seen, self.turns = expression, grammar, alpha, seen, turns
         self.negated = False
 
     @property
@@ -72,9 +78,10 @@ class Trial:
     @cached_property
     def course(self) -> list[Verdict]:
         """Finite, minimum and monotone up to the first refusal, in which order the kind finds cheapest."""
-        verdicts, self.negated = self.grammar.kind.course(
+        verdicts, negated = self.grammar.kind.course(
             self.grammar.formula(self.given, self.alpha), self._finite_everywhere
         )
+        self.negated = negated and self.turns
         return verdicts
 
     def on_course(self, gate: str) -> Verdict:
@@ -181,15 +188,14 @@ def sifted(
     names: Collection[str] | None = None,
 ) -> Judgement:
     """Leads a formula through all gates but the last, `converges`."""
-    trial, verdicts = Trial(expression, grammar, alpha, seen), []
+    # Who does not look which way it runs does not turn it round.
+    trial, verdicts = Trial(expression, grammar, alpha, seen, turns=names is None or "minimum" in names), []
     for gate in GATES:
         if names is None or gate.__name__ in names:
             verdicts.append(gate(trial))
             if not verdicts[-1].passed:
                 break
     known = trial.direction if not verdicts or verdicts[-1].passed or verdicts[-1].gate == GATE else ("", 0.0)
-    if names is not None and "minimum" not in names:  # who does not look which way it runs does not turn it round
-        trial.negated = False
     return Judgement(trial.expression, tuple(verdicts), trial.negated, *known)
 
 

@@ -20,12 +20,16 @@ _NUMBER, _TRUTH = "a number", "a comparison"
 
 @dataclass(frozen=True)
 class _Binary:
-    """A row of the table of operators: how close it binds, what it takes and gives, and what it does."""
+    """A row of the table of operators: how close it binds, what it takes and gives, and what it does.
+
+    The second part is not looked at where the first is `alone`, which decides.
+    """
 
     power: int
     takes: str
     gives: str
     call: Callable[[Any, Any], Any]
+    alone: bool | None = None
 
 
 def _divided(one: float, other: float) -> float:
@@ -35,8 +39,8 @@ def _divided(one: float, other: float) -> float:
 
 
 _BINARY = {
-    "or": _Binary(1, _TRUTH, _TRUTH, lambda one, other: one or other),
-    "and": _Binary(2, _TRUTH, _TRUTH, lambda one, other: one and other),
+    "or": _Binary(1, _TRUTH, _TRUTH, lambda one, other: one or other, alone=True),
+    "and": _Binary(2, _TRUTH, _TRUTH, lambda one, other: one and other, alone=False),
     "<": _Binary(4, _NUMBER, _TRUTH, operator.lt),
     "<=": _Binary(4, _NUMBER, _TRUTH, operator.le),
     ">": _Binary(4, _NUMBER, _TRUTH, operator.gt),
@@ -67,8 +71,10 @@ class Condition:
 
     def told(self, figures: Figures) -> str:
         """The condition and the figures it read, for people."""
+        known = {(step, name): figures[step][name] for step, name in self.names}
         read = ", ".join(
-            f"{step}.{name} {_figure(figures, step, name):.4g}" for step, name in dict.fromkeys(self.names)
+            f"{step}.{name} {'not known' if figure is None else f'{figure:.4g}'}"
+            for (step, name), figure in known.items()
         )
         return f"{self.text}{f' ({read})' if read else ''}"
 
@@ -115,7 +121,7 @@ class _Reader:
             begin_other = self.place
             other, sort = self.part(row.power, depth)
             self.want(row.takes, sort, begin_other)
-            value, sort = _joined(row.call, value, other), row.gives
+            value, sort = _joined(row, value, other), row.gives
         return value, sort
 
     def _first(self, depth: int) -> tuple[Callable[[Figures], Any], str]:
@@ -153,8 +159,12 @@ class _Reader:
         raise InputError(f"{what} at column {column} of {printable(repr(self._text))}")
 
 
-def _joined(call: Callable[[Any, Any], Any], one: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda figures: call(one(figures), other(figures))
+def _joined(row: _Binary, one: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
+    def value(figures: Figures) -> Any:
+        first = one(figures)
+        return first if first is row.alone else row.call(first, other(figures))
+
+    return value
 
 
 def _figure(figures: Figures, step: str, name: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from autoloss import __version__
 from autoloss.pipeline.condition import Figures
 from autoloss.report.live import Beat
 from primitives.errors import InputError
+from primitives.system.files import write_whole
 from primitives.text.printable import printable
 
 FILE = "pipeline.json"
@@ -143,13 +143,8 @@ class Index:
         Raises:
             InputError: it cannot be written.
         """
-        fresh = self._file.with_name(f"{FILE}.new")
         document = _Document(pipeline=self._pipeline, budget=self.budget, steps={**self.steps, **self._left_out})
-        try:
-            fresh.write_text(json.dumps(document.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-            os.replace(fresh, self._file)
-        except OSError as error:
-            raise InputError(f"cannot write {printable(self._file)}: {error.strerror}") from None
+        write_whole(self._file, json.dumps(document.model_dump(mode="json"), indent=2) + "\n")
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:

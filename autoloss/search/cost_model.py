@@ -111,9 +111,9 @@ class Stage:
         evaluations: trainings, one for each seed of each.
         work: seconds of one device that does it all.
         wall: seconds by the number of devices.
-        shares: of the whole wall-clock on the devices that the config would use here.
         memory: bytes, as of `Cost`.
         disk: bytes.
+        share: of the whole wall-clock on the devices that the config would use here.
     """
 
     name: str

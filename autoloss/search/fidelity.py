@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autoloss.candidate import OWN, Candidate, Kind, Origin
+from autoloss.candidate import OWN, Candidate, Kind, Origin, State
 from autoloss.rungs.rung import Rung
 from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
@@ -180,7 +180,7 @@ def analysed(run: Run) -> list[RungFidelity]:
     found = []
     for rung in ladder:
         scores = _means(run, rung)
-        ended = {e.candidate for e in run.evaluations(rung.name)}
+        ended = scores.keys() | {e.candidate for e in run.evaluations(rung.name) if e.state is State.FAILED}
         pairs = {n: (scores.get(n, -1.0), wanted[n]) for n in sorted(ended & wanted.keys())}
         agreement = {}
         top = sorted(pairs, key=lambda number: -pairs[number][1])[: (len(pairs) + 1) // 2]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from autoloss.gates import pipeline
@@ -70,9 +71,7 @@ def run_funnel(
     met: dict[str, str] = {}  # where a formula that comes again ends
     seen = Distinct()
     passed: list[str] = []
-    gc.collect()
-    gc.freeze()  # the collector need not go through torch and SymPy again and again
-    with seeded("funnel", grammar.name, seed):
+    with _left_alone(), seeded("funnel", grammar.name, seed):
         for start in range(0, count, _TOGETHER):
             survivors = []
             for _ in range(min(_TOGETHER, count - start)):
@@ -99,8 +98,18 @@ def run_funnel(
                     passed.append(str(judgement.expression))
             seconds["converges"] += time.thread_time() - begin
             watch(min(start + _TOGETHER, count), len(passed))
-    gc.unfreeze()
     known = [recognise(identity, grammar) for identity in seen.identities]
     found = tuple(sorted({loss.name for loss in known if loss is not None and loss.grammar == grammar.name}))
     total = sum(loss.grammar == grammar.name for loss in KNOWN.values())
     return Funnel(grammar.name, seed, count, dict(ends), dict(seconds), found, total, tuple(passed[:10]))
+
+
+@contextmanager
+def _left_alone() -> Iterator[None]:
+    """Garbage collection need not go through torch and SymPy again and again."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

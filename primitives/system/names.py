@@ -1,4 +1,4 @@
-"""Names: classes that a config names as 'module:Class'; looked at before anything of them is called."""
+"""Names: what stands at 'module:name'; a class that a config names so is looked at before anything of it is called."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def split(name: object, what: str, example: str) -> tuple[str, str]:
         got = "" if name is None else f", got {printable(repr(name))}"
         raise ValueError(f"{what} needs a type such as {example!r}{got}")
     return found[1], found[2]
+
+
+def reached(name: str) -> Any:
+    """What stands at 'module:name', a name of the toolkit's own: imported when it is asked for."""
+    module, _, found = name.partition(":")
+    return getattr(importlib.import_module(module), found)
 
 
 def class_of(name: object, place: str, methods: Sequence[str], example: str) -> type[Any]:

@@ -158,6 +158,10 @@ def test_thresholds_are_derived_from_the_known_losses() -> None:
     ("arguments", "message"),
     [
         (["check", "div(i, u)", "--plot", "a.xyz"], "cannot write the picture 'a.xyz'"),
+        (
+            ["check", "div(i, u)", "--beside", "giou"],
+            "--beside giou is drawn beside the formula: give --plot FILE, too",
+        ),
         (["check", "div(i, u)", "--plot", "a.png", "--beside", "focal"], "--beside focal is a loss for loss_cls"),
         (["check", "div(i, u)", "--plot", "a.png", "--beside", "best"], "unknown loss 'best'; known: iou"),
         (["funnel", "--grammar", "boxes"], "unknown grammar 'boxes'; known: box"),

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from autoloss.config import load
 from autoloss.search.cost_model import Cost, MachineCosts, Parts, project
+from autoloss.search.selection.visits import Visit
 from autoloss.store.run import Run
 
 _FROZEN = [f"search.ladder.{rung}.task.pretrain=300" for rung in (0, 1)]
@@ -67,15 +68,14 @@ def compare(name: str, console: Console) -> None:
         _, wall = autoloss(environment, "search", config, f"{folder}/run", *given)
         disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
         with Run.open(f"{folder}/run") as run:
-            evaluations, spent, candidates = run.evaluations(), run.shared_seconds, run.candidates()
+            evaluations, shared, candidates = run.evaluations(), run.shared_seconds, run.candidates()
     found = json.loads(text)
     born = {candidate.number: candidate.generation for candidate in candidates}
-    came: dict[str, list[int]] = {}
-    for rung in [*settings.ladder, *([settings.finale.rung] if settings.finale else [])]:
-        numbers = {e.candidate for e in evaluations if e.rung == rung.name}
-        many = Counter(born[number] for number in numbers)
-        final = settings.finale is not None and rung is settings.finale.rung
-        came[rung.name] = [len(numbers)] if final else [many[index] for index in range(settings.generations)]
+    came: dict[str, list[Visit]] = {}
+    for rung in settings.rungs:
+        seeds = Counter(e.candidate for e in evaluations if e.rung == rung.name)
+        together = Counter((born[number] if rung in settings.ladder else 0, many) for number, many in seeds.items())
+        came[rung.name] = [Visit(losses, many) for (_, many), losses in sorted(together.items())]
     basis = measured(found["measured"])
     here = found["devices here"]
     known = project(settings, basis, came)
@@ -88,16 +88,12 @@ def compare(name: str, console: Console) -> None:
         if not mine:
             continue
         cost = basis.costs[stage.name]
-        rung = next(
-            one for one in [*settings.ladder, settings.finale and settings.finale.rung] if one.name == stage.name
-        )
-        once = len(rung.seeds) * (cost.sharing + 2 * cost.load * len(came[stage.name]) if cost.shared else 0.0)
-        spent = sum(e.seconds for e in mine)
-        table.add_row(
-            stage.name, str(most[stage.name]["evaluations"]), str(len(mine)), f"{stage.work - once:.0f}", f"{spent:.0f}"
-        )
-    shared = sum(len(r.seeds) * basis.costs[r.name].sharing for r in settings.ladder)
-    table.add_row("what candidates share", "", "", f"{shared:.0f}", f"{spent:.0f}")
+        rung = next(one for one in settings.rungs if one.name == stage.name)
+        once = cost.sharing * len(rung.every_seed) + 2 * cost.load * sum(visit.seeds for visit in came[stage.name])
+        theirs = (most[stage.name]["evaluations"], len(mine), stage.work - once, sum(e.seconds for e in mine))
+        table.add_row(stage.name, *(f"{one:.0f}" for one in theirs))
+    projected = sum(len(rung.every_seed) * basis.costs[rung.name].sharing for rung in settings.ladder)
+    table.add_row("what candidates share", "", "", f"{projected:.0f}", f"{shared:.0f}")
     console.print(table)
     bounds = [found["seconds"][key][str(here)] for key in ("at most", "at least")]
     console.print(f"projected: at most {bounds[0]:.0f} s, at least {bounds[1]:.0f} s; measured {wall:.0f} s")

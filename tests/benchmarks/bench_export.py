@@ -89,8 +89,8 @@ def beside_mmdetection(device: str) -> list[Case]:
         for rows, columns in LOGITS:
             classes = columns - 1 if name == "cross_entropy" else columns
             pred, labels, iou = logits(rows, columns, classes, device)
-            target: Any = (labels, iou) if name == "quality_focal" else labels
-            calls = [lambda p=pred, t=target, m=loss: m(p, t) for loss in modules]
+            wanted: Any = (labels, iou) if name == "quality_focal" else labels
+            calls = [lambda p=pred, t=wanted, m=loss: m(p, t) for loss in modules]
             found.append((KNOWN[name].title, f"{rows:,} x {columns}", calls[0], calls[1], pred))
     return found
 
@@ -127,8 +127,11 @@ def beside_an_interpreter(device: str) -> list[Case]:
                 inputs = rules.inputs(Sample(p, t, {"iou": w}))
                 return rules.kind.losses(interpreted(e, inputs), inputs, alpha).mean()
 
-            call = lambda p=pred, t=labels, w=iou, m=module: m(p, t, iou=w)  # noqa: E731
-            found.append((known.title, f"{rows:,} x {columns}", call, interpreted_classes, pred))
+            def called(p: Tensor = pred, t: Tensor = labels, w: Tensor = iou, m: nn.Module = module) -> Tensor:
+                loss: Tensor = m(p, t, iou=w)
+                return loss
+
+            found.append((known.title, f"{rows:,} x {columns}", called, interpreted_classes, pred))
     return found
 
 

@@ -19,6 +19,7 @@ from autoloss.report.plots.fidelity_plot import save
 from detectors.evaluator import DetectorEvaluator
 from detectors.frozen import rung as frozen
 from detectors.frozen.extraction import Scenes, Training
+from detectors.tasks import TrainHeads
 from primitives.catalog import GRAMMARS, KNOWN
 
 COUNTS = (1, 4, 16, 64)
@@ -45,18 +46,16 @@ def candidates(names: tuple[str, ...], count: int) -> list[dict[str, Any]]:
 
 def on(device: str, found: frozen.Frozen) -> frozen.Frozen:
     """The same features on a device."""
-    training = {
+    training: dict[str, Any] = {
         name: value.to(device) if torch.is_tensor(value) else value for name, value in vars(found.training).items()
     }
-    scenes = [
-        Scenes(
-            **{
-                name: [one.to(device) for one in value] if isinstance(value, list) else value
-                for name, value in vars(group).items()
-            }
-        )
-        for group in found.scenes
-    ]
+    scenes = []
+    for group in found.scenes:
+        parts: dict[str, Any] = {
+            name: [one.to(device) for one in value] if isinstance(value, list) else value
+            for name, value in vars(group).items()
+        }
+        scenes.append(Scenes(**parts))
     return frozen.Frozen(found.config, found.model.to(device), Training(**training), scenes, found.truth)
 
 
@@ -86,6 +85,7 @@ def main() -> None:
         evaluator.warm(TASK, 77)
         once = time.perf_counter() - begin
         task = evaluator._task(TASK)
+        assert isinstance(task, TrainHeads)
         alone = []
         for iterations, count in zip(TRAINED, (3, 1), strict=True):
             begin = time.perf_counter()

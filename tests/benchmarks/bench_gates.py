@@ -70,7 +70,8 @@ def places(grammar: Grammar) -> Places:
     kind = grammar.kind
     samples = [kind.whole_sample(), kind.typical_sample()]
     if kind is BOX:
-        samples.append(Sample(*(boxes.reshape(-1, 4) for boxes in paths.boxes())))
+        pred, target = (boxes.reshape(-1, 4) for boxes in paths.boxes())
+        samples.append(Sample(pred, target))
 
         def features(sample: Sample) -> Callable[[Tensor], Mapping[str, Tensor]]:
             return lambda pred: grammar.inputs(replace(sample, pred=pred))
@@ -88,7 +89,7 @@ def places(grammar: Grammar) -> Places:
 
 def along(grammar: Grammar) -> curves.Curves:
     """The curves of a class grammar."""
-    return curves.curves(grammar.kind, grammar.terminals, grammar.kind is SOFTMAX)
+    return curves.curves(grammar.kind, grammar.terminals, grammar.kind is SOFTMAX, grammar.edition)
 
 
 def plainly(expression: Expression, grammar: Grammar, view: gp.PrimitiveSet, alpha: float | None) -> bool:
@@ -109,18 +110,18 @@ def plainly(expression: Expression, grammar: Grammar, view: gp.PrimitiveSet, alp
         ways = paths.paths(BOX, grammar.terminals)
         loss = values[-1].reshape(ways.shape)
         found, turned = course.minimum(loss, course.MAX_SHARE * len(loss), "of a box")
-        mono = course.monotone(-loss if turned else loss, ways.rising, "IoU")
+        mono = course.monotone(-loss if turned else loss, ways.rising, "IoU", grammar.edition)
         good = good and (found[-1].passed or turned) and mono.passed
     else:
         shape = along(grammar)
         count = math.prod(shape.target)
         target, other = values[-1][:count].reshape(shape.target), values[-1][count:].reshape(shape.other)
-        looked = (curves.along_curves(sign * target, sign * other)[-1].passed for sign in (1, -1))
+        looked = (curves.along_curves(sign * target, sign * other, grammar.edition)[-1].passed for sign in (1, -1))
         good = good and any(looked)
     if not (good and identity(expression, grammar, alpha)[0]):
         return False
     outcome = simulation.descend(expression, grammar, alpha).numbers
-    return all(outcome[name] >= least for name, least in grammar.kind.thresholds.items())
+    return all(outcome[name] >= least for name, least in grammar.asked(grammar.kind.thresholds).items())
 
 
 def measure(name: str, count: int, plain: int) -> tuple[float, float, float, float]:

@@ -161,7 +161,8 @@ def main() -> None:
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     for part in given.parts:
         if part == "training":
-            measured, whole = trained(given.train), ""
+            measured: Mapping[Any, float] = trained(given.train)
+            whole = ""
         else:
             among = " to ".join(map(str, sorted({min(given.workers), max(given.workers)})))
             measured = sleeping(part, given.seconds, given.workers, given.rounds)
@@ -173,8 +174,8 @@ def main() -> None:
     for part in PARTS:
         console.print(f"{part}: {'; '.join(facts[f'where {part}'])}")
     training, kinds = facts["training"], PARTS[1:]
-    for workers in ("1", "2"):
-        console.print(f"tiny FCOS, 60 iterations, {workers} workers: {training[workers]:,.0f} evaluations an hour")
+    for few in ("1", "2"):
+        console.print(f"tiny FCOS, 60 iterations, {few} workers: {training[few]:,.0f} evaluations an hour")
     console.print(f"2 workers over 1: {training['2'] / training['1']:.2f} times (aim: 1.8)")
     console.print(f"the loop itself, one transaction per fact: {training['loop']:.2f} ms an evaluation")
     found = {kind: {int(workers): share for workers, share in facts[kind].items()} for kind in kinds}

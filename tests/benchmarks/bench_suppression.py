@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import torch
 import torchvision
@@ -31,19 +32,9 @@ Kept = tuple[Tensor, Tensor, Tensor]
 
 def handed_over(found: frozen.Frozen, names: tuple[str, ...], count: int, task: TrainHeads) -> list[tuple[Any, ...]]:
     """What the evaluation of K candidates calls `suppressed` with."""
-    calls: list[tuple[Any, ...]] = []
-    own = postprocess.suppressed
-
-    def listening(*args: Any) -> Kept:
-        calls.append(args)
-        return own(*args)
-
-    postprocess.suppressed = listening
-    try:
+    with mock.patch.object(postprocess, "suppressed", wraps=postprocess.suppressed) as listening:
         frozen.evaluate(found, candidates(names, count), task, seed=1)
-    finally:
-        postprocess.suppressed = own
-    return calls
+    return [call.args for call in listening.call_args_list]
 
 
 def each_group(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float, most: int) -> Kept:
@@ -68,7 +59,8 @@ def at_once(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float, mos
     group = torch.arange(len(boxes))[:, None].expand_as(labels)
     there = scores >= 0
     classes = (group * (int(labels.max()) + 1) + labels)[there]
-    return torchvision.ops.batched_nms(boxes[there], scores[there], classes, threshold)
+    kept: Tensor = torchvision.ops.batched_nms(boxes[there], scores[there], classes, threshold)
+    return kept
 
 
 def seconds(call: Callable[..., Any], calls: list[tuple[Any, ...]]) -> float:
@@ -133,6 +125,7 @@ def main() -> None:
     for name, (path, names) in DETECTORS.items():
         evaluator = DetectorEvaluator(path, {"type": "digits"})
         task = evaluator._task(TASK)
+        assert isinstance(task, TrainHeads)
         found = evaluator._features(task, 77)
         for count in COUNTS:
             table.add_row(*row(name, str(count), handed_over(found, names, count, task)))

@@ -36,7 +36,7 @@ def drawn(study: Study, rows: Sequence[dict[str, Any]], own: Sequence[float], fi
     """What is recommended, on held-out data, by every search, and their mean: against time, or at the end alone."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     panel = figure.subplots()
-    line = {"color": COLOURS[Kind.OWN], "ls": "--", "label": "the detector's own loss"}
+    line: dict[str, Any] = {"color": COLOURS[Kind.OWN], "ls": "--", "label": "the detector's own loss"}
     if len(study.shares) > 1:
         _against_time(panel, study, rows)
         panel.axhline(statistics.fmean(own), **line)

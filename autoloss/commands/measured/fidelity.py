@@ -28,7 +28,7 @@ def fidelity(
     of: Annotated[
         Path | None, typer.Option(help="Measure on the last losses that this search found, not on random ones.")
     ] = None,
-    last: Annotated[int, typer.Option(min=2, max=MOST, help="How many of them.")] = 24,
+    last: Annotated[int | None, typer.Option(min=2, max=MOST, help="How many of them; 24 if not given.")] = None,
     cfg_options: Annotated[
         list[str] | None, typer.Option("--cfg-options", metavar="KEY=VALUE ...", help="As of `autoloss search`.")
     ] = None,
@@ -53,12 +53,14 @@ def fidelity(
 
         fidelity_plot.check_file(plot)
     if config.is_dir():
-        if run is not None or of is not None or cfg_options:
+        if cfg_options or any(one is not None for one in (run, of, last, workers)):
             raise InputError(f"{config} is a measurement that is read, not a config; it takes --plot and --json alone")
         with Run.open(config) as store:
             found = analysed(store)
     else:
-        found = _measured(config, run, of, last, list(cfg_options or []), workers)
+        if last is not None and of is None:
+            raise InputError(f"--last {last} is of the losses that a search found: give --of RUN, too")
+        found = _measured(config, run, of, last or 24, list(cfg_options or []), workers)
     if plot is not None:
         fidelity_plot.fidelity(found, plot)
     if as_json:

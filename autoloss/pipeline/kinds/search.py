@@ -165,7 +165,7 @@ KIND = Kind(
     costs=_costs,
     run=_run,
     measured=lambda pipeline, step: pipeline.settings(step),
-    needs=("search",),
+    needs=("headroom", "search"),
     amount="generations",
     check=_check,
 )

@@ -17,7 +17,7 @@ from autoloss.export import elsewhere
 from autoloss.pipeline.kinds.export import chosen
 from autoloss.pipeline.kinds.export import took as took_of_export
 from autoloss.pipeline.kinds.kind import Costs, Kind, Outcome, Work, keep_table, spread
-from autoloss.pipeline.kinds.trainings import LENGTH, Trainings, data_of, detector_of, metric_of, reached
+from autoloss.pipeline.kinds.trainings import LENGTH, Trainings, data_of, detector_of, metric_of
 from autoloss.pipeline.plan import Pipeline, Step
 from autoloss.pipeline.trained import NAMES, OWN, TUNED, WINNER
 from autoloss.proposals.initial import OWN as KEPT
@@ -27,6 +27,7 @@ from autoloss.search.cost_model import MachineCosts
 from autoloss.settings import Settings
 from autoloss.store.run import Run
 from primitives.errors import InputError
+from primitives.system.names import reached
 
 _SHORT = {"iterations": 1000, "train_on": "train", "evaluate_on": "val"}
 """What is measured of another detector where the search trains none; how long it is, its own schedule says."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,8 @@ from autoloss.workers.limits import WorkerError
 from autoloss.workers.retries import TRIES
 from primitives.errors import InputError
 from primitives.system import places
+from primitives.system.files import write_whole
+from primitives.system.names import reached
 from primitives.text.printable import printable
 
 TRAIN, LENGTH = "detectors.training.full:train_detector", "detectors.foreseen:length"
@@ -186,11 +187,8 @@ class Trainings:
             score, checkpoint, error = None, None, str(caught) or type(caught).__name__
         if checkpoint is not None:
             checkpoint = str(Path(checkpoint).resolve().relative_to(self._work.folder.resolve()))
-        file = self._file(who, seed)
-        fresh = file.with_name(f"{file.name}.new")
         one = self._ended[who, seed] = Training(who, seed, score, error, checkpoint)
-        fresh.write_text(json.dumps(dataclasses.asdict(one)), encoding="utf-8")
-        fresh.replace(file)
+        write_whole(self._file(who, seed), json.dumps(dataclasses.asdict(one)))
 
     def _written(self) -> str:
         """The detector and data of the search as a config, trained as at its last rung, or for other iterations."""
@@ -202,12 +200,6 @@ class Trainings:
             if name not in (losses, "config.py"):
                 (self._work.place / name).write_text(text, encoding="utf-8")
         return str(self._work.place / "detector.py")
-
-
-def reached(name: str) -> Any:
-    """What stands at 'module:function', which the detectors are reached by."""
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def evaluated(losses: Losses, task: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,8 @@ from autoloss.candidate import Candidate
 from autoloss.rungs.rung import Rung
 from autoloss.settings import Settings
 from primitives.errors import InputError
+from primitives.system.files import write_whole
+from primitives.text.printable import printable
 
 FOLDER = "detections"
 _TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
@@ -149,13 +150,11 @@ def write(run: Path, found: Detections) -> Path:
         InputError: the file cannot be written.
     """
     file = _file(run, found.candidate)
-    fresh = file.with_suffix(".new")
     try:
         file.parent.mkdir(exist_ok=True)
-        fresh.write_text(found.model_dump_json(by_alias=True))
-        os.replace(fresh, file)
     except OSError as error:
-        raise InputError(f"cannot write {str(file)!r}: {error.strerror}") from None
+        raise InputError(f"cannot make the folder {printable(file.parent)}: {error.strerror}") from None
+    write_whole(file, found.model_dump_json(by_alias=True))
     return file
 
 

@@ -89,7 +89,8 @@ def _names(folders: Sequence[Path]) -> list[str]:
 def _compared(name: str, told: Told, place: int) -> Compared:
     winner, own = told.winner, told.board.own
     rung = told.top_rung(winner) if winner else ""
-    first = told.answer.first(winner.candidate.number if winner else None)
+    number = winner.candidate.number if winner else None
+    first = told.answer.first(number)
     return Compared(
         name,
         told,
@@ -98,7 +99,7 @@ def _compared(name: str, told: Told, place: int) -> Compared:
         losses(winner.candidate.losses, short=True) if winner else [],
         rung,
         own.scores.get(rung) if own else None,
-        first,
+        first if first and first.finalist == number else None,
     )
 
 

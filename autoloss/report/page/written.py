@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from primitives.errors import InputError
+from primitives.system.files import write_whole
+from primitives.text.printable import printable
 
 _MARK = b'<meta name="generator" content="autoloss'
 _HEAD = 4000
@@ -22,16 +23,13 @@ def write(text: str, file: Path, force: bool = False) -> None:
     Raises:
         InputError: it cannot be written, or another file is there.
     """
-    fresh = file.with_name(f"{file.name}.new")
     try:
-        if not force and file.exists() and not _is_page(file):
-            raise InputError(
-                f"{file} is there and no page of this toolkit; name another, or write over it with --force"
-            )
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, file)
+        foreign = not force and file.exists() and not _is_page(file)
     except OSError as error:
-        raise InputError(f"cannot write {str(file)!r}: {error.strerror}") from None
+        raise InputError(f"cannot write {printable(file)}: {error.strerror}") from None
+    if foreign:
+        raise InputError(f"{file} is there and no page of this toolkit; name another, or write over it with --force")
+    write_whole(file, text)
 
 
 def _is_page(file: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from autoloss.candidate import OWN, Candidate, Evaluation, Kind, State
 from autoloss.rungs.rung import Rung
@@ -31,7 +31,7 @@ class Places:
         self._fell = results.collapsed(self._of[check.name], check) if check else set()
         if self._finale:  # who failed a whole training is taken home by nobody
             self._fell |= {one.candidate for one in self._of[self._finale.rung.name] if one.state is State.FAILED}
-        keys = self._keys([one.number for one in candidates])
+        self._reached = keys = self._keys([one.number for one in candidates])
         self.ranked = sorted(candidates, key=lambda one: keys[one.number])
         # What may be taken home, best first.
         self._found = [one.number for one in self.ranked if one.kind is Kind.FOUND and one.number not in self._fell]
@@ -84,6 +84,16 @@ class Places:
         """The Pareto front, by the last rung of the ladder, of what was found and climbed it all."""
         scores, climbed = self._scores(self._settings.ladder[-1]), set(self._climbed)
         return choice.front({number: scores[number] for number in self._found if number in climbed}, self._sizes)
+
+    def furthest(self, numbers: Collection[int]) -> list[int]:
+        """Of candidates those that may be taken home and came to the finale, or, where none did, up the ladder.
+
+        Returns:
+            Their numbers, best first.
+        """
+        among = [number for number in self._found if number in numbers]
+        stages = [[number for number in among if self._reached[number][0] == stage] for stage in (0, 1)]
+        return next(filter(None, stages), [])
 
     def choice(self) -> Choice | None:
         """Which of the found is recommended: by the finale where one got there, else by the last rung of the ladder."""

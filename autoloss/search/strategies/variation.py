@@ -121,10 +121,10 @@ def _to_deap(expression: Expression, view: gp.PrimitiveSet) -> gp.PrimitiveTree:
     return gp.PrimitiveTree(nodes)
 
 
-def random_formula(grammar: Grammar, *, extended: bool = False, low: int = 2, high: int = 5) -> Expression:
-    """A formula with depth between low and high, half of them full trees."""
+def random_formula(grammar: Grammar, *, extended: bool = False) -> Expression:
+    """A formula with depth between 2 and 5, half of them full trees."""
     view = _primitives(grammar, extended)
-    return _from_deap(gp.genHalfAndHalf(view, min_=low, max_=high))
+    return _from_deap(gp.genHalfAndHalf(view, min_=2, max_=5))
 
 
 def crossed(first: Expression, second: Expression, grammar: Grammar, *, extended: bool = False) -> Expression:

@@ -54,6 +54,18 @@ def test_one_that_failed_in_the_finale_is_no_finalist(search: Path, tmp_path: Pa
         assert [one.candidate for one in contestants.finalists(run)] == [other]
 
 
+def test_where_all_that_came_to_the_finale_failed_there_the_others_are_finalists(search: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(search, tmp_path / "run")
+    with Run.create(directory, _kept(directory)) as run:
+        entered = [one.candidate or 0 for one in contestants.finalists(run)]
+        for number in entered:
+            run.started(number, "full", 9)
+            run.finished(Evaluation(number, "full", 9, State.FAILED, error="NaN"))
+        others = [one.candidate for one in contestants.finalists(run)]
+    assert others
+    assert not {*others} & {*entered}
+
+
 def test_whoever_was_given_more_seeds_in_the_finale_comes_first(search: Path, tmp_path: Path) -> None:
     directory = shutil.copytree(search, tmp_path / "run")
     with Run.create(directory, _kept(directory)) as run:
@@ -102,14 +114,15 @@ def test_the_best_known_loss_is_the_best_of_the_search_or_of_a_measurement(searc
         (0.3, True, (1, 5), False, 2),
         (0.3, False, (1,), False, 2),  # one seed tells of no noise
         (-0.3, False, (1, 5), True, 1),
+        (None, False, (1, 5), False, 2),  # it failed at the last rung
     ],
 )
 def test_the_best_known_loss_is_that_which_the_finale_puts_first_unless_another_that_was_not_in_it_is_clearly_before(
-    tmp_path: Path, behind: float, both: bool, seeds: tuple[int, ...], failed: bool, best: int
+    tmp_path: Path, behind: float | None, both: bool, seeds: tuple[int, ...], failed: bool, best: int
 ) -> None:
     ladder = [{"name": "proxy", "task": {"steps": 8}, "seeds": [*seeds]}]
     rules = settings(ladder=ladder)  # its finale has the second row of `known`
-    scores = {0: 0.3, 1: 0.5, 2: 0.5 - behind}
+    scores = {0: 0.3, 1: 0.5, **({} if behind is None else {2: 0.5 - behind})}
     with Run.create(tmp_path / "run", rules.identity()) as run:
         run.born(Population(rules).given()[:3], [])
         luck = {1: 0.01, 5: -0.01}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,13 @@ def test_an_audit_of_other_finalists_or_seeds_is_left_alone(search: Path, tmp_pa
     with pytest.raises(InputError, match="holds an audit of other finalists, or with other controls; name another"):
         audited(search, tmp_path / "audit", trials=3)
     assert (tmp_path / "audit" / "run.sqlite").read_bytes() == before
+
+
+def test_an_audit_of_a_run_that_was_renamed_says_which_name_it_had(search: Path, tmp_path: Path) -> None:
+    audited(search, tmp_path / "audit", trials=1)
+    renamed = shutil.copytree(search, tmp_path / "renamed")
+    with pytest.raises(InputError, match=f"of a run that was named '?{search.name}'? and is now '?renamed'?: give its"):
+        audited(renamed, tmp_path / "audit", trials=1)
 
 
 def test_a_folder_with_other_files_is_refused(search: Path, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.autoloss.report.page.test_page import valid
+from autoloss.report.page.told import Told
+from autoloss.store.run import Run
+from tests.autoloss.report.page.test_page import audit, valid
 from tests.helpers.command import autoloss
 from tests.helpers.fast_evaluator import MARKUP
 
@@ -38,6 +40,15 @@ def test_several_runs_stand_on_one_page_by_names_that_tell_them_apart(runs: list
     for run in ("first/run", "second/run"):
         assert f"<h3>{run}</h3>" in text
     assert "What differs in their settings" in text
+
+
+def test_what_an_audit_says_of_another_loss_is_not_said_of_the_winner(runs: list[Path], tmp_path: Path) -> None:
+    with Run.open(runs[0]) as run:
+        winner = Told.of(run).board.picks()[0].candidate.number
+    for finalist, shown in ((winner, True), (winner + 1, False)):
+        audit(runs[0], finalist=finalist, difference=0.4321)
+        assert autoloss("report", "first/run", "second/run", cwd=tmp_path).returncode == 0
+        assert ("43.2" in (tmp_path / "comparison.html").read_text()) is shown
 
 
 def test_another_file_is_left_alone_without_force(runs: list[Path], tmp_path: Path) -> None:

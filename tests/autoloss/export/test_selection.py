@@ -106,6 +106,11 @@ def test_the_card_of_a_finalist_says_what_an_audit_of_its_run_found(run: Run) ->
     assert of_run(run, number=3)[0].audit is None  # it was no finalist
 
 
+def test_the_card_of_a_finalist_that_failed_in_the_audit_says_so(run: Run) -> None:
+    written(run, {**audit_of({"loss_bbox": GIOU.spec()}), "comparisons": []})
+    assert "It failed with one of the audit's seeds" in card.text(of_run(run)[0], "torch", ["a.py"])
+
+
 def test_the_card_says_where_images_of_an_audit_had_ranked_its_finalists(run: Run) -> None:
     written(run, audit_of({"loss_bbox": GIOU.spec()}, seen=True))
     page = card.text(of_run(run)[0], "torch", ["a.py"])

@@ -100,7 +100,10 @@ def test_gates_may_be_left_out_to_measure_what_they_are_worth() -> None:
     names = [verdict.gate for verdict in pipeline.judge(reward, grammar, names=("finite",)).verdicts]
     assert names == ["finite"]
     assert pipeline.judge(reward, grammar).negated
-    assert not pipeline.judge(reward, grammar, names=("finite", "distinct")).negated
+    without = pipeline.judge(reward, grammar, names=("finite", "distinct"))
+    assert not without.negated
+    assert without.identity == equivalence.identity(reward, grammar)[0]
+    assert without.identity != pipeline.judge(reward, grammar).identity
     assert pipeline.judge(reward, grammar, names=("converges",)).verdicts[-1].gate == "converges"
     without = pipeline.judge(grammar.parse("sub(1, div(i, u))"), grammar, names=set(GATES) - {"converges"})
     assert without.passed

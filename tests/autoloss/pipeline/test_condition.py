@@ -74,6 +74,19 @@ def test_what_is_no_condition_is_refused_with_its_column(text: str, message: str
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("headroom.noise > 1 and headroom.spread / 0 > 2", False),
+        ("headroom.noise < 1 or headroom.best > 2", True),
+        ("(headroom.noise > 1 and headroom.best > 2) or 1 > 0", True),
+    ],
+)
+def test_what_the_first_part_decides_is_not_asked_of_the_second(text: str, holds: bool) -> None:
+    assert read(text).holds(FIGURES) is holds
+    assert ("headroom.best not known" in read(text).told(FIGURES)) is ("best" in text)
+
+
 def test_what_cannot_be_computed_is_a_line() -> None:
     with pytest.raises(InputError, match="headroom.best is not known here"):
         read("headroom.best > 1").holds(FIGURES)

@@ -103,11 +103,13 @@ def test_a_step_that_does_something_else_is_called_something_else(tmp_path: Path
 
 
 def test_from_looks_at_all_that_the_steps_from_there_need(tmp_path: Path) -> None:
-    gated = {"seeds": 5, "proceed_if": "headroom.gain > 0"}
-    sections: dict[str, Any] = {"headroom": {"ref": "search"}, "search": {"config": "search.py"}, "audit": gated}
-    file = written(tmp_path, steps=["headroom", "search", "audit"], **sections)
-    with pytest.raises(InputError, match="--from search: audit needs headroom, which is not done"):
-        flow(file, tmp_path / "out", first="search").run()
+    sections: dict[str, Any] = {"headroom": {"ref": "search"}, "search": {"config": "search.py"}, "audit": {"seeds": 5}}
+    file = written(tmp_path, steps=["search", "headroom", "audit"], **sections)
+    with pytest.raises(InputError, match="--from headroom: audit needs search, which is not done"):
+        flow(file, tmp_path / "out", first="headroom").run()
+    file = written(tmp_path, steps=["headroom", "search"], headroom={"ref": "search"}, search=sections["search"])
+    with pytest.raises(InputError, match="--from search: it needs headroom, which is not done"):
+        flow(file, tmp_path / "out", first="search").run()  # it begins with what headroom finds best
     assert not (tmp_path / "out").exists()
 
 

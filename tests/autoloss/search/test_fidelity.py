@@ -75,6 +75,21 @@ def test_a_rung_at_which_few_have_been_is_left_out_until_more_have(tmp_path: Pat
     assert autoloss("fidelity", tmp_path / "run").returncode == 0
 
 
+def test_a_loss_that_lacks_a_seed_is_left_out_and_one_that_failed_is_last(tmp_path: Path) -> None:
+    measured(tmp_path / "run")
+    again = {"name": "again", "task": {"steps": 4}, "seeds": [7, 8]}
+    with Run.create(tmp_path / "run", settings(ladder=[*CHANGES["ladder"], again]).identity(), fidelity.FREE) as run:
+        for number in range(6):
+            for seed in (7, 8) if number < 4 else (7,):
+                run.started(number, "again", seed)
+                state, score = (State.FAILED, None) if number == 5 else (State.DONE, 0.5 + 0.1 * number)
+                run.finished(Evaluation(number, "again", seed, state, score, {}, None, 1.0, 1.0))
+        found = fidelity.analysed(run)[-1]
+    assert [*found.scores] == [0, 1, 2, 3, 5]
+    assert found.scores[5][0] == -1.0
+    assert found.failed == 1
+
+
 def test_a_rung_that_was_measured_otherwise_is_refused(tmp_path: Path) -> None:
     measured(tmp_path / "run")
     ladder = [{"name": "short", "task": {"steps": 3}, "seeds": [5, 6]}]

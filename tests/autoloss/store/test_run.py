@@ -173,6 +173,7 @@ def test_a_run_of_an_older_version_is_read_and_not_touched(old: str, tmp_path: P
         ("$.slots.loss_bbox.like", "'gone'"),
         ("$.evaluator.type", "'none'"),
         ("$.variation.gone", "1"),
+        ("$.births", "0, '$.fixed', json('{\"loss_bbox\": \"own\"}')"),
     ],
 )
 def test_settings_that_an_older_version_let_pass_are_shown_as_they_are(

@@ -12,7 +12,6 @@ from detectors.data.coco import CocoSource
 from detectors.training.coco_metric import PER_IMAGE, FastCocoMetric, Truth
 from detectors.training.metric import Metric
 
-RNG = np.random.default_rng(0)
 METRICS = ["mAP", "AP50", "AP75", "AP_small", "AP_medium", "AR1", "AR10", "AR100", "AR_small", ["0", "3"]]
 
 
