@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from detectors.data.coco import CocoSource
+from detectors.data.coco import CocoSource, came_as
 from detectors.data.images import pixels, sample
 from detectors.training.coco_metric import JUDGED
 from detectors.training.matches import Judged
@@ -66,7 +66,7 @@ def threshold(judged: Iterable[Judged]) -> tuple[float, float, float]:
 
 def _image(source: CocoSource, entry: Mapping[str, Any], judged: Judged, least: float) -> dict[str, Any]:
     return {
-        "name": str(entry["file_name"]),
+        "name": came_as(entry),
         "picture": _picture(source, str(entry["file_name"])),
         "width": int(entry["width"]),
         "height": int(entry["height"]),

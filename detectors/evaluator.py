@@ -120,6 +120,7 @@ class DetectorEvaluator:
         """
         from detectors.frozen import rung as frozen
         from detectors.training.backbone import check_begin
+        from detectors.training.data_config import left_out
 
         say(self.sources, self._located)
         if self._fitted:
@@ -137,8 +138,8 @@ class DetectorEvaluator:
             config = self._configured(losses, task, 0)
             if isinstance(task, TrainHeads):
                 frozen.check(config)
-        if hooks := [str(hook.get("type")) for hook in self.config.get("custom_hooks") or []]:
-            _log.warning("custom_hooks (%s) are left out by a search; `autoloss train` has them", ", ".join(hooks))
+        for what, kinds in left_out(self.config).items():
+            _log.warning("%s (%s) are left out by a search; `autoloss train` has them", what, ", ".join(kinds))
         check_begin(self.config, len(self.sources["train"].classes))
 
     def _on_val_instead(self, task: Task) -> bool:

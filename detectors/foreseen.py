@@ -16,10 +16,11 @@ from detectors.tasks import any_formula
 from detectors.training.backbone import SCRATCH, begin_with
 from detectors.training.checkpoints import check_backbone
 from detectors.training.config import SLOTS, load, own_scale
-from detectors.training.data_config import files_of, leaves
+from detectors.training.data_config import files_of, times
 from detectors.training.full import check_weights, prepared
 from detectors.training.short import built
-from primitives.errors import reading
+from primitives.errors import InputError, reading
+from primitives.text.printable import printable
 
 
 def length(
@@ -33,9 +34,15 @@ def _length(config: Config) -> tuple[int, int]:
     batch: int = config.train_dataloader.batch_size
     if "max_iters" in config.train_cfg:
         return int(config.train_cfg.max_iters), batch
-    files = [Path(file) for one in leaves(config.train_dataloader.dataset) for file in files_of(one)]
-    annotations = [file for file in files if file.suffix == ".json"]
-    count = sum(len(json.loads(file.read_text(encoding="utf-8"))["images"]) for file in annotations)
+    count = 0
+    for dataset, often in times(config.train_dataloader.dataset):
+        files = [Path(file) for file in files_of(dataset)]
+        annotations = [file for file in files if file.suffix == ".json"]
+        if not annotations:
+            named = ", ".join(printable(file, 80) for file in files)
+            raise InputError(f"how long a training on {named} takes cannot be told, which is no COCO JSON; give --data")
+        images = (len(json.loads(file.read_text(encoding="utf-8"))["images"]) for file in annotations)
+        count += often * sum(images)
     return int(config.train_cfg.max_epochs) * math.ceil(count / batch), batch
 
 

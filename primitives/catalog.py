@@ -144,6 +144,11 @@ def known_loss(name: str) -> KnownLoss:
     return KNOWN[name]
 
 
+def find_known(text: str) -> KnownLoss | None:
+    """The known loss that a text names, in capitals or not; None where it is a formula, or nothing known."""
+    return KNOWN.get(text.strip().lower())
+
+
 def named(text: str, name: str | None = None, alpha: float | None = None) -> tuple[Expression, Grammar, float | None]:
     """What a person names: a known loss by its name, or a formula as text.
 
@@ -156,15 +161,19 @@ def named(text: str, name: str | None = None, alpha: float | None = None) -> tup
         The formula, its grammar, and the weight.
 
     Raises:
-        InputError: the text is no formula, there is no such grammar, or its losses are not weighted so.
+        InputError: the text is no formula, there is no such grammar, its losses are not weighted so, or the known loss
+            is of another grammar.
     """
-    text = text.strip()
-    known = KNOWN.get(text) if name in (None, getattr(KNOWN.get(text), "grammar", None)) else None
-    if known is not None:
-        name, text, alpha = known.grammar, known.text, known.alpha if alpha is None else alpha
-    rules = grammar(name) if name else find_grammar(text)
+    known = find_known(text)
+    if known is None:
+        rules = grammar(name) if name else find_grammar(text)
+        check_alpha(alpha, rules)
+        return rules.parse(text), rules, alpha
+    rules, alpha = grammar(name or known.grammar), known.alpha if alpha is None else alpha
+    if not rules.holds(GRAMMARS[known.grammar]):
+        raise InputError(f"{known.name} is a loss of grammar {known.grammar}, not of {rules.name}")
     check_alpha(alpha, rules)
-    return rules.parse(text), rules, alpha
+    return known.expression, rules, alpha
 
 
 def find_grammar(text: str) -> Grammar:

@@ -11,6 +11,7 @@ import typer
 
 from primitives.errors import InputError
 from primitives.system import places
+from primitives.system.files import write_whole
 from primitives.text.printable import printable
 
 FOLDERS = {
@@ -65,10 +66,10 @@ def copy(
             raise InputError(f"{printable(file)} is there; write over it with --force")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file_name, text in texts.items():
-            (folder / file_name).write_text(text)
     except OSError as error:
         raise InputError(f"cannot write to {printable(folder)}: {error.strerror or error}") from None
+    for file_name, text in texts.items():
+        write_whole(folder / file_name, text)
     command = FOLDERS.get(first.parent.name)
     use = f"; autoloss {command} {printable(folder / first.name)}" if command else ""
     typer.echo(f"{', '.join(printable(folder / file_name) for file_name in texts)}{use}")

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from primitives.errors import InputError
+from primitives.system.files import write_whole
 from primitives.system.names import reached
 from primitives.text.printable import printable
 
@@ -236,6 +237,6 @@ def digits(
 def _write(file: Path, text: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
     except OSError as error:
         raise InputError(f"cannot write {file}: {error}") from None
+    write_whole(file, text)

@@ -23,6 +23,7 @@ from autoloss.commands.options import (
     stderr,
     stdout,
 )
+from primitives.errors import InputError
 
 
 def search(
@@ -79,6 +80,7 @@ def search(
     from autoloss.report import tables
     from autoloss.report.logs import json_log
     from autoloss.report.logs import tensorboard as scalars
+    from autoloss.store.file import FILE
 
     options = list(cfg_options or [])
     for key, value in (
@@ -93,6 +95,10 @@ def search(
             options.append(f"search.{key}={value}")
     settings = on_data(config, options, data, images, val_data, val_images, test_data, test_images, group_by=group_by)
     directory = run or Path("runs") / config.stem
+    for option, place in (("--log-json", log_json), ("--tensorboard", tensorboard)):
+        inside = place not in (None, "-") and Path(str(place)).absolute().is_relative_to(directory.absolute())
+        if inside and not (directory / FILE).exists():
+            raise InputError(f"{option} {place} lies in {directory}, which the search makes: name a place beside it")
     console = stderr()
     with json_log.as_json(log_json), scalars.watching(tensorboard) as scalar:
         try:

@@ -16,7 +16,7 @@ from autoloss.evaluator import BESIDE
 from autoloss.gates.calibration import calibrated
 from autoloss.report.leaderboard import Evidence, Leaderboard, Row, titled
 from autoloss.store.run import Run
-from primitives.catalog import GRAMMARS, KNOWN, check_alpha, find_grammar, grammar, kinds, slots
+from primitives.catalog import GRAMMARS, KNOWN, check_alpha, find_grammar, find_known, grammar, kinds, slots
 from primitives.errors import InputError
 from primitives.grammar import Grammar
 from primitives.parser import GrammarError
@@ -141,9 +141,10 @@ def of_text(
     if alpha is not None and not 0 <= alpha <= 1:
         raise InputError(f"--alpha {alpha:g}: the weight of the target column lies in 0 to 1")
     weights = _checked_weights(weights or {}, texts)
+    texts = {slot: known.name if (known := find_known(text)) else text for slot, text in texts.items()}
     losses, named = {}, []
     for slot, text in texts.items():
-        known = KNOWN.get(text)
+        known = find_known(text)
         rules = _rules(slot, text, class_grammar)
         expression = rules.parse(known.text if known else text)
         named.append(known.title if known else f"a formula given as text for {slot}")
@@ -219,7 +220,7 @@ def _in_doubt(slot: str) -> bool:
 
 
 def _rules(slot: str, text: str, class_grammar: str | None) -> Grammar:
-    known = KNOWN.get(text)
+    known = find_known(text)
     if known:
         rules = GRAMMARS[known.grammar]
     elif class_grammar and _in_doubt(slot):

@@ -20,6 +20,7 @@ from primitives.grammar import Grammar
 from primitives.kinds.formula import Formula
 from primitives.kinds.kind import TYPICAL, Kind
 
+_SOME = 1e-3  # of the mean gradient
 _ALGEBRA_SIZE = 40  # nodes; algebra on larger formulas takes seconds
 
 
@@ -70,7 +71,7 @@ def kin(expression: Expression, grammar: Grammar, alpha: float | None = None, na
     """
     found, mine = [], grammar.formula(expression, alpha)
     same = recognise(name or identity(expression, grammar, alpha)[0], grammar)
-    if same:
+    if same and _agrees(expression, grammar, alpha, same):
         affine: Answer[bool] = Answer(None)
         if grammar.holds(GRAMMARS[same.grammar]):
             affine = _prove(mine, GRAMMARS[same.grammar].formula(same.expression), grammar.kind, symbolic.affine)
@@ -114,4 +115,18 @@ def recognise(name: str, grammar: Grammar) -> KnownLoss | None:
 @lru_cache(maxsize=1024)
 def recognised(loss: Loss) -> KnownLoss | None:
     """The known loss that a loss is, up to an affine map."""
-    return recognise(identity(loss.expression, loss.grammar, loss.alpha)[0], loss.grammar)
+    known = recognise(identity(loss.expression, loss.grammar, loss.alpha)[0], loss.grammar)
+    return known if known and _agrees(loss.expression, loss.grammar, loss.alpha, known) else None
+
+
+def _agrees(expression: Expression, grammar: Grammar, alpha: float | None, known: KnownLoss) -> bool:
+    """Whether a formula with the identity of a known loss has no gradient where that has none, on the whole probe.
+
+    Boxes that do not overlap are on that alone: a term that is flat everywhere else may pull there.
+    """
+    rules = GRAMMARS[known.grammar]
+    mine, other = (
+        one.kind.whole(one.terminals).gradient(formula, weight)[1].double() / identity(formula, one, weight)[1]
+        for formula, one, weight in ((expression, grammar, alpha), (known.expression, rules, known.alpha))
+    )
+    return not bool(((mine.norm(dim=-1) > _SOME) & (other.norm(dim=-1) == 0)).any())

@@ -68,7 +68,7 @@ class Trial:
         turns: bool = True,
     ) -> None:
         self.given, self.grammar, self.alpha, self.seen, self.turns = expression, grammar, alpha, seen, turns
-        self.negated = False
+        self.runs_wrong = self.negated = False
 
     @property
     def expression(self) -> Expression:
@@ -81,12 +81,18 @@ class Trial:
         verdicts, negated = self.grammar.kind.course(
             self.grammar.formula(self.given, self.alpha), self._finite_everywhere
         )
-        self.negated = negated and self.turns
+        self.runs_wrong, self.negated = negated, negated and self.turns
         return verdicts
 
     def on_course(self, gate: str) -> Verdict:
-        """What the course says; a gate behind one that refused, and was left out, is passed."""
-        return next((one for one in self.course if one.gate == gate), Verdict(gate, True, "not looked at"))
+        """What the course says; a gate behind one that refused, and was left out, is passed.
+
+        Of a formula that runs the wrong way round and is not turned the course is that of its negative.
+        """
+        found = next((one for one in self.course if one.gate == gate), Verdict(gate, True, "not looked at"))
+        if found.passed and gate == "monotone" and self.runs_wrong and not self.turns:
+            return Verdict(gate, False, "the loss rises where predictions get better")
+        return found
 
     def _finite_everywhere(self) -> Verdict:
         kind = self.grammar.kind

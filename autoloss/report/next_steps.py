@@ -72,7 +72,9 @@ def _training(found: Leaderboard, detector: str, losses: str) -> list[str]:
     if isinstance(data, str):
         return [f"{train} --data {shlex.quote(data)}"]
     if isinstance(data, Mapping) and data.get("type") == "digits" and data.keys() <= _OF_DIGITS:
-        size = "".join(f" --{key.replace('_', '-')} {value}" for key, value in data.items() if key != "type")
+        size = "".join(
+            f" --{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in data.items() if key != "type"
+        )
         parts = {one: {"annotations": f"digits/{one}.json", "images": f"digits/{one}"} for one in ("train", "val")}
         return [f"autoloss data digits --out digits{size}", f"{train}{_options(parts)}"]
     if isinstance(data, Mapping) and data.get("type") == "coco" and data.keys() <= _OF_COCO:

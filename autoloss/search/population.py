@@ -24,7 +24,7 @@ from autoloss.search.strategies.standing import Scores, Standing
 from autoloss.search.strategies.strategy import Draft
 from autoloss.search.strategies.variation import seeded
 from autoloss.settings import Settings
-from primitives.catalog import GRAMMARS, KNOWN, known_loss
+from primitives.catalog import GRAMMARS, find_known, known_loss
 from primitives.errors import InputError
 from primitives.expression import Expression
 from primitives.kinds.verdict import Verdict
@@ -121,7 +121,7 @@ class Population:
 
     def _own_formula(self, slot: str, given: str | Weighted, place: str) -> Loss:
         rules, text = self.settings.slots[slot], str(given)
-        known = KNOWN.get(text.strip())
+        known = find_known(text)
         fits = known is not None and GRAMMARS[rules.grammar].holds(GRAMMARS[known.grammar])
         if known is not None and not fits:
             raise InputError(f"{place}.{slot}: {text.strip()} is of grammar {known.grammar}, not of {rules.grammar}")

@@ -6,7 +6,7 @@ import itertools
 import logging
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +167,12 @@ def _check_measurable(evaluators: Evaluators) -> None:
         )
 
 
+def _check_told(names: Collection[str], method: str) -> None:
+    lacks = [name for name in ("fixed", "iteration", "evaluate", "iterations") if name not in names]
+    if lacks:
+        raise InputError(f"the evaluator's `{method}` does not give {', '.join(lacks)}; see Measurable")
+
+
 @dataclass(frozen=True)
 class _RungProfiler:
     """Measures one rung."""
@@ -182,7 +188,10 @@ class _RungProfiler:
         """What candidates share, by one worker, as in a search; empty where there is nothing."""
         future = self.workers.submit(self._limited(measure_shared), self.rung, self.seconds, self.folder)
         try:
-            return self._result(future)
+            found = self._result(future)
+            if found:
+                _check_told(found, "measure_shared")
+            return found
         except InputError:
             raise
         except Exception as error:
@@ -218,6 +227,7 @@ class _RungProfiler:
         futures = [self._submit(group) for group in groups]
         found = [self._told(future, group) for future, group in zip(futures, groups, strict=True)]
         names = set.intersection(*(set(one) for one in found))
+        _check_told(names, "measure")
         return {
             name: max(one[name] for one in found)
             if name in ("memory", "bytes_data")

@@ -21,7 +21,8 @@ FILE = "run.sqlite"
 
 def create(fresh: Path, file: Path, settings: Mapping[str, Any]) -> None:
     """Writes a run file beside its place and renames it, so that a run file that is there is whole."""
-    fresh.unlink(missing_ok=True)
+    for left in (fresh, fresh.with_name(f"{fresh.name}-journal")):  # by a process that was killed here
+        left.unlink(missing_ok=True)
     connection = sqlite3.connect(fresh, isolation_level=None)
     try:
         connection.execute("BEGIN")

@@ -68,7 +68,8 @@ class Run:
         fresh = directory / f"{FILE}.new"
         try:
             there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-            if FILE not in there and (there - {fresh.name, LOCK} or (directory.exists() and not directory.is_dir())):
+            foreign = there - {fresh.name, f"{fresh.name}-journal", LOCK}  # these of a process that was killed
+            if FILE not in there and (foreign or (directory.exists() and not directory.is_dir())):
                 raise InputError(f"{directory} is not empty and holds no run; name a new directory or one with {FILE}")
             directory.mkdir(parents=True, exist_ok=True)
             lock = Lock(directory)

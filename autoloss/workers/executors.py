@@ -196,8 +196,11 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
             raise InputError(f"no space left for the files of a training ({caught}); make some") from None
         _check_device(caught)
         found = [out_of_memory(caught) if lacks_memory(caught) else f"{type(caught).__name__}: {caught}"]
-    if len(found) < len(candidates):  # one of them spoils it for all; nothing of the attempt is held any more
-        return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
+        if len(candidates) > 1:  # one of them spoils it for all; nothing of the attempt is held any more
+            return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
+    if len(found) != len(candidates):
+        kind = type(evaluator).__name__
+        raise InputError(f"{kind}.evaluate_many gave {len(found)} results for {len(candidates)} candidates; one each")
     seconds, now = (time.perf_counter() - begin) / len(candidates), time.time()
     memory = 0.0 if rung.descends else peak_memory()  # what its process holds is then of other rungs
     return [

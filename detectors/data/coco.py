@@ -23,9 +23,10 @@ from primitives.errors import InputError
 from primitives.text.printable import printable
 
 _log = logging.getLogger(__name__)
-_VERSION = 5  # of what is prepared; part of the names of the folders
+_VERSION = 6  # of what is prepared; part of the names of the folders
 _FILE, _BOXES, _FACTS, _NAMES = "annotations.json", "boxes.json", "facts.json", "names.json"
 _OF_IMAGE = ("id", "file_name", "width", "height")
+_CAME_AS = "came_as"  # the file name of an image before it was made smaller
 
 
 @dataclass(frozen=True)
@@ -298,13 +299,18 @@ def resized(source: CocoSource, longest: int) -> CocoSource:
         longest: most pixels of the longer side, from 16.
 
     Raises:
-        InputError: an image cannot be read.
+        InputError: an image cannot be read, or has another size than the file says.
     """
     key = hashlib.sha256(f"{_VERSION} {source.annotations} {source.images} {longest}".encode()).hexdigest()[:12]
     place = once(cache_folder() / f"resized-{key}", lambda fresh: _write_resized(source, longest, fresh))
     found = coco_source(place / "annotations.json", place / "images", source.name)
     left_out = source.left_out + found.left_out
     return replace(found, left_out=left_out, held_out_of=source.held_out_of, spoilt=source.spoilt)
+
+
+def came_as(image: Mapping[str, Any]) -> str:
+    """The file name that an image of a data set had when a person handed it over."""
+    return str(image.get(_CAME_AS, image["file_name"]))
 
 
 def _write_resized(source: CocoSource, longest: int, folder: Path) -> None:
@@ -322,11 +328,16 @@ def _write_resized(source: CocoSource, longest: int, folder: Path) -> None:
             (folder / "images" / name).symlink_to(file.absolute())
         else:
             found = pictures.pixels(file)
-            height, width = found.shape[:2]
+            if found.shape[:2] != (height, width):
+                raise InputError(
+                    f"{source.name} says {width} x {height} of {printable(image['file_name'])}, the image is read as "
+                    f"{found.shape[1]} x {found.shape[0]}: its boxes may be of the unturned picture"
+                )
             name, size = f"{number:06d}.png", (max(1, round(width * share)), max(1, round(height * share)))
             cv2.imwrite(str(folder / "images" / name), cv2.resize(found, size, interpolation=cv2.INTER_AREA))
         factors[image["id"]] = (size[0] / width, size[1] / height)
-        images.append({"id": image["id"], "file_name": name, "width": size[0], "height": size[1]})
+        facts = {"file_name": name, "width": size[0], "height": size[1], _CAME_AS: came_as(image)}
+        images.append({"id": image["id"], **facts})
     boxes = []
     for entry in content["annotations"]:
         x, y, w, h = entry["bbox"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from detectors.data.between.classes import like
 from detectors.data.between.groups import straddling
-from detectors.data.coco import CocoSource, coco_source, hold_out, one_image_per_class, resized
+from detectors.data.coco import CocoSource, came_as, coco_source, hold_out, one_image_per_class, resized
 from detectors.data.convert.converted import as_coco
 from detectors.data.convert.layouts import format_of
 from detectors.data.description import SPLITS, Coco, Description, Digits, Part, description_of
@@ -192,7 +192,7 @@ def _of_part(part: Part) -> CocoSource:
 
 def _say_what_stands_on_both_sides(found: Mapping[str, CocoSource], group_by: str) -> None:
     names = {
-        split: [image["file_name"] for image in json.loads(source.annotations.read_text())["images"]]
+        split: [came_as(image) for image in json.loads(source.annotations.read_text())["images"]]
         for split, source in found.items()
     }
     for split, (images, count, first) in straddling(names, group_by).items():

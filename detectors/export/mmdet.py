@@ -69,7 +69,7 @@ def mmdet(
     from detectors.heads import training_state
     from detectors.heads.registry import ROI_TWINS
     from detectors.training import portable as portable_config
-    from detectors.training.config import STATE, box_heads, load, put_losses, scaled
+    from detectors.training.config import STATE, box_heads, is_stock, load, put_losses, scaled
     from detectors.training.portable import LOADER, text_of
 
     evaluator, detector = dict(setup.get("evaluator") or {}), setup.get("detector")
@@ -85,7 +85,7 @@ def mmdet(
         kinds = [grammar(loss["grammar"]).kind.name for slot, loss in losses.items() if slot == "loss_cls"]
         detector = detector or DETECTORS[kinds[0] if kinds else "softmax"]
         config = load(detector)
-        base = detector if "::" in detector else "detector.py"
+        base = detector if is_stock(detector) else "detector.py"
     wanted = setup.get("stand_in")
     ops = {f"mmcv_ops_{digest(mmcv_ops.text())}": mmcv_ops.text()} if (lacks_ops if wanted is None else wanted) else {}
     before, roi_before = [head.to_dict() for head in box_heads(config)], _roi_head(config)
@@ -170,7 +170,7 @@ def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) ->
     config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
     config.test_cfg = {"type": "TestLoop"}
     config.log_processor = {"type": "LogProcessor", "window_size": 50, "by_epoch": False}
-    config.default_hooks["checkpoint"] = {
+    config.setdefault("default_hooks", {})["checkpoint"] = {
         "type": "CheckpointHook",
         "by_epoch": False,
         "interval": config.train_cfg.max_iters,

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from detectors.training.checkpoints import OF_SEARCH, check_detector, prefix, read, weights
+from detectors.training.checkpoints import OF_SEARCH, check_detector, loadable, prefix, read, weights
 from detectors.training.data_config import set_classes
 from primitives.errors import InputError
 
@@ -36,12 +36,14 @@ def begin_with(config: Config, choice: str) -> str:
     if backbone is None:
         raise InputError(f"--backbone {choice}: {config.model['type']} has no model.backbone")
     named = [part["checkpoint"] for part in pretrained(backbone)]
+    if config.get("load_from"):  # which would be loaded over it
+        named, config.load_from = [config.load_from], None
     instead = f" in place of {named[0]}" if named else ""
     config.model.pop("pretrained", None)
     if choice == SCRATCH:
         return f"backbone: no pretrained weights{instead}{_without_batch_norm(backbone)}"
     found = read(choice)
-    backbone["init_cfg"] = {"type": "Pretrained", "checkpoint": choice}
+    backbone["init_cfg"] = {"type": "Pretrained", "checkpoint": loadable(choice, found)}
     begin = prefix(weights(found))
     if begin:
         backbone["init_cfg"]["prefix"] = begin

@@ -7,6 +7,7 @@ weights and plain values, those of mmengine and of its downloads too, which othe
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import zipfile
 import zlib
@@ -18,8 +19,10 @@ from typing import Any
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader, find_latest_checkpoint
 
+from detectors.data.cache import cache_folder, once
 from primitives.errors import InputError
 
+_COPY = "weights.pth"
 _SWITCH = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
@@ -94,6 +97,29 @@ def weights(found: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
 
 
+def loadable(name: str, found: Mapping[str, Any]) -> str:
+    """A file with the weights of a checkpoint where mmengine looks for them: not under `model`, without `module.`.
+
+    Args:
+        name: of the checkpoint.
+        found: what it holds.
+
+    Returns:
+        The checkpoint, or a copy in the cache; of one that is no file here the checkpoint.
+    """
+    if not Path(name).is_file() or _is_loadable(found):
+        return name
+    named, about = weights(found), Path(name).stat()
+    facts = f"{Path(name).absolute()} {about.st_size} {about.st_mtime_ns}"
+    place = cache_folder() / f"weights-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+    return str(once(place, lambda fresh: torch.save({"state_dict": named}, fresh / _COPY)) / _COPY)
+
+
+def _is_loadable(found: Mapping[str, Any]) -> bool:
+    inside = found["state_dict"] if isinstance(found.get("state_dict"), Mapping) else found
+    return weights(found).keys() <= inside.keys()
+
+
 def latest(work_dir: str) -> str:
     """The checkpoint that a training in a folder goes on from.
 
@@ -128,6 +154,11 @@ def check_detector(name: str, model: torch.nn.Module, classes: int) -> None:
         InputError: the number of classes or the shape of a weight is another.
     """
     found = read(name)
+    if not _is_loadable(found):
+        raise InputError(
+            f"{name}: its weights lie where mmengine does not look, under `model` or with names that begin with "
+            "`module.`; save them under `state_dict`, by the names of the detector"
+        )
     ours, theirs = model.state_dict(), weights(found)
     others = [key for key in ours if key in theirs and ours[key].shape != theirs[key].shape]
     if not others:

@@ -52,6 +52,8 @@ def load(detector: str, cfg_options: Mapping[str, object] | None = None, beside:
         raise InputError(f"{detector}: a head is a dict with a type, got {next(box_heads(config))!r}")
     if not any(True for _ in box_heads(config)):
         raise InputError(f"{detector}: no detector: needs model.bbox_head or model.roi_head.bbox_head")
+    if config.get("data_preprocessor"):  # mmengine merges it into the model
+        config.model.setdefault("data_preprocessor", config.data_preprocessor)
     _check_losses(config, detector)
     _check_device(config, detector)
     for section in ("train_dataloader", "val_dataloader", "optim_wrapper"):
@@ -252,7 +254,10 @@ def _box_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:
 def _ask_for_boxes(head: ConfigDict) -> None:
     """Makes the head hand boxes to `loss_bbox`: a formula over areas means nothing on offsets from anchors."""
     own = head["loss_bbox"]["type"]
-    if any("reg_decoded_bbox" in inspect.signature(base).parameters for base in _class(head["type"]).__mro__[:-1]):
+    bases = _class(head["type"]).__mro__[:-1]
+    if any(base.__name__ in _DECODED for base in bases):
+        return
+    if any("reg_decoded_bbox" in inspect.signature(base).parameters for base in bases):
         head["reg_decoded_bbox"] = True
     elif not own.endswith(_ON_BOXES):
         raise InputError(
@@ -261,8 +266,10 @@ def _ask_for_boxes(head: ConfigDict) -> None:
         )
 
 
-_WITHOUT_LABELS = ("YOLOXHead", "VFNetHead")
+_WITHOUT_LABELS = ("YOLOXHead", "YOLOV3Head", "VFNetHead", "CenterNetUpdateHead")
 """Heads whose class loss is given a score for every class in place of a label."""
+_DECODED = ("DIIHead",)
+"""Heads that hand boxes to `loss_bbox`, whatever their config says, and take no key for it."""
 
 
 def _class_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:

@@ -10,16 +10,34 @@ from typing import Any
 from detectors.data.coco import CocoSource
 from primitives.errors import InputError
 
+_USUAL_SAMPLERS = ("None", "DefaultSampler", "InfiniteSampler", "AspectRatioBatchSampler")
+
 
 def leaves(dataset: Any) -> Iterator[Any]:
     """The data sets that read files; others may wrap or join them."""
+    return (one for one, _ in times(dataset))
+
+
+def times(dataset: Any) -> Iterator[tuple[Any, int]]:
+    """The same, with how often an epoch goes through each."""
     if "dataset" in dataset:
-        yield from leaves(dataset["dataset"])
+        yield from ((one, often * int(dataset.get("times", 1))) for one, often in times(dataset["dataset"]))
     elif "datasets" in dataset:
         for part in dataset["datasets"]:
-            yield from leaves(part)
+            yield from times(part)
     else:
-        yield dataset
+        yield dataset, 1
+
+
+def left_out(config: Any) -> dict[str, list[str]]:
+    """What a search trains without: the hooks of a detector's config, and samplers that are not usual."""
+    loader = config.train_dataloader
+    found = {
+        "custom_hooks": [str(hook.get("type")) for hook in config.get("custom_hooks") or []],
+        "samplers": [str((loader.get(key) or {}).get("type")) for key in ("sampler", "batch_sampler")],
+    }
+    found["samplers"] = [kind for kind in found["samplers"] if kind not in _USUAL_SAMPLERS]
+    return {what: kinds for what, kinds in found.items() if kinds}
 
 
 def files_of(dataset: Any) -> Iterator[str]:
@@ -126,13 +144,19 @@ def set_classes(part: Any, count: int) -> None:
             set_classes(value, count)
 
 
+_OF_METRIC = ("classwise", "proposal_nums", "iou_thrs", "metric_items")
+"""What a config says of the metric that is of any data."""
+
+
 def metric_on(evaluator: Any, source: CocoSource) -> dict[str, Any]:
     """mmdetection's COCO metric on other data, of boxes, and of outlines where the config asks for them."""
-    metric = evaluator if isinstance(evaluator, Mapping) and evaluator.get("type") == "CocoMetric" else {}
+    every = [evaluator] if isinstance(evaluator, Mapping) else evaluator or []
+    metric = next((one for one in every if one.get("type") == "CocoMetric"), {})
     asked = metric.get("metric", "bbox")
     outlines = "segm" in ([asked] if isinstance(asked, str) else asked)
     return {
         "type": "CocoMetric",
         "ann_file": str(source.annotations if outlines else source.boxes),
         "metric": ["bbox", "segm"] if outlines else "bbox",
+        **{key: metric[key] for key in _OF_METRIC if key in metric},
     }

@@ -24,6 +24,8 @@ _STOCK = {
     "FasterRCNN": "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
 }
 """mmdetection's own ResNet-50 at 1,333 x 800, by the type of the detector."""
+_TINY = ("ResNet", 18, 3)
+"""Backbone, its depth, and levels that the neck takes, of what a size changes."""
 _BATCH = 16  # images that the learning rates of mmdetection's schedules are for
 _PIXELS = {"mean": [103.5, 116.3, 123.7], "std": [57.4, 57.1, 58.4], "bgr_to_rgb": False}  # of ImageNet, blue first
 
@@ -101,6 +103,9 @@ def fit(config: Config, size: str, train: CocoSource, batch_size: int) -> Fitted
     row = SIZES[checked(size)]
     if kind not in _STOCK:
         raise InputError(f"size is for detectors of type {' or '.join(_STOCK)}, this one is {printable(kind, 60)}")
+    loaders = ("train_dataloader", "val_dataloader")
+    if _parts(config.model) != _TINY or not all("pipeline" in config[loader]["dataset"] for loader in loaders):
+        raise InputError("size is for the tiny detectors that come with the toolkit; this one is as large as it is")
     if row is None:
         rate = 0.01 if kind == "FCOS" else 0.02
         options = {"optim_wrapper.optimizer.lr": rate * batch_size / _BATCH}
@@ -117,6 +122,11 @@ def fit(config: Config, size: str, train: CocoSource, batch_size: int) -> Fitted
     if low < _FINE:
         said += f"; below {_FINE} px little can be learnt: a larger size shows more" if size == "small" else ""
     return Fitted("", options, pixels, said)
+
+
+def _parts(model: Any) -> tuple[Any, ...]:
+    backbone, neck = (one if isinstance(one := model.get(part), dict) else {} for part in ("backbone", "neck"))
+    return backbone.get("type"), backbone.get("depth"), len(neck.get("in_channels") or ())
 
 
 def checked(size: object) -> str:

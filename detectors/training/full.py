@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import traceback
@@ -111,9 +112,8 @@ def train_detector(
             if resume and not watch.metrics:  # killed between its last checkpoint and its scores
                 _run(runner.val)
             found = {"detector": detector, **_scores(watch.metrics), "loss": watch.loss, "work_dir": config.work_dir}
-            found["checkpoint"] = (
-                checkpoints.latest(config.work_dir) if config.default_hooks.get("checkpoint") else None
-            )
+            saved = (Path(config.work_dir) / "last_checkpoint").is_file()
+            found["checkpoint"] = checkpoints.latest(config.work_dir) if saved else None
             if data is not None and _has_test(config):
                 found["test"] = _scores(_run(runner.test))
         return found if runner.rank == 0 else None
@@ -172,6 +172,9 @@ def _put_data(config: Config, found: Mapping[str, CocoSource]) -> tuple[str, ...
     check_outlines(config.train_dataloader.dataset, found["train"])
     for part, split in (("train", "train"), ("val", "val"), ("test", "test" if "test" in found else "val")):
         loader, evaluator = f"{part}_dataloader", f"{part}_evaluator"
+        if part == split == "test" and not config.get(loader):  # then as val
+            config[loader], config[evaluator] = copy.deepcopy((config.val_dataloader, config.get("val_evaluator")))
+            config.test_cfg = config.get("test_cfg") or {"type": "TestLoop"}
         if config.get(loader):
             config[loader]["dataset"] = placed(config[loader]["dataset"], found[split])
             if config.get(evaluator):

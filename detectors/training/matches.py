@@ -34,7 +34,7 @@ def contributions(truth: COCO, found: COCO, images: Sequence[int], metric: Metri
     """
     key = metric.keys[0]
     recall = key.startswith("AR")
-    area = key.partition("_")[2]
+    area = "" if metric.classes else key.partition("_")[2]
     evaluation = COCOeval(_copied(truth), found, "bbox")
     classes = {category["id"]: str(category["name"]) for category in truth.dataset["categories"]}
     wanted = {name.removeprefix(OF_CLASS) for name in metric.keys} if metric.classes else set(classes.values())

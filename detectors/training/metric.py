@@ -101,7 +101,7 @@ class Metric:
                 raise InputError(f"metric names class {printable(repr(name), 60)}, which is none{hint}; known: {known}")
             if name in source.bare:
                 raise InputError(f"metric names class {printable(repr(name), 60)}, which has no box in data.{split}")
-        area = self.name.partition("_")[2]
+        area = "" if self.classes else self.name.partition("_")[2]
         if area not in AREAS and not self.classes:
             return
         boxes, named = _boxes(source, most)

@@ -11,6 +11,7 @@ from primitives.operators import OPERATORS, Operator
 from primitives.parser import MAX_POWER, in_range
 
 _MOST_TERMS = 24
+_LARGEST = 10**200  # of a coefficient, and of its denominator
 Product = tuple[tuple[str, int], ...]
 """Whole exponents by the text of what is raised to them."""
 Sum = dict[Product, Fraction]
@@ -156,6 +157,8 @@ def _bounded(total: Mapping[Product, Fraction]) -> Sum:
     found = _without_zeros(total)
     if len(found) > _MOST_TERMS:
         raise CollectError("too many terms")
+    if any(max(abs(number.numerator), number.denominator) > _LARGEST for number in found.values()):
+        raise CollectError("a number out of range")
     return found
 
 

@@ -18,7 +18,7 @@ from autoloss.search.progress import Watcher
 from autoloss.search.runner import prepare, running
 from autoloss.settings import Budget, Settings
 from autoloss.store.run import Run
-from primitives.catalog import GRAMMARS, KNOWN, named
+from primitives.catalog import GRAMMARS, KNOWN, find_known, named
 from primitives.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def of_texts(settings: Settings, texts: Mapping[str, Sequence[str]]) -> list[Can
         if slot not in settings.slots:
             raise InputError(f"{text!r} is for slot {slot!r}; choices: {', '.join(settings.slots)}")
         rules = settings.slots[slot]
-        expression, grammar, alpha = named(text, None if text in KNOWN else rules.grammar)
+        expression, grammar, alpha = named(text, None if find_known(text) else rules.grammar)
         if grammar.kind is not GRAMMARS[rules.grammar].kind:
             raise InputError(f"{text!r} is of grammar {grammar.name}; {slot} takes losses of {rules.grammar}")
         loss = calibrated(expression, grammar, alpha, rules.like, rules.weight)

@@ -65,7 +65,9 @@ def _of_folder(path: Path) -> str:
 
 
 def root_of(path: Path, kind: str) -> Path:
-    """What a converter of a format takes of a path: for a file of labels the folder of the data set."""
+    """What a converter of a format takes of a path: for labels alone the folder of the data set."""
+    if kind == "voc" and path.is_dir() and path.name == "Annotations":
+        return path.parent
     if kind == "voc" and path.is_file():
         return path.parent.parent if path.parent.name == "Annotations" else path.parent
     if kind == "yolo" and path.is_file() and path.suffix.lower() not in _YAML:

@@ -133,6 +133,8 @@ def _names(root: Path, described: Mapping[str, Any]) -> list[str]:
                 f"{printable(root)}: no names of classes; needs data.yaml with names, classes.txt, or --classes A,B,C"
             )
         given = [line.strip() for line in lines_of(file) if line.strip()]
+    if isinstance(given, list) and any(isinstance(name, bool) for name in given):
+        raise InputError(f"{printable(root)}: a name of a class is read as yes or no; put such names in quotes")
     if not isinstance(given, list) or not all(isinstance(name, (str, int)) and str(name).strip() for name in given):
         raise InputError(f"{printable(root)}: names must be a list of texts, got {printable(repr(given))}")
     names = [str(name) for name in given]
