@@ -184,6 +184,7 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
     evaluator, begin = held().of(rung.task), time.perf_counter()
     forget_peak()
     found: Sequence[Mapping[str, float] | str]
+    spoilt = False
     try:
         if rung.batch > 1 and isinstance(evaluator, SideBySide):
             found = evaluator.evaluate_many([candidate.spec() for candidate in candidates], rung.task, seed)
@@ -196,8 +197,9 @@ def evaluate(candidates: Sequence[Candidate], rung: Rung, seed: int) -> list[Eva
             raise InputError(f"no space left for the files of a training ({caught}); make some") from None
         _check_device(caught)
         found = [out_of_memory(caught) if lacks_memory(caught) else f"{type(caught).__name__}: {caught}"]
-        if len(candidates) > 1:  # one of them spoils it for all; nothing of the attempt is held any more
-            return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
+        spoilt = len(candidates) > 1
+    if spoilt:  # by one of them for all; nothing of the attempt is held any more
+        return [ended for candidate in candidates for ended in evaluate([candidate], rung, seed)]
     if len(found) != len(candidates):
         kind = type(evaluator).__name__
         raise InputError(f"{kind}.evaluate_many gave {len(found)} results for {len(candidates)} candidates; one each")

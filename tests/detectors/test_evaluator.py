@@ -86,6 +86,14 @@ def test_hooks_of_a_config_that_a_search_leaves_out_are_named(
     assert "custom_hooks (EMAHook) are left out by a search; `autoloss train` has them" in caplog.text
 
 
+def test_a_sampler_of_a_config_that_a_search_leaves_out_is_named(
+    scenes: dict[str, CocoSource], caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"train_dataloader.sampler": {"type": "ClassAwareSampler", "num_sample_class": 1}}
+    DetectorEvaluator(FCOS, DIGITS, cfg_options=options).prepare({}, [])
+    assert "samplers (ClassAwareSampler) are left out by a search; `autoloss train` has them" in caplog.text
+
+
 def test_the_verification_set_can_be_trained_and_scored(scenes: dict[str, CocoSource]) -> None:
     evaluator = DetectorEvaluator(FCOS, DIGITS)
     metrics = evaluator.evaluate({}, {**TASK, "train_on": "verify", "evaluate_on": "verify"}, 0)

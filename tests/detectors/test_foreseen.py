@@ -10,6 +10,7 @@ import torch
 
 from detectors import foreseen
 from detectors.evaluator import DetectorEvaluator
+from detectors.training.config import load
 from primitives.errors import InputError
 
 DATA = {"type": "digits", "train": 40, "val": 8, "test": 8}
@@ -19,6 +20,20 @@ def test_an_iteration_is_a_batch_of_the_images_of_an_epoch(scenes: dict[str, Any
     options = {"train_cfg.max_epochs": 3, "train_dataloader.batch_size": 16}
     assert scenes["train"].count == 40
     assert foreseen.length("tiny_fcos", DATA, options) == (9, 16)
+
+
+def test_data_that_an_epoch_goes_through_several_times_count_as_often(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"images": [{}, {}, {}]}')
+    inner = {"type": "CocoDataset", "ann_file": str(tmp_path / "a.json")}
+    twice = {"type": "RepeatDataset", "times": 2, "dataset": inner}
+    options = {"train_dataloader.dataset": {"type": "ConcatDataset", "datasets": [twice, inner]}}
+    config = load("tiny_fcos", {"train_cfg": {"max_epochs": 1}, "train_dataloader.batch_size": 1})
+    config.train_dataloader.dataset = options["train_dataloader.dataset"]
+    config.train_cfg = {"max_epochs": 5}
+    assert foreseen._length(config) == (45, 1)
+    inner["ann_file"] = "VOC2007/train.txt"
+    with pytest.raises(InputError, match="cannot be told, which is no COCO JSON; give --data"):
+        foreseen._length(config)
 
 
 @pytest.mark.parametrize(

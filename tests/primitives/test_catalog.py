@@ -55,6 +55,10 @@ def test_a_name_alone_is_the_known_loss_and_in_a_formula_the_overlap() -> None:
     assert (giou, rules.name, alpha) == (KNOWN["giou"].expression, "box", None)
     assert named("1 - giou")[0] == giou
     assert named("iou")[0] == named("1 - iou")[0]
+    assert named(" GIoU")[0] == giou == named("giou", "box_wide")[0]
+    assert named("IoU", "box_extended")[1].name == "box_extended"
+    with pytest.raises(InputError, match="giou is a loss of grammar box, not of box_pixels"):
+        named("giou", "box_pixels")
     assert named(" focal ")[2] == KNOWN["focal"].alpha
     assert named("focal", alpha=0.5)[2] == 0.5
     assert named("1 - iou", "box_pixels")[1].name == "box_pixels"

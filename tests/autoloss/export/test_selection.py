@@ -162,6 +162,7 @@ def test_a_known_loss_keeps_its_name_alpha_and_the_weight_of_the_loss_it_replace
     assert export.losses["loss_cls"].loss_weight == 1.0
     assert "Lin et al. 2017" in export.about[0]
     assert of_text({"loss_bbox": "giou"}).losses["loss_bbox"].loss_weight == 1.0
+    assert of_text({"loss_bbox": "GIoU"}) == of_text({"loss_bbox": "giou"})
 
 
 def test_an_export_is_named_by_what_it_holds() -> None:

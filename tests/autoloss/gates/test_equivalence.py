@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from autoloss.candidate import Loss
 from autoloss.gates import equivalence
 from primitives.catalog import GRAMMARS, KNOWN
 
@@ -36,6 +39,13 @@ def test_a_function_of_iou_alone_is_found_by_its_gradient() -> None:
 def test_what_has_no_relative_gets_none() -> None:
     assert kin("add(sub(1, div(i, u)), exp(div(u, e)))", "box") == []
     assert kin("mul(sub(y, sigmoid(x)), sub(w, sigmoid(x)))", "sigmoid") == []
+
+
+def test_a_term_that_pulls_boxes_apart_from_each_other_alone_is_no_known_loss() -> None:
+    assert not any(relation.startswith("equal") for relation, _ in kin("1 - i/u + relu(e/u - 2.2)", "box_wide"))
+    loss = Loss(GRAMMARS["box_wide"].parse("1 - i/u + relu(e/u - 2.2)"), GRAMMARS["box_wide"], 1.0)
+    assert equivalence.recognised(loss) is None
+    assert equivalence.recognised(replace(loss, expression=GRAMMARS["box_wide"].parse("3 - 2*i/u"))) == KNOWN["iou"]
 
 
 def test_iou_in_pixels_is_iou() -> None:

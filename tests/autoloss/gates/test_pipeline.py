@@ -104,6 +104,8 @@ def test_gates_may_be_left_out_to_measure_what_they_are_worth() -> None:
     assert not without.negated
     assert without.identity == equivalence.identity(reward, grammar)[0]
     assert without.identity != pipeline.judge(reward, grammar).identity
+    rising = pipeline.judge(reward, grammar, names=("finite", "monotone")).verdicts[-1]
+    assert (rising.passed, rising.reason) == (False, "the loss rises where predictions get better")
     assert pipeline.judge(reward, grammar, names=("converges",)).verdicts[-1].gate == "converges"
     without = pipeline.judge(grammar.parse("sub(1, div(i, u))"), grammar, names=set(GATES) - {"converges"})
     assert without.passed

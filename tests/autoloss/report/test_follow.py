@@ -62,6 +62,12 @@ def test_what_happens_is_logged_as_lines_of_json(tmp_path: Path) -> None:
     wrong = autoloss(*command(tmp_path, "--log-json", str(log / "log")))
     assert wrong.returncode == 2
     assert "cannot write the log" in wrong.stderr
+    config, _, *rest = command(tmp_path)[1:]
+    for option in ("--log-json", "--tensorboard"):  # a folder that is not empty is no place for a run
+        inside = autoloss("search", config, tmp_path / "new", option, tmp_path / "new" / "log", *rest)
+        assert inside.returncode == 2
+        assert f"{option} {tmp_path / 'new' / 'log'} lies in {tmp_path / 'new'}" in inside.stderr
+        assert not (tmp_path / "new").exists()
 
 
 def test_a_search_goes_on_whose_log_finds_the_disk_full(tmp_path: Path) -> None:

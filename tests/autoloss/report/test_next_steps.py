@@ -79,6 +79,8 @@ def test_what_a_search_had_spoilt_is_spoilt_in_the_data_that_is_trained_on(found
     noisy = {"type": "digits", "train": 12, "label_noise": 0.3, "box_noise": 0.1, "missing": 0.15}
     made = next(line for line in next_steps.commands(on(found, noisy)) if line.startswith("autoloss data"))
     assert made == "autoloss data digits --out digits --train 12 --label-noise 0.3 --box-noise 0.1 --missing 0.15"
+    hostile = next_steps.commands(on(found, {**noisy, "train": "1; touch hacked"}))
+    assert any("--train '1; touch hacked' " in line for line in hostile)
     grouped = next_steps.commands(on(found, {**coco("mine"), "group_by": r"(\w+)_"}))[-1]
     assert grouped.endswith(r" --group-by '(\w+)_'")
 

@@ -503,6 +503,13 @@ def test_what_cannot_be_shared_for_lack_of_memory_is_tried_once_more(tmp_path: P
     assert (tmp_path / "tries").read_text() == "xx"
 
 
+@pytest.mark.parametrize(("how", "given"), [("none", "0 results for 1 candidates"), ("twice", "2 results for 1")])
+def test_an_evaluator_that_gives_no_result_for_each_of_a_batch_is_named(tmp_path: Path, how: str, given: str) -> None:
+    evaluator = {**GROUPS["evaluator"], "fail": how}
+    with pytest.raises(InputError, match=f"GroupEvaluator.evaluate_many gave {given}"):
+        searched(tmp_path / "run", **{**GROUPS, "evaluator": evaluator})
+
+
 def test_a_batch_needs_an_evaluator_that_can(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="rung 'verify': DescentEvaluator evaluates one candidate at a time"):
         searched(tmp_path / "run", ladder=GROUPS["ladder"])

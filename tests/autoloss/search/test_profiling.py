@@ -90,6 +90,14 @@ def test_an_evaluator_without_the_method_is_told_how_to_get_it() -> None:
         measure_costs(from_mapping(section()), 0.1)
 
 
+def test_what_a_measurement_does_not_give_is_named_and_a_search_does_without_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the evaluator's `measure` does not give iteration, evaluate, iterations"):
+        measure_costs(failing("little"), 0.1)
+    rules = failing("little")
+    with Run.create(tmp_path / "run", rules.identity()) as run:
+        discover(rules, run, foretell=True)
+
+
 def test_no_memory_names_the_rung_and_what_to_lower() -> None:
     with pytest.raises(InputError, match=r"^rung 'verify': out of memory .*lower the rung's batch \(3 candidates"):
         measure_costs(failing("shared memory"), 0.1)

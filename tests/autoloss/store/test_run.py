@@ -194,6 +194,14 @@ def test_settings_that_an_older_version_let_pass_are_shown_as_they_are(
         Run.create(directory, from_mapping(section()).identity())
 
 
+def test_a_run_whose_making_was_killed_is_made(tmp_path: Path) -> None:
+    (tmp_path / f"{FILE}.new").write_bytes(b"half of it")
+    (tmp_path / f"{FILE}.new-journal").write_bytes(b"what SQLite keeps beside it until it is whole")
+    with Run.create(tmp_path, from_mapping(section()).identity()):
+        assert {file.name for file in tmp_path.iterdir()} >= {FILE}
+    assert not [*tmp_path.glob("*.new*")]
+
+
 @pytest.mark.parametrize("version", [1, 2, 4])
 def test_a_run_of_an_older_version_goes_on(
     golden: Path, version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

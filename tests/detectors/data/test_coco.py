@@ -85,6 +85,14 @@ def test_only_images_that_are_longer_are_made_smaller_and_the_others_linked_to(t
     assert not (small.images / second["file_name"]).is_symlink()
 
 
+def test_an_image_of_another_size_than_its_file_says_is_not_made_smaller(tmp_path: Path) -> None:
+    file, images = write(tmp_path)
+    source = coco_source(file, images)
+    Image.new("RGB", (16, 32)).save(images / "b.png")  # turned after it was looked at
+    with pytest.raises(InputError, match="32 x 16 of 'b.png'|32 x 16 of b.png, the image is read as 16 x 32"):
+        resized(source, 16)
+
+
 def test_images_whose_names_are_no_text_are_made_smaller(tmp_path: Path) -> None:
     file, images = write(tmp_path)
     (images / "a.png").rename(images / "\udcff.png")

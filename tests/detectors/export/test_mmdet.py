@@ -324,6 +324,14 @@ def test_an_evaluator_of_another_kind_needs_a_detector() -> None:
         mmdet_files(export.spec(), "Giou", export.about, setup)
 
 
+def test_a_detector_of_the_toolkit_is_written_beside_the_config_by_whatever_name_it_is_asked_for() -> None:
+    for name in ("autoloss::detectors/tiny_fcos.py", "tiny_fcos"):
+        setup = {"detector": name, "stand_in": False}
+        files = mmdet_files({"loss_bbox": FOUND["loss_bbox"].spec()}, "Toy", ["Of a test."], setup)
+        assert "_base_ = 'detector.py'" in files["config.py"].replace('"', "'")
+        assert "FCOSHead" in files["detector.py"]
+
+
 @pytest.mark.usefixtures("scenes")
 @pytest.mark.parametrize(
     ("task", "iterations", "lasts", "says"),

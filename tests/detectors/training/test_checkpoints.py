@@ -1,8 +1,10 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 
 from detectors.training import checkpoints
 from primitives.errors import InputError
@@ -55,6 +57,21 @@ def test_every_bit_of_the_weights_is_looked_at(checkpoint: Path) -> None:
         except InputError:
             continue
         assert torch.equal(found, expected), place
+
+
+@pytest.mark.parametrize("names", [{"model": {"weight": 1}}, {"state_dict": {"module.weight": 1}}])
+def test_weights_where_mmengine_does_not_look_are_copied_to_where_it_does(
+    names: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOLOSS_CACHE", str(tmp_path / "cache"))
+    file, layer = tmp_path / "other.pth", torch.nn.Linear(1, 1, bias=False)
+    torch.save({key: {name: torch.full((1, 1), 7.0) for name in inside} for key, inside in names.items()}, file)
+    found = checkpoints.loadable(str(file), checkpoints.read(str(file)))
+    assert checkpoints.loadable(found, checkpoints.read(found)) == found != str(file)
+    load_checkpoint(layer, found)
+    assert float(layer.weight) == 7
+    with pytest.raises(InputError, match="its weights lie where mmengine does not look"):
+        checkpoints.check_detector(str(file), layer, 1)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x80", b"/nowhere/epoch_1.pth", b""])

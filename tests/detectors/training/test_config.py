@@ -10,6 +10,8 @@ from primitives.errors import InputError
 
 mmcv_ops.install()
 
+from mmdet.registry import MODELS  # noqa: E402
+
 from detectors.training.config import box_heads, configure, load, put_losses, slots  # noqa: E402
 
 FCOS = "configs/detectors/tiny_fcos.py"
@@ -64,7 +66,23 @@ def test_heads_with_anchors_are_asked_for_decoded_boxes(
     assert (head.type, head.reg_decoded_bbox) == (kind, True)
 
 
-@pytest.mark.parametrize("name", ["yolox/yolox_tiny_8xb8-300e_coco.py", "vfnet/vfnet_r50_fpn_1x_coco.py"])
+def test_a_head_that_always_hands_over_boxes_is_asked_for_nothing(scenes: dict[str, CocoSource]) -> None:
+    config = configured(scenes, "mmdet::sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py", {"loss_bbox": BOX})
+    heads = [*box_heads(config)]
+    assert {head.loss_bbox.type for head in heads} == {"ExpressionBoxLoss"}
+    assert not any("reg_decoded_bbox" in head for head in heads)  # which it takes no key for
+    MODELS.build(heads[0].to_dict())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "yolox/yolox_tiny_8xb8-300e_coco.py",
+        "yolo/yolov3_d53_8xb8-320-273e_coco.py",
+        "vfnet/vfnet_r50_fpn_1x_coco.py",
+        "centernet/centernet-update_r50-caffe_fpn_ms-1x_coco.py",
+    ],
+)
 def test_a_head_that_hands_over_no_labels_is_refused(name: str) -> None:
     loss = {"expression": "sub(softplus(x), mul(x, y))", "grammar": "sigmoid", "loss_weight": 1.0}
     with pytest.raises(InputError, match="Head hands scores to loss_cls and no labels; a class formula needs a head"):

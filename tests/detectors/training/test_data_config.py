@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from detectors.training.data_config import files_of, look_beside
+from detectors.data.coco import CocoSource
+from detectors.training.data_config import files_of, look_beside, metric_on
 
 
 def config(root: str) -> dict[str, Any]:
@@ -30,3 +31,13 @@ def test_data_that_lie_beside_the_config_are_read_there_and_others_where_command
     again = config("data/")
     look_beside(again, [])
     assert again == config("data/")
+
+
+def test_a_metric_among_several_keeps_what_is_of_any_data(scenes: dict[str, CocoSource]) -> None:
+    asked = {"type": "CocoMetric", "ann_file": "there.json", "metric": ["bbox", "segm"], "classwise": True}
+    for given in ({**asked, "format_only": True}, [{"type": "DumpResults"}, asked]):
+        found = metric_on(given, scenes["val"])
+        assert (found["metric"], found["classwise"]) == (["bbox", "segm"], True)
+        assert found["ann_file"] == str(scenes["val"].annotations)
+        assert "format_only" not in found
+    assert metric_on(None, scenes["val"])["metric"] == "bbox"

@@ -106,6 +106,11 @@ def test_a_search_for_data_of_ones_own_says_what_to_give() -> None:
         DetectorEvaluator(FCOS, None, size="small")
 
 
+def test_a_detector_that_is_not_tiny_has_no_other_size() -> None:
+    with pytest.raises(InputError, match="size is for the tiny detectors that come with the toolkit"):
+        DetectorEvaluator("fcos_r50", DIGITS, size="small").sources  # noqa: B018
+
+
 def test_a_detector_that_no_size_is_known_for_is_named() -> None:
     with pytest.raises(InputError, match="size is for detectors of type FCOS or FasterRCNN, this one is RetinaNet"):
         DetectorEvaluator("mmdet::retinanet/retinanet_r50_fpn_1x_coco.py", DIGITS, size="small").sources  # noqa: B018

@@ -47,6 +47,19 @@ def test_the_contributions_of_all_images_make_up_the_metric(
     assert rescored(found, once)[0] == pytest.approx(metric.score(truth.score(rows, ids)), abs=1e-12)
 
 
+@pytest.mark.parametrize("ending", ["small", "50"])
+def test_a_class_may_be_called_as_a_size_or_a_threshold_is(
+    scenes: dict[str, CocoSource], tmp_path: Any, ending: str
+) -> None:
+    content, rows = detected(scenes["train"])
+    content["categories"][3]["name"] = name = f"crack_{ending}"
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    truth, metric = Truth(str(tmp_path / "boxes.json")), Metric.of([name])
+    ids = [one["id"] for one in content["images"]]
+    found = rescored(truth.contributions(rows, ids, metric), np.ones((1, len(ids)), int))[0]
+    assert found == pytest.approx(metric.score(truth.score(rows, ids)), abs=1e-12)
+
+
 def test_a_choice_of_images_scores_as_the_data_set_that_holds_them(
     scenes: dict[str, CocoSource], tmp_path: Any
 ) -> None:

@@ -44,6 +44,8 @@ def test_people_see_the_short_form(text: str, short: str) -> None:
         "max(i, u)",  # where they are equal each gets half of the gradient
         "relu(i)",  # without a gradient where boxes do not touch
         "i*u/i",
+        "i + (1e12**8)**4",  # no number holds it
+        "((2*i)**8)**8",
     ],
 )
 def test_what_is_equal_but_for_a_protection_stays(text: str) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from detectors.data.annotations import inspect
 from detectors.data.convert.bdd100k import bdd100k
+from detectors.data.convert.layouts import parts, root_of
 from detectors.data.convert.voc import VOC, splits, voc
 from primitives.errors import InputError
 
@@ -266,6 +267,21 @@ def test_frames_of_bdd100k_that_are_none_are_one_short_line(tmp_path: Path, fram
     with pytest.raises(InputError, match=message) as caught:
         bdd100k(labels(tmp_path, frames))
     assert len(str(caught.value)) < 600
+
+
+def test_the_folder_of_annotations_stands_for_that_around_it(tmp_path: Path) -> None:
+    folder = year(tmp_path / "VOC2007", {"1": [("dog", 0)]})
+    (folder / "JPEGImages").mkdir()
+    Image.new("RGB", (50, 60)).save(folder / "JPEGImages" / "1.jpg")
+    assert root_of(folder / "Annotations", "voc") == folder
+    assert [*parts(folder / "Annotations")] == ["train"]
+
+
+def test_names_of_a_list_may_hold_spaces(tmp_path: Path) -> None:
+    folder = year(tmp_path / "VOC2007", {"my image 01": [("dog", 0)], "2": [("cat", 0)]}, train=["my image 01"])
+    (folder / "ImageSets" / "Main" / "train.txt").write_text("my image 01\n2  1\n")
+    made = voc(folder, "train")
+    assert [image["file_name"] for image in made["images"]] == ["JPEGImages/my image 01.jpg", "JPEGImages/2.jpg"]
 
 
 def test_splits_are_the_lists_whose_annotations_are_there_or_else_folders(

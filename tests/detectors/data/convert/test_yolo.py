@@ -103,6 +103,7 @@ def test_labels_that_are_none_are_one_line_with_their_place(tmp_path: Path, text
         ("names: 3", "names must be a list of texts, got 3"),
         ("names: {0: cat, 2: dog}", "names must be a list of texts"),
         ("names: ['']", "names must be a list of texts"),
+        ("names: [helmet, no]", "read as yes or no; put such names in quotes"),
         ("nc: 1", r"no names of classes; needs data.yaml with names, classes.txt, or --classes"),
         ("- 3", "not the description of a YOLO data set"),
         ("a: [", "not YAML"),
