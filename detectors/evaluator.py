@@ -130,11 +130,10 @@ class DetectorEvaluator:
                 "the data has no test split: what is to be evaluated on test is evaluated on val, which chose the "
                 "candidates, so its scores flatter them; name a test split by --test-data or data.test"
             )
+        losses = {slot: any_formula(name) for slot, name in slots.items()}
         for task in map(self._task, tasks):
             most = task.evaluate_images if isinstance(task, TrainHeads) else None
             self.metric.check(self.sources[task.evaluate_on], task.evaluate_on, most)
-        losses = {slot: any_formula(name) for slot, name in slots.items()}
-        for task in map(self._task, tasks):
             config = self._configured(losses, task, 0)
             if isinstance(task, TrainHeads):
                 frozen.check(config)

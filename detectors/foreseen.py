@@ -20,17 +20,20 @@ from detectors.training.data_config import files_of, times
 from detectors.training.full import check_weights, prepared
 from detectors.training.short import built
 from primitives.errors import InputError, reading
-from primitives.text.printable import printable
 
 
 def length(
     detector: str, data: Mapping[str, Any] | None = None, cfg_options: Mapping[str, object] | None = None
 ) -> tuple[int, int]:
     """Iterations of a whole training, and images of each; arguments and errors as of `train_detector`."""
-    return _length(prepared(detector, {}, data=data, cfg_options=cfg_options))
+    iterations, batch = _length(prepared(detector, {}, data=data, cfg_options=cfg_options))
+    if iterations is None:
+        raise InputError(f"how long {detector} trains cannot be told: its data are no COCO JSON; give --data")
+    return iterations, batch
 
 
-def _length(config: Config) -> tuple[int, int]:
+def _length(config: Config) -> tuple[int | None, int]:
+    """Iterations, None of data that is no COCO JSON, and images of each."""
     batch: int = config.train_dataloader.batch_size
     if "max_iters" in config.train_cfg:
         return int(config.train_cfg.max_iters), batch
@@ -39,8 +42,7 @@ def _length(config: Config) -> tuple[int, int]:
         files = [Path(file) for file in files_of(dataset)]
         annotations = [file for file in files if file.suffix == ".json"]
         if not annotations:
-            named = ", ".join(printable(file, 80) for file in files)
-            raise InputError(f"how long a training on {named} takes cannot be told, which is no COCO JSON; give --data")
+            return None, batch
         images = (len(json.loads(file.read_text(encoding="utf-8"))["images"]) for file in annotations)
         count += often * sum(images)
     return int(config.train_cfg.max_epochs) * math.ceil(count / batch), batch

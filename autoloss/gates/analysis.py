@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from autoloss.candidate import Loss
 from autoloss.gates import certificates, pipeline, simulation
-from autoloss.gates.equivalence import recognise
+from autoloss.gates.equivalence import recognised
 from primitives import algebra
 from primitives.catalog import GRAMMARS, KNOWN
 from primitives.expression import Expression
@@ -29,7 +30,7 @@ def examined(expression: Expression, grammar: Grammar, alpha: float | None = Non
     """
     algebra.start()  # it comes up while the gates judge
     judgement = pipeline.judge(expression, grammar, alpha)
-    known = recognise(judgement.identity, grammar) if judgement.identity else None
+    known = recognised(Loss(judgement.expression, grammar, alpha=alpha)) if judgement.identity else None
     found = certificates.certify(judgement.expression, grammar, alpha, judgement.identity) if judgement.passed else ()
     return {
         "formula": str(expression),

@@ -71,10 +71,10 @@ def kin(expression: Expression, grammar: Grammar, alpha: float | None = None, na
     """
     found, mine = [], grammar.formula(expression, alpha)
     same = recognise(name or identity(expression, grammar, alpha)[0], grammar)
-    if same and _agrees(expression, grammar, alpha, same):
-        affine: Answer[bool] = Answer(None)
-        if grammar.holds(GRAMMARS[same.grammar]):
-            affine = _prove(mine, GRAMMARS[same.grammar].formula(same.expression), grammar.kind, symbolic.affine)
+    affine = _affine(mine, grammar, same) if same else Answer[bool](None)
+    if same and not (affine.value or _agrees(expression, grammar, alpha, same)):
+        same = None
+    if same:
         how = algebra.PROVED if affine.value else affine.otherwise(f"sampled on {TYPICAL}")
         found.append(Kinship(same, f"equal to {same.title} up to an affine map", how))
     for known in KNOWN.values():
@@ -86,6 +86,14 @@ def kin(expression: Expression, grammar: Grammar, alpha: float | None = None, na
         if related:
             return (*found, Kinship(known, *related))
     return tuple(found)
+
+
+def _affine(mine: Formula, grammar: Grammar, known: KnownLoss) -> Answer[bool]:
+    """Whether a formula is a known loss up to an affine map, by algebra."""
+    rules = GRAMMARS[known.grammar]
+    if not grammar.holds(rules):
+        return Answer(None)
+    return _prove(mine, rules.formula(known.expression), grammar.kind, symbolic.affine)
 
 
 def _prove(mine: Formula, other: Formula, kind: Kind, question: Callable[..., Any], *more: object) -> Answer[Any]:
@@ -116,7 +124,10 @@ def recognise(name: str, grammar: Grammar) -> KnownLoss | None:
 def recognised(loss: Loss) -> KnownLoss | None:
     """The known loss that a loss is, up to an affine map."""
     known = recognise(identity(loss.expression, loss.grammar, loss.alpha)[0], loss.grammar)
-    return known if known and _agrees(loss.expression, loss.grammar, loss.alpha, known) else None
+    if known is None or _agrees(loss.expression, loss.grammar, loss.alpha, known):
+        return known
+    mine = loss.grammar.formula(loss.expression, loss.alpha)
+    return known if _affine(mine, loss.grammar, known).value else None
 
 
 def _agrees(expression: Expression, grammar: Grammar, alpha: float | None, known: KnownLoss) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autoloss.candidate import Loss
 from autoloss.gates.analysis import examined
-from autoloss.gates.equivalence import identity, recognise
+from autoloss.gates.equivalence import recognised
 from primitives import algebra, symbolic
 from primitives.catalog import GRAMMARS, KNOWN, KnownLoss
 from primitives.expression import Expression
@@ -145,7 +146,7 @@ def nearest(expression: Expression, grammar: Grammar, alpha: float | None = None
     _, mine = grammar.kind.typical(grammar.terminals).gradient(expression, alpha)
     if not bool(torch.isfinite(mine).all()) or not bool(mine.any()):
         return None
-    same = recognise(identity(expression, grammar, alpha)[0], grammar)
+    same = recognised(Loss(expression, grammar, alpha=alpha))
     kin = [one for one in KNOWN.values() if GRAMMARS[one.grammar].kind is grammar.kind]
     like, known = max(((_alike(mine, _slopes(one)[1]), one) for one in kin), key=lambda pair: pair[0])
     known = same or known

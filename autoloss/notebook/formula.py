@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from autoloss.candidate import Loss
 from autoloss.gates import analysis, equivalence, inspection
 from primitives import algebra, symbolic
 from primitives.catalog import named
@@ -92,8 +93,7 @@ class LossFormula:
     @property
     def known(self) -> str | None:
         """Title of the known loss that it is, up to an affine map."""
-        name, _ = equivalence.identity(self.expression, self.grammar, self.alpha)
-        found = equivalence.recognise(name, self.grammar)
+        found = equivalence.recognised(Loss(self.expression, self.grammar, alpha=self.alpha))
         return found.title if found else None
 
     @property

@@ -170,11 +170,8 @@ def _of_run(evaluator: Mapping[str, Any], task: Mapping[str, Any], seed: int) ->
     config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
     config.test_cfg = {"type": "TestLoop"}
     config.log_processor = {"type": "LogProcessor", "window_size": 50, "by_epoch": False}
-    config.setdefault("default_hooks", {})["checkpoint"] = {
-        "type": "CheckpointHook",
-        "by_epoch": False,
-        "interval": config.train_cfg.max_iters,
-    }
+    last = {"type": "CheckpointHook", "by_epoch": False, "interval": config.train_cfg.max_iters}
+    config.default_hooks = {**(config.get("default_hooks") or {}), "checkpoint": last}
     return config
 
 

@@ -154,11 +154,8 @@ def check_detector(name: str, model: torch.nn.Module, classes: int) -> None:
         InputError: the number of classes or the shape of a weight is another.
     """
     found = read(name)
-    if not _is_loadable(found):
-        raise InputError(
-            f"{name}: its weights lie where mmengine does not look, under `model` or with names that begin with "
-            "`module.`; save them under `state_dict`, by the names of the detector"
-        )
+    if not isinstance(found.get("state_dict"), Mapping) and isinstance(found.get("model"), Mapping):
+        raise InputError(f"{name}: its weights lie under `model`, where mmengine does not look, not under `state_dict`")
     ours, theirs = model.state_dict(), weights(found)
     others = [key for key in ours if key in theirs and ours[key].shape != theirs[key].shape]
     if not others:

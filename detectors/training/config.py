@@ -255,8 +255,8 @@ def _ask_for_boxes(head: ConfigDict) -> None:
     """Makes the head hand boxes to `loss_bbox`: a formula over areas means nothing on offsets from anchors."""
     own = head["loss_bbox"]["type"]
     bases = _class(head["type"]).__mro__[:-1]
-    if any(base.__name__ in _DECODED for base in bases):
-        return
+    if any(base.__name__ in _OF_SHARES for base in bases):
+        raise InputError(f"{head['type']} hands loss_bbox shares of the image's sides; a box formula needs boxes")
     if any("reg_decoded_bbox" in inspect.signature(base).parameters for base in bases):
         head["reg_decoded_bbox"] = True
     elif not own.endswith(_ON_BOXES):
@@ -268,8 +268,8 @@ def _ask_for_boxes(head: ConfigDict) -> None:
 
 _WITHOUT_LABELS = ("YOLOXHead", "YOLOV3Head", "VFNetHead", "CenterNetUpdateHead")
 """Heads whose class loss is given a score for every class in place of a label."""
-_DECODED = ("DIIHead",)
-"""Heads that hand boxes to `loss_bbox`, whatever their config says, and take no key for it."""
+_OF_SHARES = ("DIIHead",)
+"""Heads that hand boxes to `loss_bbox` as shares of the image's sides."""
 
 
 def _class_loss(head: ConfigDict, loss: Mapping[str, Any]) -> None:

@@ -140,7 +140,7 @@ def _of_split(year: Path, split: str) -> list[Path]:
     lines = [line.strip() for line in lines_of(file) if line.strip()]
     wholes = [(year / "Annotations" / f"{line}.xml", line) for line in lines]
     # Lists of one class have a number behind the name.
-    return [whole if whole.is_file() else whole.with_name(f"{line.split()[0]}.xml") for whole, line in wholes]
+    return [whole if whole.is_file() else year / "Annotations" / f"{line.split()[0]}.xml" for whole, line in wholes]
 
 
 def _xml(file: Path) -> ElementTree.Element:

@@ -83,7 +83,8 @@ def test_a_loss_that_lacks_a_seed_is_left_out_and_one_that_failed_is_last(tmp_pa
             for seed in (7, 8) if number < 4 else (7,):
                 run.started(number, "again", seed)
                 state, score = (State.FAILED, None) if number == 5 else (State.DONE, 0.5 + 0.1 * number)
-                run.finished(Evaluation(number, "again", seed, state, score, {}, None, 1.0, 1.0))
+                error = None if score else "NaN"
+                run.finished(Evaluation(number, "again", seed, state, score, {}, error, 1.0, 1.0))
         found = fidelity.analysed(run)[-1]
     assert [*found.scores] == [0, 1, 2, 3, 5]
     assert found.scores[5][0] == -1.0

@@ -503,7 +503,7 @@ def test_what_cannot_be_shared_for_lack_of_memory_is_tried_once_more(tmp_path: P
     assert (tmp_path / "tries").read_text() == "xx"
 
 
-@pytest.mark.parametrize(("how", "given"), [("none", "0 results for 1 candidates"), ("twice", "2 results for 1")])
+@pytest.mark.parametrize(("how", "given"), [("none", "0 results for 3 candidates"), ("twice", "6 results for 3")])
 def test_an_evaluator_that_gives_no_result_for_each_of_a_batch_is_named(tmp_path: Path, how: str, given: str) -> None:
     evaluator = {**GROUPS["evaluator"], "fail": how}
     with pytest.raises(InputError, match=f"GroupEvaluator.evaluate_many gave {given}"):

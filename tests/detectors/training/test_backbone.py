@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from detectors import mmcv_ops
 from detectors.training.backbone import SCRATCH, begin_with
 from detectors.training.config import load
+
+mmcv_ops.install()
 
 
 def test_weights_of_a_whole_detector_are_not_loaded_over_those_of_the_backbone(

@@ -70,8 +70,9 @@ def test_weights_where_mmengine_does_not_look_are_copied_to_where_it_does(
     assert checkpoints.loadable(found, checkpoints.read(found)) == found != str(file)
     load_checkpoint(layer, found)
     assert float(layer.weight) == 7
-    with pytest.raises(InputError, match="its weights lie where mmengine does not look"):
-        checkpoints.check_detector(str(file), layer, 1)
+    if "model" in names:
+        with pytest.raises(InputError, match="its weights lie under `model`, where mmengine does not look"):
+            checkpoints.check_detector(str(file), layer, 1)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x80", b"/nowhere/epoch_1.pth", b""])

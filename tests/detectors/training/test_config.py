@@ -10,7 +10,6 @@ from primitives.errors import InputError
 
 mmcv_ops.install()
 
-from mmdet.registry import MODELS  # noqa: E402
 
 from detectors.training.config import box_heads, configure, load, put_losses, slots  # noqa: E402
 
@@ -66,12 +65,9 @@ def test_heads_with_anchors_are_asked_for_decoded_boxes(
     assert (head.type, head.reg_decoded_bbox) == (kind, True)
 
 
-def test_a_head_that_always_hands_over_boxes_is_asked_for_nothing(scenes: dict[str, CocoSource]) -> None:
-    config = configured(scenes, "mmdet::sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py", {"loss_bbox": BOX})
-    heads = [*box_heads(config)]
-    assert {head.loss_bbox.type for head in heads} == {"ExpressionBoxLoss"}
-    assert not any("reg_decoded_bbox" in head for head in heads)  # which it takes no key for
-    MODELS.build(heads[0].to_dict())
+def test_a_head_that_hands_over_shares_of_the_image_is_refused(scenes: dict[str, CocoSource]) -> None:
+    with pytest.raises(InputError, match="DIIHead hands loss_bbox shares of the image's sides"):
+        configured(scenes, "mmdet::sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py", {"loss_bbox": BOX})
 
 
 @pytest.mark.parametrize(

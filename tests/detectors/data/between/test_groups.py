@@ -157,7 +157,7 @@ def test_splits_that_are_given_and_share_groups_are_said(tmp_path: Path, caplog:
     parts = {}
     for split, names in (("train", FILMS[::2]), ("val", FILMS[1::2])):
         parts[split] = {"annotations": str(written(tmp_path / split, names)), "images": str(tmp_path / split)}
-    for more in ({}, {"longest": 4}):  # images that were made smaller have names of their own
+    for more in ({}, {"longest": 16}):  # images that were made smaller have names of their own
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             description = {"type": "coco", **parts, "group_by": "^film[0-9]", **more}
