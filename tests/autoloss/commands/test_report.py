@@ -45,10 +45,12 @@ def test_several_runs_stand_on_one_page_by_names_that_tell_them_apart(runs: list
 def test_what_an_audit_says_of_another_loss_is_not_said_of_the_winner(runs: list[Path], tmp_path: Path) -> None:
     with Run.open(runs[0]) as run:
         winner = Told.of(run).board.picks()[0].candidate.number
-    for finalist, shown in ((winner, True), (winner + 1, False)):
+    shown = []
+    for finalist in (winner, winner + 1):
         audit(runs[0], finalist=finalist, difference=0.4321)
         assert autoloss("report", "first/run", "second/run", cwd=tmp_path).returncode == 0
-        assert ("43.2" in (tmp_path / "comparison.html").read_text()) is shown
+        shown.append((tmp_path / "comparison.html").read_text().count("+43.2"))
+    assert shown[0] > shown[1] == 1  # in the audit's own table, which names the finalist
 
 
 def test_another_file_is_left_alone_without_force(runs: list[Path], tmp_path: Path) -> None:
