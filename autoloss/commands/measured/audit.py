@@ -77,7 +77,7 @@ def audit(
     from autoloss.audit.document import FOLDER, plain_values
     from autoloss.audit.measure import AUDIT
     from autoloss.audit.verdict import analysed
-    from autoloss.pipeline.kinds.audit import held
+    from autoloss.pipeline.kinds.audit import elsewhere, held
     from autoloss.report.audit.table import table
     from autoloss.report.plots import audit_plot, fidelity_plot
     from autoloss.store.run import Run
@@ -92,9 +92,9 @@ def audit(
         found = analysed(run)
     else:
         directory, console, who = out or run / FOLDER, stderr(), _workers(workers, ray)
-        elsewhere, count = _elsewhere(on or []), _seeds(seeds)
+        others, count = elsewhere(on or []), _seeds(seeds)
         try:
-            found = held(run, directory, elsewhere, count, random, headroom, trials, who, console)
+            found = held(run, directory, others, count, random, headroom, trials, who, console)
         except KeyboardInterrupt:
             console.print(f"Stopped. What finished is kept in {directory}; the same command goes on from there.")
             raise typer.Exit(130) from None
@@ -104,19 +104,6 @@ def audit(
         typer.echo(json.dumps(plain_values(found), indent=2))
     else:
         stdout().print(table(found))
-
-
-def _elsewhere(configs: list[str]) -> dict[str, Any]:
-    """Other search configs by their names."""
-    from autoloss.config import load
-
-    found: dict[str, Any] = {}
-    for config in configs:
-        name = Path(config).stem
-        if name in found:
-            raise InputError(f"--on {config}: another config of that name was given; give it another name")
-        found[name] = load(config)
-    return found
 
 
 def _seeds(text: str | None) -> int | list[int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -79,18 +79,22 @@ def held(
 
 def _inputs(pipeline: Pipeline, step: Step) -> dict[str, Any]:
     section = step.section
-    on = {name: there.identity() for name, there in _elsewhere(pipeline, step).items()}
+    on = {name: there.identity() for name, there in elsewhere(step.section.on, pipeline.beside).items()}
     return {"of": step.search, "seeds": section.seeds, "trials": section.trials, "random": section.random, "on": on}
 
 
-def _elsewhere(pipeline: Pipeline, step: Step) -> dict[str, Settings]:
-    """Other search configs that it is held on, too, by their names."""
+def elsewhere(configs: Iterable[str], beside: Sequence[str | Path] = ()) -> dict[str, Settings]:
+    """Other search configs that an audit is held on, too, by their names.
+
+    Raises:
+        InputError: two have one name, or one is no search config.
+    """
     found: dict[str, Settings] = {}
-    for config in step.section.on:
+    for config in configs:
         name = Path(config).stem
         if name in found:
             raise InputError(f"on: two configs are called {printable(name, 80)!r}; give one another name")
-        found[name] = load(config, beside=pipeline.beside)
+        found[name] = load(config, beside=beside)
     return found
 
 
@@ -101,7 +105,7 @@ def _check(pipeline: Pipeline, step: Step) -> None:
         _check_same(search, pipeline.settings(pipeline.step(step.section.random)), step.section.random)
     alone = apart(search)
     places = {f"{step.search}-{place}" if place > 1 else step.search: one for place, one in enumerate(alone, 1)}
-    for name, there in _elsewhere(pipeline, step).items():
+    for name, there in elsewhere(step.section.on, pipeline.beside).items():
         if name in places:
             raise InputError(f"on: {printable(name, 80)!r} is a set-up of the search; give the config another name")
         places[name] = same_slots(name, search, there)
@@ -163,7 +167,7 @@ def _run(work: Work) -> Outcome:
     found = held(
         run,
         run / FOLDER,
-        _elsewhere(work.pipeline, work.step),
+        elsewhere(work.step.section.on, work.pipeline.beside),
         section.seeds,
         random,
         headroom,
