@@ -77,7 +77,7 @@ benchmark-speedup: .venv/installed  ## Vanilla evolution beside the method, on n
 	@mkdir -p results/speedup
 	@$(BIN)/python tests/benchmarks/bench_searches.py speedup --minutes 40 | tee results/speedup/speedup.txt
 
-benchmark-ablation: .venv/installed  ## The method without one of its parts, on noisy digits; about 75 minutes.
+benchmark-ablation: .venv/installed  ## The method without one of its parts, on noisy digits; about 1.5 hours.
 	@mkdir -p results/ablation
 	@$(BIN)/python tests/benchmarks/bench_searches.py ablation --minutes 6 | tee results/ablation/ablation.txt
 

@@ -26,6 +26,7 @@ _KEPT = {
     "make benchmark-estimate": "estimate.txt",
     "make benchmark-scaling": "scaling/scaling.txt",
     "make benchmark-speedup": "speedup/speedup.txt",
+    "make benchmark-ablation": "ablation/ablation.txt",
     "autoloss estimate configs/search/digits_fcos.py": "estimate_digits_fcos.txt",
     "make benchmark-frozen": "fidelity/cost.txt",
     "autoloss funnel --grammar box --n 100000 --seed 0": "funnel_box.txt",

@@ -83,7 +83,8 @@ def printed(study: Study, found: dict[str, Any]) -> None:
         new = [next(same) for _, same in itertools.groupby(mine, key=lambda row: row["losses"])]
         for row in new:
             cells = (name, str(seed), f"{row['minutes']:.3g}", str(row["candidates"]), row["recommends"])
-            table.add_row(*cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=row is new[-1])
+            whole = row is new[-1] and (len(study.shares) > 1 or seed == rows[-1]["seed"])
+            table.add_row(*cells, f"{row['mean']:.3f} ± {row['sd']:.3f}", end_section=whole)
     console = Console(width=120)
     console.print(table)
     console.print(f"the detector's own loss: {_mean(found['own'])} over training seeds")
@@ -93,9 +94,7 @@ def printed(study: Study, found: dict[str, Any]) -> None:
         beside = ""
         if name != first and not study.target:
             told = difference(end, ends[first])
-            beside = (
-                f", {told.mean:+.3f} beside {first} (95 % interval {told.low:+.3f} to {told.high:+.3f})" if told else ""
-            )
+            beside = f", {told.mean:+.3f} beside {first} (95 %: {told.low:+.3f} to {told.high:+.3f})" if told else ""
         console.print(
             f"{name}, after {max(curves[name]):.3g} minutes: {_mean(list(end.values()))} over search seeds{beside}"
         )
