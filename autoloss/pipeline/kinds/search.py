@@ -17,6 +17,7 @@ from autoloss.report.live import Screen
 from autoloss.report.terminal import Plain
 from autoloss.search.cost_model import MachineCosts, project
 from autoloss.search.loop import discover
+from autoloss.search.population import Population
 from autoloss.search.progress import Watcher
 from autoloss.settings import FREE, Budget, Settings
 from autoloss.store.run import Run
@@ -80,6 +81,7 @@ def _inputs(pipeline: Pipeline, step: Step) -> dict[str, Any]:
 def _check(pipeline: Pipeline, step: Step) -> None:
     """Refuses a set-up whose mistakes would show only after what comes before; the first one says them itself."""
     settings = pipeline.settings(step)
+    Population(settings)  # refuses an `init` that is none
     names = [*step.before["headroom"], *step.before["search"]]
     before = [_setup(pipeline.settings(pipeline.step(name))) for name in names]
     if before and _setup(settings) not in before:

@@ -45,3 +45,11 @@ def test_a_set_up_that_begins_after_another_is_tried_at_the_start(fail: str, bef
             pipeline.check()
     else:
         assert pipeline.check()
+
+
+def test_formulas_to_begin_with_that_are_none_are_refused_at_the_start(tmp_path: Path) -> None:
+    for init, why in (([{"loss_bbox": "1 - foo"}], "unknown name 'foo'"), ([{"loss_bbox": "mpdiou"}], "of grammar")):
+        given = {**SEARCH, "cfg_options": {"search.init": init}}
+        file = written(tmp_path, steps=["headroom", "search_bbox"], headroom=SEARCH, search_bbox=given)
+        with pytest.raises(InputError, match=f"^search_bbox: search.init.0.loss_bbox: .*{why}"):
+            flow(file, tmp_path / "out").check()
