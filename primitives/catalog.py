@@ -164,6 +164,7 @@ def named(text: str, name: str | None = None, alpha: float | None = None) -> tup
         InputError: the text is no formula, there is no such grammar, its losses are not weighted so, or the known loss
             is of another grammar.
     """
+    text = text.strip()
     known = find_known(text)
     if known is None:
         rules = grammar(name) if name else find_grammar(text)
