@@ -62,19 +62,6 @@ def write(found: Audit, directory: Path) -> None:
     write_whole(directory / FILE, json.dumps(plain_values(found), indent=2) + "\n")
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    finalist: int
-    control: str
-    on: str
-    metric: str
-    difference: float
-    low: float
-    high: float
-    p_better: float
-    holm: float
-
-
 class _Finalist(BaseModel):
     candidate: int
     losses: dict[str, dict[str, Any]]
@@ -102,11 +89,7 @@ class Document(BaseModel):
     """
 
     setup: _Setup
-    comparisons: list[_Row]
-
-    def rows(self) -> list[Comparison]:
-        """The comparisons."""
-        return [Comparison(**one.model_dump()) for one in self.comparisons]
+    comparisons: list[Comparison]
 
 
 def read(run: Path) -> Document | None:
@@ -165,7 +148,7 @@ def of_candidate(run: Path, number: int, losses: Mapping[str, Any]) -> Of | None
         return None
     places = [found.setup, *found.setup.elsewhere]
     return Of(
-        [one for one in found.rows() if one.finalist == number],
+        [one for one in found.comparisons if one.finalist == number],
         len(found.setup.seeds),
         {place.on: place.images for place in places},
         [place.on for place in places if place.images_ranked_finalists],

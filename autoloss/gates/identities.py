@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from autoloss.candidate import Loss
 from autoloss.gates import equivalence
 from autoloss.gates.calibration import weighted
-
-
-class Replaced(Protocol):
-    """The loss that one of a slot replaces."""
-
-    @property
-    def like(self) -> str:
-        """Name of the known loss that stands for it."""
-
-    @property
-    def weight(self) -> float:
-        """Its loss_weight."""
+from autoloss.settings import Slot
 
 
 class Identities:
@@ -32,7 +20,7 @@ class Identities:
         calibrate: whether losses get the gradient norm of those they replace; else the weight of the slot is the usual.
     """
 
-    def __init__(self, slots: Mapping[str, Replaced], own: Mapping[str, Loss], calibrate: bool = True) -> None:
+    def __init__(self, slots: Mapping[str, Slot], own: Mapping[str, Loss], calibrate: bool = True) -> None:
         self._slots, self._own, self._calibrate = slots, own, calibrate
         self._found: dict[Loss, tuple[str, float]] = {}
 

@@ -5,23 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
-
-class KeepRule(Protocol):
-    """The rules of a rung; None where a rule is not used."""
-
-    @property
-    def of_own(self) -> float | None:
-        """Least share of the own loss's score."""
-
-    @property
-    def share(self) -> float | None:
-        """Best share that goes on."""
-
-    @property
-    def count(self) -> int | None:
-        """Best number that goes on."""
+from autoloss.rungs.rung import Keep
 
 
 def ranked(scores: Mapping[int, float]) -> list[int]:
@@ -46,7 +31,7 @@ def mean_ranked(rungs: Sequence[Mapping[int, float]]) -> list[int]:
 def promoted(
     scores: Mapping[int, float],
     own: float,
-    keep: KeepRule,
+    keep: Keep,
     before: Sequence[Mapping[int, float]] = (),
     ranks: bool = True,
 ) -> list[int]:
@@ -69,7 +54,7 @@ def promoted(
 def contested(
     scores: Mapping[int, float],
     own: float,
-    keep: KeepRule,
+    keep: Keep,
     margin: float,
     before: Sequence[Mapping[int, float]] = (),
     ranks: bool = True,
@@ -97,7 +82,7 @@ def contested(
     return found
 
 
-def _most(keep: KeepRule, total: int) -> int:
+def _most(keep: Keep, total: int) -> int:
     """How many of so many the rules let go on at most."""
     shares = [] if keep.share is None else [math.ceil(keep.share * total)]
     counts = [] if keep.count is None else [keep.count]

@@ -11,7 +11,7 @@ from autoloss.candidate import OWN, Candidate, Evaluation
 from autoloss.rungs.finale import Finale
 from autoloss.rungs.rung import Rung
 from autoloss.search.results import Results
-from autoloss.search.selection.visits import kept
+from autoloss.search.selection.visits import final, kept
 from autoloss.settings import Settings
 from autoloss.workers.executors import Workers
 from autoloss.workers.limits import WorkerState
@@ -146,10 +146,10 @@ class Reporter:
         settings, line = self._settings, finale.count
         if self.now.generation == settings.generations:
             line = sum(number >= settings.given for number in self._results.standing())
-        given = 1 + len(finale.known) + min(1, len(settings.controls))
-        todo = {finale.rung.name: sum((given + min(count, line)) * len(seeds) for count, seeds in finale.rounds())}
-        if finale.check and self.now.stage != finale.rung.name:
-            todo[finale.check.name] = (1 + min(finale.count, line)) * len(finale.check.seeds)
+        visits = final(settings, finale, line)
+        if finale.check and self.now.stage == finale.rung.name:  # it is over
+            visits[finale.check.name] = []
+        todo = {name: sum(visit.losses * visit.seeds for visit in mine) for name, mine in visits.items()}
         return {rung.name: max(todo.get(rung.name, 0) - len(self._results.ended(rung)), 0) for rung in finale.rungs}
 
     def _seconds(self, rung: Rung) -> float | None:

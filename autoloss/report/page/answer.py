@@ -116,7 +116,7 @@ def answer(found: Leaderboard, evaluations: Sequence[Evaluation], folder: Path) 
     """
     if (audit := document.read(folder)) is not None:
         told = f"the audit in {document.FOLDER}/, with seeds that took no part in the search"
-        audited = tuple(Difference(**dataclasses.asdict(one)) for one in audit.rows())
+        audited = tuple(Difference(**dataclasses.asdict(one)) for one in audit.comparisons)
         return Answer(told, True, audited, audit.setup.model_dump())
     if not found.picks():
         return Answer("", False, (), {})

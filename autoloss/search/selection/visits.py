@@ -41,7 +41,7 @@ def reaching(settings: Settings, passing: bool = True) -> dict[str, list[Visit]]
         visits[rung.name] = list(_climbing(settings, rung, found, passing))
         ranking, found = found, kept(rung, found, passing)
     if settings.finale:
-        visits |= _final(settings, settings.finale, ranking * settings.generations)
+        visits |= final(settings, settings.finale, ranking * settings.generations)
     return visits
 
 
@@ -57,7 +57,7 @@ def _climbing(settings: Settings, rung: Rung, found: int, passing: bool) -> Iter
             yield from [Visit(found, 1, again=True)] * more
 
 
-def _final(settings: Settings, finale: Finale, line: int) -> dict[str, list[Visit]]:
+def final(settings: Settings, finale: Finale, line: int) -> dict[str, list[Visit]]:
     """Those to the rungs of the finale, for which so many stand in line."""
     visits, entering = {}, min(finale.count, line)
     if finale.check:
