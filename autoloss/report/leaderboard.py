@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -230,7 +230,8 @@ class Leaderboard:
         """
         rows = sorted((row for row in self.given if rung in row.scores), key=lambda row: -row.scores[rung].mean)
         kinds = {kind: [row for row in rows if row.candidate.kind is kind] for kind in Kind}
-        published = [row for row in kinds[Kind.KNOWN] if _is_published(row.candidate)]
+        searched = self.settings.slots.keys() - self.settings.fixed.keys()
+        published = [row for row in kinds[Kind.KNOWN] if _is_published(row.candidate, searched)]
         chosen = [("the detector's own loss", kinds[Kind.OWN]), ("its best other weight", kinds[Kind.CONTROL])]
         if kinds[Kind.KNOWN][:1] != published[:1]:
             chosen.append(("the best known loss", kinds[Kind.KNOWN]))
@@ -274,9 +275,9 @@ class Leaderboard:
         return replace(self, rows=(*self.rows[:count], *own))
 
 
-def _is_published(one: Candidate) -> bool:
-    """Whether it is of the paper whose method the toolkit follows."""
-    return any(title.startswith(_PUBLISHED) for title in one.origin.titles)
+def _is_published(one: Candidate, slots: Collection[str]) -> bool:
+    """Whether it is, in all of some slots, of the paper whose method the toolkit follows."""
+    return one.losses.keys() >= {*slots} and all(title.startswith(_PUBLISHED) for title in one.origin.titles)
 
 
 def _named(title: str, one: Candidate) -> str:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from autoloss.candidate import Evaluation, State
+from autoloss.config import from_mapping
 from autoloss.report.leaderboard import Leaderboard
+from autoloss.search.population import Population
 from autoloss.store.run import Run
+from tests.helpers.small import section
 
 RESULTS = sorted((Path(__file__).parents[3] / "results").glob("digits_*.json"))
 
@@ -47,3 +51,27 @@ def test_the_first_rows_always_hold_the_detectors_own_loss(golden: Path) -> None
     assert found.best(None) == found
     assert found.evidence(found.rows[0]).row is found.rows[0]
     assert found.rows[0] not in found.evidence(found.rows[0]).beside
+
+
+def test_half_of_the_published_pair_is_a_known_loss_and_not_the_pair(tmp_path: Path) -> None:
+    half, pair = {"loss_cls": "cse_b_cls"}, {"loss_cls": "cse_b_cls", "loss_bbox": "cse_b_reg"}
+    slots = {
+        "loss_cls": {"grammar": "sigmoid", "like": "focal"},
+        "loss_bbox": {"grammar": "box_pixels", "like": "cse_b_reg"},
+    }
+    for known, called in (
+        ([half], "the best known loss: CSE"),
+        ([pair], "the published pair: CSE"),
+        ([half, pair], ""),
+    ):
+        rules = from_mapping(section(slots=slots, known=known, controls=[], finale=None))
+        with Run.create(tmp_path / str(len(called)), rules.identity()) as run:
+            run.born(Population(rules).given(), [])
+            for number in range(1 + len(known)):
+                for seed in rules.ladder[0].seeds:
+                    run.started(number, rules.ladder[0].name, seed)
+                    done = Evaluation(number, rules.ladder[0].name, seed, State.DONE, 0.1 * number, {"score": 0.1})
+                    run.finished(done)
+            titles = [title for title, _ in Leaderboard.of(run).opponents(rules.ladder[0].name)]
+        assert any(title.startswith(called) for title in titles[1:])
+        assert len(titles) == 2
