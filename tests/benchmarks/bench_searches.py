@@ -6,7 +6,7 @@ would have recommended after some shares of that time is then trained with three
 scored on images that took no part in the search.
 
 `python tests/benchmarks/bench_searches.py ladders --minutes 6` goes on where it stopped; its facts lie in
-results/ladders/.
+results/ladders/, and only variants and seeds that these lack are searched.
 """
 
 from __future__ import annotations
@@ -133,37 +133,38 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--results", type=Path, help="folder of the facts; results/STUDY")
     arguments = parser.parse_args()
-    study, seeds, minutes = arguments.study, sorted(arguments.seeds), arguments.minutes
-    results = arguments.results or ROOT / "results" / study
+    study, minutes = arguments.study, arguments.minutes
+    about, results = STUDIES[study], arguments.results or ROOT / "results" / study
     results.mkdir(parents=True, exist_ok=True)
     facts = results / f"{study}.json"
-    if facts.exists():
-        found = json.loads(facts.read_text())
-        kept = (max(row["minutes"] for row in found["rows"]), sorted({row["seed"] for row in found["rows"]}))
-        if kept != (minutes, seeds):
-            sys.exit(f"{facts} holds {kept[0]:g} minutes with seeds {kept[1]}; remove it to measure others")
-    else:
-        variants = STUDIES[study].variants
+    found: dict[str, Any] = json.loads(facts.read_text()) if facts.exists() else {"rows": []}
+    rows = found["rows"]
+    if rows and (kept := max(row["minutes"] for row in rows)) != minutes:
+        sys.exit(f"{facts} holds searches of {kept:g} minutes; remove it to measure others")
+    have = {(row["variant"], row["seed"]) for row in rows}
+    missing = [one for one in itertools.product(about.variants, sorted(arguments.seeds)) if one not in have]
+    if missing:
         with ThreadPoolExecutor(arguments.workers) as pool:  # each waits for a process
-            longest = sorted(itertools.product(seeds, variants), key=lambda one: -STUDIES[study].stop(one[1]))
-            running = [pool.submit(searched, study, name, seed, minutes) for seed, name in longest]
+            longest = sorted(missing, key=lambda one: (-about.stop(one[0]), one[1]))
+            running = [pool.submit(searched, study, name, seed, minutes) for name, seed in longest]
             for one in running:
                 one.result()
-        rows = [
+        new = [
             recommended(study, name, seed, share, minutes)
-            for name in variants
-            for seed in seeds
-            for share in STUDIES[study].shares
-            if share <= STUDIES[study].stop(name)
+            for name, seed in missing
+            for share in about.shares
+            if share <= about.stop(name)
         ]
-        scores = judged(study, rows, results / "held_out.json", arguments.workers)
-        for row in rows:
+        scores = judged(study, new, results / "held_out.json", arguments.workers)
+        for row in new:
             of = scores[_key(row["losses"])]
             row |= {"mean": statistics.fmean(of), "sd": statistics.stdev(of)}
+        order = {name: place for place, name in enumerate(about.variants)}
+        rows = sorted(rows + new, key=lambda row: (order[row["variant"]], row["seed"], row["minutes"]))
         found = {"rows": rows, "own": scores[_key({})]}
         facts.write_text(json.dumps(found, indent=1))
-    drawn(STUDIES[study], found["rows"], found["own"], results / f"{study}.png")
-    printed(STUDIES[study], found)
+    drawn(about, found["rows"], found["own"], results / f"{study}.png")
+    printed(about, found)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ STUDIES = {
             "no check for duplicates": (NOISY, {"gates": [name for name in GATES if name != "distinct"]}),
             "no frozen rungs": (NOISY, IN_FULL),
             "no calibration": (NOISY, {"calibrate": False}),
+            "no evolution": (NOISY, {"strategy": "random"}),
         },
         ALONE,
         shares=(1.0,),
