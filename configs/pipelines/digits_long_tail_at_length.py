@@ -8,5 +8,5 @@ What is found meets the controls with new seeds on test images on which nothing 
 pipeline = ["search", "audit", "export", "report"]
 
 search = dict(config="configs/search/digits_long_tail_at_length.py")
-audit = dict(seeds=8)
+audit = dict(seeds=10)
 export = dict(to=["mmdet", "torch"])
