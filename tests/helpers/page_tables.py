@@ -30,6 +30,7 @@ _AUDITED: dict[str, list[tuple[str, str, tuple[float, ...]]]] = {
     ],
     "two_stage": [("noisy digits, tiny Faster R-CNN", "", (3, 1, 1))],
     "bccd": [("blood cells, real and clean, small FCOS", "", (1,))],
+    "bccd_two_stage": [("blood cells, real and clean, small Faster R-CNN", "", (1,))],
     "two_detectors": [
         ("a pair for both, noisy digits, 600 iterations: tiny FCOS", "two", ()),
         ("the same pair: tiny RetinaNet", "two-2", ()),
