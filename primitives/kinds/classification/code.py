@@ -102,12 +102,10 @@ class ClassCode:
         label = f"{weighted}torch.where(hit, at_label, 0.0)[:, 0]"
         if off.head == 0.0:
             return [*lines, f"return {label}"]
-        share = 1.0 if alpha is None else 1 - alpha
         lines += _assigned("off_label", off)
-        lines.append(
-            f"others = torch.full_like(x, {share!r}).scatter(1, index, torch.where(hit, 0.0, {share!r}).to(x.dtype))"
-        )
-        return [*lines, f"return (off_label * others).sum(-1) + {label}"]
+        lines.append("others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))")
+        share = "" if alpha is None else f"{1 - alpha!r} * "
+        return [*lines, f"return {share}(off_label * others).sum(-1) + {label}"]
 
     def _lines(self, names: Iterable[str], flat: bool = False) -> list[str]:
         """Statements of the inputs that a formula reads, those that `picked` puts in among them."""

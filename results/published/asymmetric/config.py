@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-AsymmetricClassLoss_db4cc474.
+AsymmetricClassLoss_80f55e21.
 
 asymmetric (gamma 1 and 4, margin 0.05). Source: Ridnik et al. 2021, arXiv 2009.14119, eq. 7; gammas as in timm.
 
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'asymmetric_losses_db4cc474']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'asymmetric_losses_80f55e21']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,12 +56,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'asymmetric_losses_db4cc474',
+        'asymmetric_losses_80f55e21',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.944127,
-            type='AsymmetricClassLoss_db4cc474',
+            type='AsymmetricClassLoss_80f55e21',
             use_sigmoid=True)))

@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-ClassBalancedFocalClassLoss_4d1cc54f.
+ClassBalancedFocalClassLoss_bfc119ba.
 
 class-balanced focal (gamma 2, beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555,
 eq. 3 and 6, where 1 - beta is small; background as if most frequent.
@@ -48,7 +48,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'class_balanced_focal_losses_4d1cc54f']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'class_balanced_focal_losses_bfc119ba']))
 custom_hooks = [
     dict(type='TrainingState_009e94d1'),
     dict(type='PortableConfig_bc7ecc83'),
@@ -59,13 +59,13 @@ custom_imports = dict(
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
         'training_state_009e94d1',
-        'class_balanced_focal_losses_4d1cc54f',
+        'class_balanced_focal_losses_bfc119ba',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.400149,
-            type='ClassBalancedFocalClassLoss_4d1cc54f',
+            type='ClassBalancedFocalClassLoss_bfc119ba',
             use_sigmoid=True),
-        type='ClassBalancedFocalFCOSHead_4d1cc54f'))
+        type='ClassBalancedFocalFCOSHead_bfc119ba'))

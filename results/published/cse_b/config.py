@@ -1,5 +1,5 @@
-"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with CseBClassLoss_6eae632a and
-CseBBoxLoss_6eae632a.
+"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with CseBClassLoss_4dbf4cd1 and
+CseBBoxLoss_4dbf4cd1.
 
 CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
@@ -48,7 +48,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cse_b_losses_6eae632a']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'cse_b_losses_4dbf4cd1']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -57,16 +57,16 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'cse_b_losses_6eae632a',
+        'cse_b_losses_4dbf4cd1',
     ])
 model = dict(
     bbox_head=dict(
         centerness_target='iou',
         loss_bbox=dict(
-            _delete_=True, loss_weight=0.803812, type='CseBBoxLoss_6eae632a'),
+            _delete_=True, loss_weight=0.803812, type='CseBBoxLoss_4dbf4cd1'),
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.0126,
-            type='CseBClassLoss_6eae632a',
+            type='CseBClassLoss_4dbf4cd1',
             use_sigmoid=True),
-        type='CseBFCOSHead_6eae632a'))
+        type='CseBFCOSHead_4dbf4cd1'))

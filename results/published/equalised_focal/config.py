@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-EqualisedFocalClassLoss_f3c9919a.
+EqualisedFocalClassLoss_1ed3c278.
 
 equalised focal (gamma 2, s 8). Source: Li et al. 2022, arXiv 2201.02593, eq. 5; the class's frequency in place of
 its balance of gradients.
@@ -48,7 +48,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'equalised_focal_losses_f3c9919a']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'equalised_focal_losses_1ed3c278']))
 custom_hooks = [
     dict(type='TrainingState_009e94d1'),
     dict(type='PortableConfig_bc7ecc83'),
@@ -59,13 +59,13 @@ custom_imports = dict(
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
         'training_state_009e94d1',
-        'equalised_focal_losses_f3c9919a',
+        'equalised_focal_losses_1ed3c278',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.0,
-            type='EqualisedFocalClassLoss_f3c9919a',
+            type='EqualisedFocalClassLoss_1ed3c278',
             use_sigmoid=True),
-        type='EqualisedFocalFCOSHead_f3c9919a'))
+        type='EqualisedFocalFCOSHead_1ed3c278'))

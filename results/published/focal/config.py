@@ -1,4 +1,4 @@
-"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with FocalClassLoss_33327647.
+"""mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with FocalClassLoss_8adee022.
 
 focal (gamma 2). Source: Lin et al. 2017, arXiv 1708.02002, eq. 5.
 
@@ -46,7 +46,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'focal_losses_33327647']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'focal_losses_8adee022']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -55,12 +55,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'focal_losses_33327647',
+        'focal_losses_8adee022',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.0,
-            type='FocalClassLoss_33327647',
+            type='FocalClassLoss_8adee022',
             use_sigmoid=True)))

@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-GeneralisedBinaryCrossEntropyClassLoss_42bf1ede.
+GeneralisedBinaryCrossEntropyClassLoss_c74f8ad7.
 
 generalised binary cross-entropy (q 0.7). Source: Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6, of every class
 against the rest.
@@ -48,7 +48,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'generalised_binary_cross_entropy_losses_42bf1ede']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'generalised_binary_cross_entropy_losses_c74f8ad7']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -57,12 +57,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'generalised_binary_cross_entropy_losses_42bf1ede',
+        'generalised_binary_cross_entropy_losses_c74f8ad7',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.38738,
-            type='GeneralisedBinaryCrossEntropyClassLoss_42bf1ede',
+            type='GeneralisedBinaryCrossEntropyClassLoss_c74f8ad7',
             use_sigmoid=True)))

@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-LogitAdjustedFocalClassLoss_a096475e.
+LogitAdjustedFocalClassLoss_5e041fa3.
 
 logit-adjusted focal (gamma 2). Source: Menon et al. 2021, arXiv 2007.07314, eq. 10, in Lin et al. 2017, arXiv
 1708.02002, eq. 5.
@@ -48,7 +48,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'logit_adjusted_focal_losses_a096475e']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'training_state_009e94d1', 'logit_adjusted_focal_losses_5e041fa3']))
 custom_hooks = [
     dict(type='TrainingState_009e94d1'),
     dict(type='PortableConfig_bc7ecc83'),
@@ -59,13 +59,13 @@ custom_imports = dict(
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
         'training_state_009e94d1',
-        'logit_adjusted_focal_losses_a096475e',
+        'logit_adjusted_focal_losses_5e041fa3',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.0,
-            type='LogitAdjustedFocalClassLoss_a096475e',
+            type='LogitAdjustedFocalClassLoss_5e041fa3',
             use_sigmoid=True),
-        type='LogitAdjustedFocalFCOSHead_a096475e'))
+        type='LogitAdjustedFocalFCOSHead_5e041fa3'))

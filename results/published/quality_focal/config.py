@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-QualityFocalClassLoss_367540b0.
+QualityFocalClassLoss_2b15aa6b.
 
 quality focal (beta 2). Source: Li et al. 2020, arXiv 2006.04388, eq. 2.
 
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'quality_focal_losses_367540b0']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'quality_focal_losses_2b15aa6b']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,13 +56,13 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'quality_focal_losses_367540b0',
+        'quality_focal_losses_2b15aa6b',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.734046,
-            type='QualityFocalClassLoss_367540b0',
+            type='QualityFocalClassLoss_2b15aa6b',
             use_sigmoid=True),
-        type='QualityFocalFCOSHead_367540b0'))
+        type='QualityFocalFCOSHead_2b15aa6b'))

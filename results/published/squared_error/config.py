@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-SquaredErrorClassLoss_aef159fb.
+SquaredErrorClassLoss_a0b5a34f.
 
 squared error. Source: Brier 1950, Monthly Weather Review 78.
 
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'squared_error_losses_aef159fb']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'squared_error_losses_a0b5a34f']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,12 +56,12 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'squared_error_losses_aef159fb',
+        'squared_error_losses_a0b5a34f',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=1.79667,
-            type='SquaredErrorClassLoss_aef159fb',
+            type='SquaredErrorClassLoss_a0b5a34f',
             use_sigmoid=True)))

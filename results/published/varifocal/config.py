@@ -1,5 +1,5 @@
 """mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py with
-VarifocalClassLoss_a839fa7f.
+VarifocalClassLoss_edb9c8c1.
 
 varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
 
@@ -47,7 +47,7 @@ def _have(name):
     return True
 
 
-list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'varifocal_losses_a839fa7f']))
+list(map(_have, ['mmcv_ops_0b764476', 'portable_config_bc7ecc83', 'varifocal_losses_edb9c8c1']))
 custom_hooks = [
     dict(type='PortableConfig_bc7ecc83'),
 ]
@@ -56,13 +56,13 @@ custom_imports = dict(
     imports=[
         'mmcv_ops_0b764476',
         'portable_config_bc7ecc83',
-        'varifocal_losses_a839fa7f',
+        'varifocal_losses_edb9c8c1',
     ])
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
             _delete_=True,
             loss_weight=0.944632,
-            type='VarifocalClassLoss_a839fa7f',
+            type='VarifocalClassLoss_edb9c8c1',
             use_sigmoid=True),
-        type='VarifocalFCOSHead_a839fa7f'))
+        type='VarifocalFCOSHead_edb9c8c1'))

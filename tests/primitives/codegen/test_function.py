@@ -115,6 +115,21 @@ def test_a_sum_over_the_target_within_another_is_at_the_label_once(tmp_path: Pat
         assert close(call(**inputs), expected(formula, "sigmoid", inputs, alpha))
 
 
+@pytest.mark.parametrize("formula", ["focal", "squared_error", "varifocal", "binary_cross_entropy"])
+@pytest.mark.parametrize("backend", ["torch", "numpy"])
+def test_an_alpha_that_float32_rounds_is_not_rounded_in_double_precision(
+    backend: str, formula: str, tmp_path: Path
+) -> None:
+    known = KNOWN[formula]
+    inputs = inputs_of(known.grammar, known.expression)
+    call: Any = module(
+        function(known.expression, GRAMMARS[known.grammar], "loss", 0.14, backend), backend, tmp_path
+    ).loss
+    found = call(**(inputs if backend == "torch" else {name: value.numpy() for name, value in inputs.items()}))
+    wanted = expected(known.expression, known.grammar, inputs, 0.14)
+    assert float(((torch.as_tensor(found) - wanted) / wanted).abs().max()) < 1e-12
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_gradients_of_known_losses_are_those_of_the_formula(name: str, tmp_path: Path) -> None:
     known = KNOWN[name]

@@ -1,13 +1,12 @@
-"""GeneralisedBinaryCrossEntropyClassLoss_42bf1ede.
+"""SquaredErrorClassLoss_a0b5a34f.
 
-generalised binary cross-entropy (q 0.7). Source: Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6, of every class
-against the rest.
+squared error. Source: Brier 1950, Monthly Weather Review 78.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['generalised_binary_cross_entropy_losses_42bf1ede']) with
-this folder on PYTHONPATH, and GeneralisedBinaryCrossEntropyClassLoss_42bf1ede as the type of loss_cls or loss_bbox.
-config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['squared_error_losses_a0b5a34f']) with this folder on
+PYTHONPATH, and SquaredErrorClassLoss_a0b5a34f as the type of loss_cls or loss_bbox. config.py beside this file does
+it.
 """
 
 from __future__ import annotations
@@ -150,11 +149,11 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def generalised_binary_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+def squared_error_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: div(sub(1, pow(sub(1, abs(sub(y, sigmoid(x)))), 0.69999999999999996)), 0.69999999999999996)
-    LaTeX: \\frac{10}{7} - \\frac{10 \\left(1 - \\left|{y - \\frac{1}{1 + e^{- x}}}\\right|\\right)^{\\frac{7}{10}}}{7}
+    Formula: square(sub(y, sigmoid(x)))
+    LaTeX: \\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
@@ -162,16 +161,14 @@ def generalised_binary_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Te
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
-    at1 = torch.exp(torch.clamp(0.7 * torch.log(torch.clamp(1.0 - torch.abs(1.0 - torch.sigmoid(x_at)), min=1e-08)), max=60.0))
-    at_label = (1.0 - at1) / 0.7
-    t1 = torch.exp(torch.clamp(0.7 * torch.log(torch.clamp(1.0 - torch.abs(-torch.sigmoid(x)), min=1e-08)), max=60.0))
-    off_label = (1.0 - t1) / 0.7
-    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
+    at_label = torch.square(1.0 - torch.sigmoid(x_at))
+    off_label = torch.square(-torch.sigmoid(x))
+    others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class GeneralisedBinaryCrossEntropyClassLoss_42bf1ede(ClassLoss):
-    """`generalised_binary_cross_entropy_class_loss` as a `loss_cls`.
+class SquaredErrorClassLoss_a0b5a34f(ClassLoss):
+    """`squared_error_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -184,18 +181,18 @@ class GeneralisedBinaryCrossEntropyClassLoss_42bf1ede(ClassLoss):
     use_sigmoid = True
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.38738
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.79667
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See generalised_binary_cross_entropy_class_loss."""
-        return generalised_binary_cross_entropy_class_loss(x, labels)
+        """See squared_error_class_loss."""
+        return squared_error_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": GeneralisedBinaryCrossEntropyClassLoss_42bf1ede}
+LOSSES = {"loss_cls": SquaredErrorClassLoss_a0b5a34f}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,11 +1,13 @@
-"""AsymmetricClassLoss_db4cc474.
+"""GeneralisedBinaryCrossEntropyClassLoss_c74f8ad7.
 
-asymmetric (gamma 1 and 4, margin 0.05). Source: Ridnik et al. 2021, arXiv 2009.14119, eq. 7; gammas as in timm.
+generalised binary cross-entropy (q 0.7). Source: Zhang and Sabuncu 2018, arXiv 1805.07836, eq. 6, of every class
+against the rest.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['asymmetric_losses_db4cc474']) with this folder on
-PYTHONPATH, and AsymmetricClassLoss_db4cc474 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['generalised_binary_cross_entropy_losses_c74f8ad7']) with
+this folder on PYTHONPATH, and GeneralisedBinaryCrossEntropyClassLoss_c74f8ad7 as the type of loss_cls or loss_bbox.
+config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -148,15 +150,11 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def asymmetric_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+def generalised_binary_cross_entropy_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: neg(add(mul(mul(y, sub(1, sigmoid(x))), log(sigmoid(x))), mul(mul(sub(1, y),
-        square(square(relu(sub(sigmoid(x), 0.050000000000000003))))), log(sub(1, relu(sub(sigmoid(x),
-        0.050000000000000003)))))))
-    LaTeX: - y \\left(1 - \\frac{1}{1 + e^{- x}}\\right) \\log{\\left(\\frac{1}{1 + e^{- x}} \\right)} - \\left(1 - y\\right)
-        \\log{\\left(1 - \\max\\left(0, - \\frac{1}{20} + \\frac{1}{1 + e^{- x}}\\right) \\right)} \\max\\left(0, -
-        \\frac{1}{20} + \\frac{1}{1 + e^{- x}}\\right)^{4}
+    Formula: div(sub(1, pow(sub(1, abs(sub(y, sigmoid(x)))), 0.69999999999999996)), 0.69999999999999996)
+    LaTeX: \\frac{10}{7} - \\frac{10 \\left(1 - \\left|{y - \\frac{1}{1 + e^{- x}}}\\right|\\right)^{\\frac{7}{10}}}{7}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
@@ -164,16 +162,16 @@ def asymmetric_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
-    at1 = torch.sigmoid(x_at)
-    at_label = -((1.0 - at1) * torch.log(at1 + 1e-20))
-    t1 = torch.relu(torch.sigmoid(x) - 0.05)
-    off_label = -(torch.square(torch.square(t1)) * torch.log(1.0 - t1 + 1e-20))
-    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
+    at1 = torch.exp(torch.clamp(0.7 * torch.log(torch.clamp(1.0 - torch.abs(1.0 - torch.sigmoid(x_at)), min=1e-08)), max=60.0))
+    at_label = (1.0 - at1) / 0.7
+    t1 = torch.exp(torch.clamp(0.7 * torch.log(torch.clamp(1.0 - torch.abs(-torch.sigmoid(x)), min=1e-08)), max=60.0))
+    off_label = (1.0 - t1) / 0.7
+    others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class AsymmetricClassLoss_db4cc474(ClassLoss):
-    """`asymmetric_class_loss` as a `loss_cls`.
+class GeneralisedBinaryCrossEntropyClassLoss_c74f8ad7(ClassLoss):
+    """`generalised_binary_cross_entropy_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -186,18 +184,18 @@ class AsymmetricClassLoss_db4cc474(ClassLoss):
     use_sigmoid = True
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944127
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.38738
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See asymmetric_class_loss."""
-        return asymmetric_class_loss(x, labels)
+        """See generalised_binary_cross_entropy_class_loss."""
+        return generalised_binary_cross_entropy_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": AsymmetricClassLoss_db4cc474}
+LOSSES = {"loss_cls": GeneralisedBinaryCrossEntropyClassLoss_c74f8ad7}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

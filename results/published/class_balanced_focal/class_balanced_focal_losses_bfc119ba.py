@@ -1,12 +1,12 @@
-"""LogitAdjustedFocalClassLoss_a096475e.
+"""ClassBalancedFocalClassLoss_bfc119ba.
 
-logit-adjusted focal (gamma 2). Source: Menon et al. 2021, arXiv 2007.07314, eq. 10, in Lin et al. 2017, arXiv
-1708.02002, eq. 5.
+class-balanced focal (gamma 2, beta 1 - 1/n of the most frequent class). Source: Cui et al. 2019, arXiv 1901.05555,
+eq. 3 and 6, where 1 - beta is small; background as if most frequent.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['logit_adjusted_focal_losses_a096475e']) with this folder on
-PYTHONPATH, and LogitAdjustedFocalClassLoss_a096475e as the type of loss_cls or loss_bbox. config.py beside this file
+In an mmdetection config: custom_imports = dict(imports=['class_balanced_focal_losses_bfc119ba']) with this folder on
+PYTHONPATH, and ClassBalancedFocalClassLoss_bfc119ba as the type of loss_cls or loss_bbox. config.py beside this file
 does it.
 """
 
@@ -152,33 +152,34 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def logit_adjusted_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
+def class_balanced_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: mul(square(sub(y, sigmoid(add(x, log(f))))), sub(softplus(add(x, log(f))), mul(add(x, log(f)), y)))
-    LaTeX: \\left(y - \\frac{1}{1 + \\frac{e^{- x}}{f}}\\right)^{2} \\left(- y \\left(x + \\log{\\left(f \\right)}\\right) +
-        \\log{\\left(f e^{x} + 1 \\right)}\\right)
+    Formula: div(mul(square(sub(y, sigmoid(x))), sub(softplus(x), mul(x, y))), sub(1, exp(neg(sub(1, dot(y, sub(1,
+        f)))))))
+    LaTeX: \\frac{\\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2} \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right)}{1 -
+        e^{\\operatorname{dot}{\\left(y,1 - f \\right)} - 1}}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
         f: frequency of the class in training, relative to the most frequent one; 1 of the background (share of the
             most frequent), as frequency (C,) or (N, C)
     """
-    f = frequency.detach().to(x.dtype).expand_as(x)
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
     f_at = frequency.detach().to(x.dtype).expand_as(x).gather(1, index)
-    at1 = x_at + torch.log(f_at + 1e-20)
-    at_label = torch.square(1.0 - torch.sigmoid(at1)) * (functional.softplus(at1) - at1)
-    t1 = x + torch.log(f + 1e-20)
-    off_label = torch.square(-torch.sigmoid(t1)) * functional.softplus(t1)
-    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
-    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
+    at1 = torch.square(1.0 - torch.sigmoid(x_at)) * (functional.softplus(x_at) - x_at)
+    at2 = torch.exp(torch.clamp(-(1.0 - hit * (1.0 - f_at)), max=88.0))
+    at_label = at1 / (1.0 - at2 + 1e-20)
+    t1 = torch.exp(torch.clamp(-(1.0 - hit * (1.0 - f_at)), max=88.0))
+    off_label = torch.square(-torch.sigmoid(x)) * functional.softplus(x) / (1.0 - t1 + 1e-20)
+    others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))
+    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class LogitAdjustedFocalClassLoss_a096475e(ClassLoss):
-    """`logit_adjusted_focal_class_loss` as a `loss_cls`.
+class ClassBalancedFocalClassLoss_bfc119ba(ClassLoss):
+    """`class_balanced_focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -192,18 +193,18 @@ class LogitAdjustedFocalClassLoss_a096475e(ClassLoss):
     reads = ("frequency",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.400149
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See logit_adjusted_focal_class_loss."""
-        return logit_adjusted_focal_class_loss(x, labels, **given)
+        """See class_balanced_focal_class_loss."""
+        return class_balanced_focal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": LogitAdjustedFocalClassLoss_a096475e}
+LOSSES = {"loss_cls": ClassBalancedFocalClassLoss_bfc119ba}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -597,25 +598,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class LogitAdjustedFocalFCOSHead_a096475e(PointIoUAware, FCOSHead):
+    class ClassBalancedFocalFCOSHead_bfc119ba(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class LogitAdjustedFocalATSSHead_a096475e(AnchorCenternessIoUAware, ATSSHead):
+    class ClassBalancedFocalATSSHead_bfc119ba(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class LogitAdjustedFocalRetinaHead_a096475e(AnchorIoUAware, RetinaHead):
+    class ClassBalancedFocalRetinaHead_bfc119ba(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class LogitAdjustedFocalGFLHead_a096475e(QualityIoUAware, GFLHead):
+    class ClassBalancedFocalGFLHead_bfc119ba(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

@@ -1,12 +1,12 @@
-"""CseBClassLoss_6eae632a and CseBBoxLoss_6eae632a.
+"""CseBClassLoss_4dbf4cd1 and CseBBoxLoss_4dbf4cd1.
 
 CSE-Autoloss-B class and CSE-Autoloss-B box. Source: Liu et al. 2021, arXiv 2102.04700, appendix; text from the
 authors' repository.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['cse_b_losses_6eae632a']) with this folder on PYTHONPATH, and
-CseBClassLoss_6eae632a and CseBBoxLoss_6eae632a as the type of loss_cls or loss_bbox. config.py beside this file does
+In an mmdetection config: custom_imports = dict(imports=['cse_b_losses_4dbf4cd1']) with this folder on PYTHONPATH, and
+CseBClassLoss_4dbf4cd1 and CseBBoxLoss_4dbf4cd1 as the type of loss_cls or loss_bbox. config.py beside this file does
 it.
 """
 
@@ -223,11 +223,11 @@ def cse_b_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     t1 = 0.5 + 0.6366197723675814 * torch.atan(torch.tanh(x * 0.39269908169872414))
     t2 = 1.0 - torch.sigmoid(x)
     off_label = -(t1 * ((1.0 - t2) * torch.log(t2 + 1e-20)))
-    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
-    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
+    others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))
+    return 0.75 * (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class CseBClassLoss_6eae632a(ClassLoss):
+class CseBClassLoss_4dbf4cd1(ClassLoss):
     """`cse_b_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -280,7 +280,7 @@ def cse_b_box_loss(pred: Tensor, target: Tensor) -> Tensor:
     return -(t1 / (-(-(u + i) / (-3.0) - e) + 1e-20))
 
 
-class CseBBoxLoss_6eae632a(BoxLoss):
+class CseBBoxLoss_4dbf4cd1(BoxLoss):
     """`cse_b_box_loss` as a `loss_bbox`, on decoded boxes.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -298,7 +298,7 @@ class CseBBoxLoss_6eae632a(BoxLoss):
         return cse_b_box_loss(pred, target)
 
 
-LOSSES = {"loss_cls": CseBClassLoss_6eae632a, "loss_bbox": CseBBoxLoss_6eae632a}
+LOSSES = {"loss_cls": CseBClassLoss_4dbf4cd1, "loss_bbox": CseBBoxLoss_4dbf4cd1}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -692,25 +692,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class CseBFCOSHead_6eae632a(PointIoUAware, FCOSHead):
+    class CseBFCOSHead_4dbf4cd1(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class CseBATSSHead_6eae632a(AnchorCenternessIoUAware, ATSSHead):
+    class CseBATSSHead_4dbf4cd1(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class CseBRetinaHead_6eae632a(AnchorIoUAware, RetinaHead):
+    class CseBRetinaHead_4dbf4cd1(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class CseBGFLHead_6eae632a(QualityIoUAware, GFLHead):
+    class CseBGFLHead_4dbf4cd1(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

@@ -1,13 +1,11 @@
-"""EqualisedFocalClassLoss_f3c9919a.
+"""VarifocalClassLoss_edb9c8c1.
 
-equalised focal (gamma 2, s 8). Source: Li et al. 2022, arXiv 2201.02593, eq. 5; the class's frequency in place of its
-balance of gradients.
+varifocal (alpha 0.75, gamma 2). Source: Zhang et al. 2021, arXiv 2008.13367, eq. 2.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['equalised_focal_losses_f3c9919a']) with this folder on
-PYTHONPATH, and EqualisedFocalClassLoss_f3c9919a as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['varifocal_losses_edb9c8c1']) with this folder on PYTHONPATH,
+and VarifocalClassLoss_edb9c8c1 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -152,36 +150,30 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def equalised_focal_class_loss(x: Tensor, labels: Tensor, frequency: Tensor) -> Tensor:
+def varifocal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: mul(mul(add(1, mul(4, sub(1, f))), pow(abs(sub(y, sigmoid(x))), add(2, mul(8, sub(1, f))))),
-        sub(softplus(x), mul(x, y)))
-    LaTeX: \\left(5 - 4 f\\right) \\left(- x y + \\log{\\left(e^{x} + 1 \\right)}\\right) \\left|{y - \\frac{1}{1 + e^{-
-        x}}}\\right|^{10 - 8 f}
+    Formula: mul(add(w, mul(div(3, 4), mul(sub(1, y), mul(sigmoid(x), sigmoid(x))))), sub(softplus(x), mul(x, w)))
+    LaTeX: \\left(w + \\frac{3 \\left(1 - y\\right)}{4 \\left(1 + e^{- x}\\right)^{2}}\\right) \\left(- w x +
+        \\log{\\left(e^{x} + 1 \\right)}\\right)
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
-        f: frequency of the class in training, relative to the most frequent one; 1 of the background (share of the
-            most frequent), as frequency (C,) or (N, C)
+        w: IoU of the predicted box, detached (IoU), as iou (N,)
     """
-    f = frequency.detach().to(x.dtype).expand_as(x)
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
-    f_at = frequency.detach().to(x.dtype).expand_as(x).gather(1, index)
-    at1 = 1.0 - f_at
-    at2 = torch.exp(torch.clamp((2.0 + 8.0 * at1) * torch.log(torch.clamp(torch.abs(1.0 - torch.sigmoid(x_at)), min=1e-08)), max=60.0))
-    at_label = (1.0 + 4.0 * at1) * at2 * (functional.softplus(x_at) - x_at)
-    t1 = 1.0 - f
-    t2 = torch.exp(torch.clamp((2.0 + 8.0 * t1) * torch.log(torch.clamp(torch.abs(-torch.sigmoid(x)), min=1e-08)), max=60.0))
-    off_label = (1.0 + 4.0 * t1) * t2 * functional.softplus(x)
-    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
-    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
+    w_at = iou.detach().to(x.dtype)[:, None]
+    at_label = w_at * (functional.softplus(x_at) - x_at * w_at)
+    t1 = torch.sigmoid(x)
+    off_label = 0.75 * (t1 * t1) * functional.softplus(x)
+    others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))
+    return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class EqualisedFocalClassLoss_f3c9919a(ClassLoss):
-    """`equalised_focal_class_loss` as a `loss_cls`.
+class VarifocalClassLoss_edb9c8c1(ClassLoss):
+    """`varifocal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -192,21 +184,21 @@ class EqualisedFocalClassLoss_f3c9919a(ClassLoss):
     """
 
     use_sigmoid = True
-    reads = ("frequency",)
+    reads = ("iou",)
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.0
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944632
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor, **given: Tensor) -> Tensor:
-        """See equalised_focal_class_loss."""
-        return equalised_focal_class_loss(x, labels, **given)
+        """See varifocal_class_loss."""
+        return varifocal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": EqualisedFocalClassLoss_f3c9919a}
+LOSSES = {"loss_cls": VarifocalClassLoss_edb9c8c1}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -600,25 +592,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalFCOSHead_f3c9919a(PointIoUAware, FCOSHead):
+    class VarifocalFCOSHead_edb9c8c1(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalATSSHead_f3c9919a(AnchorCenternessIoUAware, ATSSHead):
+    class VarifocalATSSHead_edb9c8c1(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalRetinaHead_f3c9919a(AnchorIoUAware, RetinaHead):
+    class VarifocalRetinaHead_edb9c8c1(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class EqualisedFocalGFLHead_f3c9919a(QualityIoUAware, GFLHead):
+    class VarifocalGFLHead_edb9c8c1(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

@@ -1,12 +1,11 @@
-"""SquaredErrorClassLoss_aef159fb.
+"""AsymmetricClassLoss_80f55e21.
 
-squared error. Source: Brier 1950, Monthly Weather Review 78.
+asymmetric (gamma 1 and 4, margin 0.05). Source: Ridnik et al. 2021, arXiv 2009.14119, eq. 7; gammas as in timm.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['squared_error_losses_aef159fb']) with this folder on
-PYTHONPATH, and SquaredErrorClassLoss_aef159fb as the type of loss_cls or loss_bbox. config.py beside this file does
-it.
+In an mmdetection config: custom_imports = dict(imports=['asymmetric_losses_80f55e21']) with this folder on
+PYTHONPATH, and AsymmetricClassLoss_80f55e21 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -149,11 +148,15 @@ def alive(pred: Tensor, weight: Tensor) -> Tensor:
     return torch.where((weight == 0)[:, None], pred.detach(), pred)
 
 
-def squared_error_class_loss(x: Tensor, labels: Tensor) -> Tensor:
+def asymmetric_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     """Losses (N,) of logits x, (N, C), and labels (N,); C is background.
 
-    Formula: square(sub(y, sigmoid(x)))
-    LaTeX: \\left(y - \\frac{1}{1 + e^{- x}}\\right)^{2}
+    Formula: neg(add(mul(mul(y, sub(1, sigmoid(x))), log(sigmoid(x))), mul(mul(sub(1, y),
+        square(square(relu(sub(sigmoid(x), 0.050000000000000003))))), log(sub(1, relu(sub(sigmoid(x),
+        0.050000000000000003)))))))
+    LaTeX: - y \\left(1 - \\frac{1}{1 + e^{- x}}\\right) \\log{\\left(\\frac{1}{1 + e^{- x}} \\right)} - \\left(1 - y\\right)
+        \\log{\\left(1 - \\max\\left(0, - \\frac{1}{20} + \\frac{1}{1 + e^{- x}}\\right) \\right)} \\max\\left(0, -
+        \\frac{1}{20} + \\frac{1}{1 + e^{- x}}\\right)^{4}
     Inputs:
         x: predicted logits (logit)
         y: target (one-hot)
@@ -161,14 +164,16 @@ def squared_error_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     index = labels.clamp(0, x.shape[1] - 1)[:, None]
     hit = (labels < x.shape[1])[:, None]
     x_at = x.gather(1, index)
-    at_label = torch.square(1.0 - torch.sigmoid(x_at))
-    off_label = torch.square(-torch.sigmoid(x))
-    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
+    at1 = torch.sigmoid(x_at)
+    at_label = -((1.0 - at1) * torch.log(at1 + 1e-20))
+    t1 = torch.relu(torch.sigmoid(x) - 0.05)
+    off_label = -(torch.square(torch.square(t1)) * torch.log(1.0 - t1 + 1e-20))
+    others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class SquaredErrorClassLoss_aef159fb(ClassLoss):
-    """`squared_error_class_loss` as a `loss_cls`.
+class AsymmetricClassLoss_80f55e21(ClassLoss):
+    """`asymmetric_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
 
@@ -181,18 +186,18 @@ class SquaredErrorClassLoss_aef159fb(ClassLoss):
     use_sigmoid = True
 
     def __init__(
-        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 1.79667
+        self, use_sigmoid: bool = True, reduction: str = "mean", loss_weight: float = 0.944127
     ) -> None:
         super().__init__(reduction, loss_weight)
         if use_sigmoid is not self.use_sigmoid:
             raise ValueError(f"use_sigmoid must be True for this loss, got {use_sigmoid}")
 
     def formula(self, x: Tensor, labels: Tensor) -> Tensor:
-        """See squared_error_class_loss."""
-        return squared_error_class_loss(x, labels)
+        """See asymmetric_class_loss."""
+        return asymmetric_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": SquaredErrorClassLoss_aef159fb}
+LOSSES = {"loss_cls": AsymmetricClassLoss_80f55e21}
 
 if MODELS is not None:
     for _loss in LOSSES.values():

@@ -1,11 +1,11 @@
-"""QualityFocalClassLoss_367540b0.
+"""QualityFocalClassLoss_2b15aa6b.
 
 quality focal (beta 2). Source: Li et al. 2020, arXiv 2006.04388, eq. 2.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['quality_focal_losses_367540b0']) with this folder on
-PYTHONPATH, and QualityFocalClassLoss_367540b0 as the type of loss_cls or loss_bbox. config.py beside this file does
+In an mmdetection config: custom_imports = dict(imports=['quality_focal_losses_2b15aa6b']) with this folder on
+PYTHONPATH, and QualityFocalClassLoss_2b15aa6b as the type of loss_cls or loss_bbox. config.py beside this file does
 it.
 """
 
@@ -168,11 +168,11 @@ def quality_focal_class_loss(x: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
     at_label = at1 * at1 * (functional.softplus(x_at) - x_at * w_at)
     t1 = -torch.sigmoid(x)
     off_label = t1 * t1 * functional.softplus(x)
-    others = torch.full_like(x, 1.0).scatter(1, index, torch.where(hit, 0.0, 1.0).to(x.dtype))
+    others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))
     return (off_label * others).sum(-1) + torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class QualityFocalClassLoss_367540b0(ClassLoss):
+class QualityFocalClassLoss_2b15aa6b(ClassLoss):
     """`quality_focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -198,7 +198,7 @@ class QualityFocalClassLoss_367540b0(ClassLoss):
         return quality_focal_class_loss(x, labels, **given)
 
 
-LOSSES = {"loss_cls": QualityFocalClassLoss_367540b0}
+LOSSES = {"loss_cls": QualityFocalClassLoss_2b15aa6b}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
@@ -592,25 +592,25 @@ if MODELS is not None:
         raise
 
     @MODELS.register_module(force=True)
-    class QualityFocalFCOSHead_367540b0(PointIoUAware, FCOSHead):
+    class QualityFocalFCOSHead_2b15aa6b(PointIoUAware, FCOSHead):
         """FCOSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "FCOSHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalATSSHead_367540b0(AnchorCenternessIoUAware, ATSSHead):
+    class QualityFocalATSSHead_2b15aa6b(AnchorCenternessIoUAware, ATSSHead):
         """ATSSHead that hands over what losses read beside prediction and target."""
 
         stands_for = "ATSSHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalRetinaHead_367540b0(AnchorIoUAware, RetinaHead):
+    class QualityFocalRetinaHead_2b15aa6b(AnchorIoUAware, RetinaHead):
         """RetinaHead that hands over what losses read beside prediction and target."""
 
         stands_for = "RetinaHead"
 
     @MODELS.register_module(force=True)
-    class QualityFocalGFLHead_367540b0(QualityIoUAware, GFLHead):
+    class QualityFocalGFLHead_2b15aa6b(QualityIoUAware, GFLHead):
         """GFLHead that hands over what losses read beside prediction and target."""
 
         stands_for = "GFLHead"

@@ -1,11 +1,11 @@
-"""FocalClassLoss_33327647.
+"""FocalClassLoss_8adee022.
 
 focal (gamma 2). Source: Lin et al. 2017, arXiv 1708.02002, eq. 5.
 
 Written by autoloss 0.1.0; not trained for this export.
 
-In an mmdetection config: custom_imports = dict(imports=['focal_losses_33327647']) with this folder on PYTHONPATH, and
-FocalClassLoss_33327647 as the type of loss_cls or loss_bbox. config.py beside this file does it.
+In an mmdetection config: custom_imports = dict(imports=['focal_losses_8adee022']) with this folder on PYTHONPATH, and
+FocalClassLoss_8adee022 as the type of loss_cls or loss_bbox. config.py beside this file does it.
 """
 
 from __future__ import annotations
@@ -165,11 +165,11 @@ def focal_class_loss(x: Tensor, labels: Tensor) -> Tensor:
     at_label = at1 * at1 * (functional.softplus(x_at) - x_at)
     t1 = -torch.sigmoid(x)
     off_label = t1 * t1 * functional.softplus(x)
-    others = torch.full_like(x, 0.75).scatter(1, index, torch.where(hit, 0.0, 0.75).to(x.dtype))
-    return (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
+    others = torch.ones_like(x).scatter(1, index, (~hit).to(x.dtype))
+    return 0.75 * (off_label * others).sum(-1) + 0.25 * torch.where(hit, at_label, 0.0)[:, 0]
 
 
-class FocalClassLoss_33327647(ClassLoss):
+class FocalClassLoss_8adee022(ClassLoss):
     """`focal_class_loss` as a `loss_cls`.
 
     Not for torch.jit.script, which knows a part of Python only; torch.compile takes it whole.
@@ -194,7 +194,7 @@ class FocalClassLoss_33327647(ClassLoss):
         return focal_class_loss(x, labels)
 
 
-LOSSES = {"loss_cls": FocalClassLoss_33327647}
+LOSSES = {"loss_cls": FocalClassLoss_8adee022}
 
 if MODELS is not None:
     for _loss in LOSSES.values():
