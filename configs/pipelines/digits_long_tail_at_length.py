@@ -1,4 +1,4 @@
-"""A long tail searched at length, and whether what was found is better: 45 minutes on two cores.
+"""A long tail searched at length, and whether what was found is better: 100 minutes on two cores.
 
     autoloss run digits_long_tail_at_length
 

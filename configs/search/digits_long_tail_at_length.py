@@ -1,4 +1,4 @@
-"""The long tail at length: whole detectors rank at the end of a ladder; 25 minutes on two cores.
+"""The long tail at length: whole detectors rank at the end of a ladder; 40 minutes on two cores.
 
 Candidates are chosen on 200 images in which every digit is as frequent, as one picks them by hand before long
 trainings. Nothing it proposes is ranked on the test images: they are for `autoloss audit`.

@@ -29,6 +29,7 @@ _AUDITED: dict[str, list[tuple[str, str, tuple[float, ...]]]] = {
         ("the same pair, tiny FCOS, blood cells with wrong labels", "bccd_noisy", (4,)),
     ],
     "two_stage": [("noisy digits, tiny Faster R-CNN", "", (3, 1, 1))],
+    "long_tail": [("long-tailed digits, tiny FCOS", "", (2,))],
     "bccd": [("blood cells, real and clean, small FCOS", "", (1,))],
     "bccd_two_stage": [("blood cells, real and clean, small Faster R-CNN", "", (1,))],
     "two_detectors": [
