@@ -9,7 +9,7 @@ SHELL := /bin/bash
 search: .venv/installed  ## A first search: a tiny FCOS on handwritten digits with wrong labels, 5 to 10 minutes on 2 cores.
 	$(BIN)/autoloss search configs/search/digits_noisy.py
 
-test: .venv/installed  ## What a change must pass; under 10 minutes on 2 cores.
+test: .venv/installed  ## What a change must pass; about 12 minutes on 2 cores.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
